@@ -1,0 +1,63 @@
+# Everything from a fresh clone with only Python 3.10 or later: `make demo`, `make test`.
+# Another Python: make demo PYTHON=python3.12. Other pictures: make demo PHOTO=me.jpg STYLE=ink-wash.
+
+PYTHON ?= python3
+PHOTO ?= examples/pagoda.jpg
+STYLE ?= night-swirls
+SIZE ?= 512
+
+VENV := .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.installed
+DEMO := out/$(basename $(notdir $(PHOTO)))-$(basename $(notdir $(STYLE))).png
+
+.PHONY: help demo test lint styles pictures bench bench-stylize bench-memory bench-scale clean
+
+help:
+	@echo "make demo      stylize an example photo (sets up everything it needs)"
+	@echo "make test      run the tests (sets up everything they need)"
+	@echo "make lint      check format, style and types"
+	@echo "make styles    draw the built-in style pictures again and compare"
+	@echo "make pictures  make the README's pictures again"
+	@echo "make bench     run the benchmarks (hours; see benchmarks/README.md)"
+	@echo "make clean     remove the environment and the tools' caches"
+
+# A virtual environment, made again only when pyproject.toml changes.
+$(STAMP): pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 10))' || \
+		{ echo "cnnart needs Python 3.10 or later; name one: make PYTHON=python3.12"; exit 1; }
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[dev]'
+	@touch $@
+
+demo: $(STAMP)
+	$(BIN)/cnnart stylize "$(PHOTO)" --style "$(STYLE)" --size $(SIZE) --output "$(DEMO)"
+	@echo "Look at $(CURDIR)/$(DEMO)"
+
+test: $(STAMP)
+	$(BIN)/python -m pytest
+
+lint: $(STAMP)
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+
+styles: $(STAMP)
+	$(BIN)/python styles/generate.py --check
+
+pictures: $(STAMP)
+	$(BIN)/python tools/make_pictures.py
+
+bench: bench-stylize bench-scale bench-memory
+
+bench-stylize: $(STAMP)
+	$(BIN)/python -m benchmarks.stylize
+
+bench-scale: $(STAMP)
+	$(BIN)/python -m benchmarks.scale
+
+bench-memory: $(STAMP)
+	$(BIN)/python -m benchmarks.memory
+
+clean:
+	rm -rf $(VENV) build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -1,0 +1,38 @@
+"""cnnart: neural image stylization, any size, offline, on the hardware you have.
+
+>>> import cnnart
+>>> cnnart.stylize("photo.jpg", "painting.jpg").save("out.png")
+
+Importing the package costs nothing: torch is loaded by the first call.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from cnnart.api import Stylizer, stylize
+    from cnnart.config import StylizeConfig
+    from cnnart.errors import CnnartError
+
+__version__ = "0.1.0"
+__all__ = ["CnnartError", "StylizeConfig", "Stylizer", "__version__", "stylize"]
+
+_HOME = {
+    "stylize": "cnnart.api",
+    "Stylizer": "cnnart.api",
+    "StylizeConfig": "cnnart.config",
+    "CnnartError": "cnnart.errors",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOME:
+        raise AttributeError(f"module 'cnnart' has no attribute {name!r}")
+    value = globals()[name] = getattr(import_module(_HOME[name]), name)
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

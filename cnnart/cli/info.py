@@ -1,0 +1,33 @@
+"""``cnnart info``."""
+
+from __future__ import annotations
+
+import click
+
+
+@click.command("info")
+@click.option("--json", "as_json", is_flag=True, help="As one JSON object.")
+def info(as_json: bool) -> None:
+    """Show versions, devices, precisions and weights: what a bug report needs."""
+    import json
+
+    from cnnart.environment import describe_environment
+
+    facts = describe_environment()
+    if as_json:
+        click.echo(json.dumps(facts, indent=2))
+        return
+    for name, value in facts.items():
+        lines = value if isinstance(value, list) else [value]
+        for i, line in enumerate(lines or ["none"]):
+            click.echo(f"{name.replace('_', ' ') if i == 0 else '':<15}{_text(line, name)}")
+
+
+def _text(value: object, name: str = "") -> str:
+    if name == "memory" and isinstance(value, int):
+        return f"{value / 2**30:.1f} GiB"
+    if isinstance(value, dict):
+        first, *rest = value
+        more = [f"{key.replace('_', ' ')} {_text(value[key], key)}" for key in rest]
+        return f"{value[first]}: {', '.join(more)}"
+    return ", ".join(map(str, value)) if isinstance(value, list) else str(value)

@@ -1,0 +1,44 @@
+"""Values that a command line spells in its own way."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+import click
+
+from cnnart.config import SMALLEST_SIDE
+from cnnart.errors import UsageError
+from cnnart.recipe import layer_weights
+
+
+class SizeType(click.ParamType):
+    """``512`` (the long side) or ``1024x768`` (width x height) -> int or (height, width)."""
+
+    name = "N|WxH"
+
+    def convert(self, value: Any, param: Any, ctx: Any) -> int | tuple[int, int]:
+        """Fails as wrong usage for anything else, and for what is too small to stylize."""
+        found = re.fullmatch(r"(\d+)(?:\s*[xX\u00d7]\s*(\d+))?(?:\s*px)?", str(value).strip())
+        if not found or 0 in (sides := [int(side) for side in found.groups() if side]):
+            self.fail(f"{value!r} is no size: write 1024 (the long side) or 1024x768.", param, ctx)
+        if min(sides) < SMALLEST_SIDE:
+            self.fail(f"{value!r} is too small: {SMALLEST_SIDE} pixels at least.", param, ctx)
+        return (sides[1], sides[0]) if len(sides) == 2 else sides[0]
+
+
+class LayersType(click.ParamType):
+    """``relu4_2,relu5_1:0.5`` -> weights by layer name."""
+
+    name = "LAYER[:WEIGHT],..."
+
+    def convert(self, value: Any, param: Any, ctx: Any) -> dict[str, float]:
+        """Fails as wrong usage where ``layer_weights`` does."""
+        try:
+            return layer_weights(value)
+        except UsageError as error:
+            self.fail(str(error), param, ctx)
+
+
+SIZE = SizeType()
+LAYERS = LayersType()

@@ -1,0 +1,120 @@
+"""``cnnart weights``: which networks are on this machine, and how to bring others."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from cnnart.errors import CnnartError, WeightsError
+
+
+@click.group()
+def weights() -> None:
+    """List, verify, import and fetch the networks cnnart looks at pictures with.
+
+    The default network, vgg19, is part of cnnart: nothing needs to be downloaded.
+    """
+
+
+@weights.command("list")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON instead of a table.")
+def list_(as_json: bool) -> None:
+    """Show every network: where it comes from, whether it is here, size, licence."""
+    from dataclasses import asdict
+
+    from cnnart.weights import backbone_names, status
+
+    rows = [status(name) for name in backbone_names()]
+    if as_json:
+        import json
+
+        click.echo(json.dumps([asdict(row) for row in rows], indent=2))
+        return
+    from rich.console import Console
+    from rich.table import Table
+
+    table = Table("network", "comes from", "here", "size", "licence", box=None, pad_edge=False)
+    for row in rows:
+        size = f"{row.bytes / 2**20:.0f} MiB" if row.bytes else "?"
+        table.add_row(row.name, row.source, row.present, size, row.licence)
+    Console().print(table)
+
+
+@weights.command()
+@click.argument("name", required=False)
+def path(name: str | None) -> None:
+    """Print where NAME lies; without NAME, the folder of imported networks."""
+    from cnnart.weights import EMBEDDED, cached_path, missing, status
+
+    if name is None:
+        click.echo(str(cached_path(EMBEDDED).parent))
+        return
+    found = status(name)
+    if found.present == "missing":
+        raise WeightsError(missing(name))
+    click.echo(found.path)
+
+
+@weights.command()
+@click.argument("names", metavar="[NAME]...", nargs=-1)
+def verify(names: tuple[str, ...]) -> None:
+    """Test checksums: of every NAME, or of all networks on this machine."""
+    from cnnart.weights import backbone_names, status
+    from cnnart.weights import verify as verify_one
+
+    chosen = names or [n for n in backbone_names() if status(n).present != "missing"]
+    failed: list[CnnartError] = []
+    for name in chosen:
+        try:
+            click.echo(f"{name}: ok, {verify_one(name)}")
+        except WeightsError as error:
+            click.echo(f"{name}: {error}", err=True)
+            failed.append(error)
+    _raise_if_failed(failed, len(chosen), exit_code=1)
+
+
+@weights.command("import")
+@click.argument(
+    "files", metavar="FILE...", nargs=-1, required=True, type=click.Path(path_type=Path)
+)
+@click.option(
+    "--as", "name", metavar="NAME", help="Which network it is, where its content cannot tell."
+)
+def import_(files: tuple[Path, ...], name: str | None) -> None:
+    """Take in FILE (.pth or .safetensors); its content says which network it is, not its name."""
+    from cnnart.weights import import_file
+
+    failed: list[CnnartError] = []
+    for file in files:
+        try:
+            done = import_file(file, name=name)
+        except WeightsError as error:
+            if len(files) > 1:
+                click.echo(str(error), err=True)
+            failed.append(error)
+            continue
+        kind = "published file" if done.verified else "not the published file, but its shapes fit"
+        click.echo(f"{file.name} is {done.name} ({kind}): {done.path}")
+    _raise_if_failed(failed, len(files), exit_code=3)
+
+
+@weights.command()
+@click.argument("names", metavar="NAME...", nargs=-1, required=True)
+@click.option("--offline", is_flag=True, help="Never download: fail if the network is not here.")
+def fetch(names: tuple[str, ...], offline: bool) -> None:
+    """Download NAME through torchvision, verify it and keep its convolutions."""
+    from cnnart.weights import fetch as fetch_one
+
+    for name in names:
+        click.echo(f"{name}: {fetch_one(name, offline=offline)}")
+
+
+def _raise_if_failed(failed: list[CnnartError], count: int, *, exit_code: int) -> None:
+    """The error itself if it was about the only item, else one that counts them."""
+    if count == 1 and failed:
+        raise failed[0]
+    if failed:
+        error = WeightsError(f"{len(failed)} of {count} failed, see above.")
+        error.exit_code = exit_code
+        raise error

@@ -1,0 +1,106 @@
+"""What this machine and this installation are: for ``cnnart info`` and bug reports."""
+
+from __future__ import annotations
+
+import os
+import platform
+import subprocess
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from cnnart import __version__
+from cnnart.device import PRECISIONS, device_reason, pick_precision
+from cnnart.errors import CnnartError
+from cnnart.styles import builtin_styles
+from cnnart.weights import EMBEDDED, backbone_names, cached_path, status, verify
+
+PACKAGES = ("torch", "torchvision", "numpy", "pillow")
+
+
+def describe_environment() -> dict[str, Any]:
+    """Everything as plain values, ready for JSON; memory is in bytes."""
+    return {
+        "cnnart": __version__,
+        "python": f"{platform.python_version()} ({platform.python_implementation()})",
+        **{name: _version(name) for name in PACKAGES},
+        "os": platform.platform(),
+        "cpu": cpu_model(),
+        "cpu_threads": torch.get_num_threads(),
+        "memory": _memory(),
+        "devices": [_device(device) for device in _devices()],
+        "weights": [_weights(name) for name in backbone_names() if _is_here(name)],
+        "weights_cache": str(cached_path(EMBEDDED).parent),
+        "styles": _styles(),
+    }
+
+
+def _version(package: str) -> str:
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return "not installed"
+
+
+def cpu_model() -> str:
+    """The processor's name, as far as the system tells."""
+    try:
+        if platform.system() == "Linux":
+            text = Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace")
+            names = [line.partition(":")[2] for line in text.splitlines() if "model name" in line]
+            return names[0].strip() if names else platform.machine()
+        if platform.system() == "Darwin":
+            command = ["sysctl", "-n", "machdep.cpu.brand_string"]
+            return subprocess.run(command, capture_output=True, text=True).stdout.strip()
+    except OSError:
+        pass
+    return platform.processor() or platform.machine()
+
+
+def _memory() -> int | None:
+    try:
+        return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    except (AttributeError, ValueError, OSError):
+        return None  # Windows has no sysconf
+
+
+def _devices() -> list[torch.device]:
+    found = [torch.device("cuda", index) for index in range(torch.cuda.device_count())]
+    if torch.backends.mps.is_available():
+        found.append(torch.device("mps"))
+    return [*found, torch.device("cpu")]
+
+
+def _device(device: torch.device) -> dict[str, Any]:
+    auto = pick_precision("auto", device)
+    facts: dict[str, Any] = {
+        "name": str(device),
+        "is": device_reason(device),
+        "auto_precision": next(name for name, dtype in PRECISIONS.items() if dtype == auto),
+    }
+    if device.type == "cuda":
+        facts["memory"] = torch.cuda.get_device_properties(device).total_memory
+        facts["capability"] = ".".join(map(str, torch.cuda.get_device_capability(device)))
+    return facts
+
+
+def _is_here(name: str) -> bool:
+    return status(name).present != "missing"
+
+
+def _weights(name: str) -> dict[str, str]:
+    try:
+        return {"name": name, "path": str(verify(name)), "checksum": "ok"}
+    except CnnartError as error:
+        return {"name": name, "path": str(status(name).path), "checksum": str(error)}
+
+
+def _styles() -> dict[str, Any]:
+    try:
+        styles = builtin_styles()
+    except CnnartError as error:
+        return {"error": str(error)}
+    folders = sorted({str(style.path.parent) for style in styles.values()})
+    return {"path": folders[0] if folders else None, "names": list(styles)}

@@ -1,0 +1,303 @@
+"""The perceptual objective: content, style, palette and TV loss of a picture, and their gradient.
+
+The style loss is global: it compares sums over the whole picture. Computed in tiles it takes two
+passes. The first adds up every tile's moments; the loss is then a function of a few small matrices,
+whose gradient is cheap. The second runs each tile again and sends that fixed gradient back through
+the tile's own moments. Sum and chain rule make the result exact, and memory depends on the tile.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from cnnart.features import FeatureExtractor
+from cnnart.losses import (
+    Moments,
+    content_loss_sum,
+    moments,
+    range_loss,
+    style_loss,
+    tv_loss,
+)
+from cnnart.optimize import Evaluation
+from cnnart.palette import PaletteLoss
+from cnnart.tiling import Tile, tiles
+
+Statistics = dict[tuple[int, str], Moments]  # (region, layer) -> moments
+
+
+@dataclass(frozen=True)
+class Weights:
+    """What each term of the objective is multiplied with. Layer weights are used as given."""
+
+    content: float
+    style: float
+    palette: float
+    tv: float
+    pixel: float
+    content_layers: dict[str, float]
+    style_layers: dict[str, float]
+
+
+@dataclass(frozen=True)
+class Region:
+    """A part of the picture and the style it is to have.
+
+    ``mask``: ``1x1xHxW`` in [0, 1] at the picture's size, or None for the whole picture.
+    ``share``: its part in the style loss; the shares of all regions sum to one.
+    """
+
+    targets: dict[str, Moments]
+    palette: PaletteLoss
+    mask: Tensor | None = None
+    share: float = 1.0
+
+
+class PerceptualObjective:
+    """Maps a picture to its named losses and their gradient.
+
+    Args:
+        features: the network.
+        photo: ``1x3xHxW``, the content, at the size of the pictures to be judged.
+        regions: the styles, and where.
+        weights: of the terms.
+        statistic: ``gram``, ``covariance`` or ``wasserstein``.
+        tile: side of a tile in pixels; 0: the whole picture at once.
+    """
+
+    def __init__(
+        self,
+        features: FeatureExtractor,
+        photo: Tensor,
+        regions: Sequence[Region],
+        weights: Weights,
+        *,
+        statistic: str = "gram",
+        tile: int = 0,
+    ) -> None:
+        self.features = features
+        self.photo = photo
+        self.regions = list(regions)
+        self.weights = weights
+        self.statistic = statistic
+        self.content_layers = active(weights.content_layers, weights.content)
+        self.style_layers = active(weights.style_layers, weights.style)
+        self.layers = sorted({*self.content_layers, *self.style_layers})
+        self.tiles = picture_tiles(features, self.layers, photo.shape[-2:], tile)
+        self.masks = [
+            None if r.mask is None else layer_masks(r.mask, features, self.style_layers)
+            for r in self.regions
+        ]
+        self.content = gather_features(features, photo, self.content_layers, self.tiles)
+        self.energy = {k: float(t.float().square().sum()) for k, t in self.content.items()}
+
+    def __call__(self, image: Tensor) -> Evaluation:
+        """The objective at ``image`` (``1x3xHxW`` float32)."""
+        leaf = image.detach().requires_grad_(True)
+        pixel_terms = self._pixel_terms(leaf)
+        if len(self.tiles) == 1:
+            terms = {**self._network_terms(leaf), **pixel_terms}
+            total(terms).backward()
+        else:
+            total(pixel_terms).backward()
+            terms = {**self._tiled_network_terms(leaf), **pixel_terms}
+        assert leaf.grad is not None
+        return Evaluation({k: float(v.detach()) for k, v in terms.items()}, leaf.grad)
+
+    def _network_terms(self, image: Tensor) -> dict[str, Tensor]:
+        found = self.features(image, self.layers)
+        terms = {}
+        if self.content_layers:
+            terms["content"] = self._content(found, self.tiles[0])
+        if self.style_layers:
+            terms["style"] = self._style(self._statistics(found, self.tiles[0]))
+        return terms
+
+    def _tiled_network_terms(self, leaf: Tensor) -> dict[str, Tensor]:
+        """Both passes; adds the gradient to ``leaf.grad`` and returns the terms as numbers."""
+        if not self.layers:
+            return {}
+        image, terms = leaf.detach(), {}
+        totals: Statistics = {}
+        if self.style_layers:
+            with torch.no_grad():
+                for tile in self.tiles:
+                    found = self.features(crop(image, tile), self.style_layers)
+                    add_statistics(totals, self._statistics(found, tile))
+            totals = {k: Moments(*(t.requires_grad_(True) for t in m)) for k, m in totals.items()}
+            terms["style"] = self._style(totals)
+            terms["style"].backward()
+        if self.content_layers:
+            terms["content"] = torch.zeros((), device=image.device)
+        assert leaf.grad is not None
+        for tile in self.tiles:
+            piece = crop(image, tile).clone().requires_grad_(True)
+            found = self.features(piece, self.layers)
+            local = torch.zeros((), device=image.device)
+            if self.content_layers:
+                local = self._content(found, tile)
+                terms["content"] = terms["content"] + local.detach()
+            if self.style_layers:
+                local = local + linear_functional(totals, self._statistics(found, tile))
+            local.backward()
+            assert piece.grad is not None
+            rows, columns = tile.region
+            leaf.grad[..., rows, columns] += piece.grad
+        return terms
+
+    def _statistics(self, found: dict[str, Tensor], tile: Tile) -> Statistics:
+        result: Statistics = {}
+        for layer in self.style_layers:
+            core = core_of(found[layer], tile, self.features.geometry[layer].stride)
+            for i, masks in enumerate(self.masks):
+                weight = None
+                if masks is not None:
+                    weight = whole_core(masks[layer], tile, self.features.geometry[layer].stride)
+                result[i, layer] = moments(core, weight)
+        return result
+
+    def _style(self, statistics: Statistics) -> Tensor:
+        scale = self.weights.style / sum(self.weights.style_layers[k] for k in self.style_layers)
+        parts = []
+        for (i, layer), found in statistics.items():
+            region = self.regions[i]
+            loss = style_loss(found, region.targets[layer], self.statistic)
+            parts.append(loss * (scale * region.share * self.weights.style_layers[layer]))
+        return torch.stack(parts).sum()
+
+    def _content(self, found: dict[str, Tensor], tile: Tile) -> Tensor:
+        scale = self.weights.content / sum(
+            self.weights.content_layers[k] for k in self.content_layers
+        )
+        parts = []
+        for layer in self.content_layers:
+            stride = self.features.geometry[layer].stride
+            target = whole_core(self.content[layer], tile, stride)
+            loss = content_loss_sum(core_of(found[layer], tile, stride), target)
+            weight = scale * self.weights.content_layers[layer]
+            parts.append(loss * (weight / max(self.energy[layer], 1e-12)))
+        return torch.stack(parts).sum()
+
+    def _pixel_terms(self, image: Tensor) -> dict[str, Tensor]:
+        w = self.weights
+        terms = {"tv": w.tv * tv_loss(image) + range_loss(image)}
+        if w.pixel:
+            terms["pixel"] = w.pixel * (image - self.photo).square().mean()
+        if w.palette:
+            parts = [r.palette(image) * r.share for r in self.regions]
+            terms["palette"] = w.palette * torch.stack(parts).sum()
+        return terms
+
+
+def active(layers: dict[str, float], weight: float) -> list[str]:
+    """The layers that count: none where the term itself has no weight."""
+    return [name for name, w in layers.items() if w > 0 and weight > 0]
+
+
+def total(terms: dict[str, Tensor]) -> Tensor:
+    return torch.stack(list(terms.values())).sum()
+
+
+def picture_tiles(
+    features: FeatureExtractor, layers: Sequence[str], size: Sequence[int], tile: int
+) -> list[Tile]:
+    """The tiles of a picture for evaluating ``layers``."""
+    halo = features.halo(layers) if layers else 0
+    align = features.smallest_side(layers) if layers else 1
+    return list(tiles(size[0], size[1], tile, halo, align))
+
+
+def crop(image: Tensor, tile: Tile) -> Tensor:
+    rows, columns = tile.region
+    return image[..., rows, columns]
+
+
+def core_of(features: Tensor, tile: Tile, stride: int) -> Tensor:
+    """The tile's own units among the activations of its region."""
+    if tile.is_whole:  # slicing everything would still cost a copy on the way back
+        return features
+    return features[..., tile.rows.core_at(stride), tile.columns.core_at(stride)]
+
+
+def whole_core(features: Tensor, tile: Tile, stride: int) -> Tensor:
+    """The tile's own units among the activations of the whole picture."""
+    return features[..., tile.rows.whole_at(stride), tile.columns.whole_at(stride)]
+
+
+def add_statistics(totals: Statistics, more: Statistics) -> None:
+    for key, m in more.items():
+        totals[key] = totals[key].plus(m) if key in totals else m
+
+
+def linear_functional(totals: Statistics, found: Statistics) -> Tensor:
+    """<d loss / d totals, found>: its gradient with respect to a tile is the loss's own."""
+    parts = [
+        (whole.grad * piece).sum()
+        for key in found
+        for whole, piece in zip(totals[key], found[key], strict=True)
+        if whole.grad is not None
+    ]
+    return torch.stack(parts).sum()
+
+
+def gather_features(
+    features: FeatureExtractor, image: Tensor, layers: Sequence[str], grid: Sequence[Tile]
+) -> dict[str, Tensor]:
+    """Activations of a whole picture computed tile by tile, without gradient."""
+    if not layers:
+        return {}
+    height, width = image.shape[-2:]
+    result = {}
+    for layer in layers:
+        g = features.geometry[layer]
+        shape = (1, g.channels, height // g.stride, width // g.stride)
+        result[layer] = torch.empty(shape, dtype=features.dtype, device=image.device)
+    with torch.no_grad():
+        for tile in grid:
+            found = features(crop(image, tile), layers)
+            for layer in layers:
+                stride = features.geometry[layer].stride
+                whole_core(result[layer], tile, stride).copy_(core_of(found[layer], tile, stride))
+    return result
+
+
+def gather_moments(
+    features: FeatureExtractor, image: Tensor, layers: Sequence[str], tile: int
+) -> dict[str, Moments]:
+    """Moments of a whole picture at ``layers``, computed tile by tile, without gradient."""
+    result: dict[str, Moments] = {}
+    with torch.no_grad():
+        for part in picture_tiles(features, layers, image.shape[-2:], tile):
+            found = features(crop(image, part), layers)
+            for layer in layers:
+                core = core_of(found[layer], part, features.geometry[layer].stride)
+                m = moments(core)
+                result[layer] = result[layer].plus(m) if layer in result else m
+    return result
+
+
+def layer_masks(
+    mask: Tensor, features: FeatureExtractor, layers: Sequence[str]
+) -> dict[str, Tensor]:
+    """A mask at each layer's resolution, shrunk away from its border where units see across it.
+
+    A unit near the border mixes both sides; counting it would let one region's style bleed into
+    the other (guided Gram matrices, Gatys et al. 2017). Each mask is eroded by half the layer's
+    receptive radius, or left alone where that would leave less than a quarter of it.
+    """
+    result = {}
+    for layer in layers:
+        g = features.geometry[layer]
+        size = (mask.shape[-2] // g.stride, mask.shape[-1] // g.stride)
+        # Units tile the picture from its top left corner; a remainder belongs to no unit.
+        whole = mask[..., : size[0] * g.stride, : size[1] * g.stride]
+        small = F.avg_pool2d(whole, g.stride) if g.stride > 1 else whole
+        reach = round(g.radius / 2 / g.stride)
+        eroded = -F.max_pool2d(-small, 2 * reach + 1, stride=1, padding=reach)
+        result[layer] = eroded if eroded.sum() > small.sum() / 4 else small
+    return result

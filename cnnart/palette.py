@@ -1,0 +1,168 @@
+"""Colours as a distribution: the palette loss, and recolouring one picture with another's colours.
+
+A picture's palette is the distribution of its RGB values. Projected on one direction it is a list
+of numbers, and there optimal transport is sorting: the n-th darkest pixel wants the n-th darkest
+value of the target. Histograms stand in for sorting, so that any size costs the same per pixel.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from cnnart.losses import matrix_sqrt
+
+BINS = 1024
+QUANTILES = 1024
+CHUNK = 1 << 20  # pixels looked up at once
+
+
+def colour_directions(count: int = 12, device: torch.device | str = "cpu") -> Tensor:
+    """``countx3`` unit vectors spread evenly over half the sphere (a Fibonacci lattice)."""
+    i = torch.arange(count, dtype=torch.float64) + 0.5
+    z = 1 - i / count
+    phi = i * torch.pi * (1 + 5**0.5)
+    radius = (1 - z * z).sqrt()
+    vectors = torch.stack((radius * phi.cos(), radius * phi.sin(), z), 1)
+    return vectors.to(device=device, dtype=torch.float32)
+
+
+class PaletteLoss:
+    """Sliced 2-Wasserstein distance of a picture's colours to a palette (Bonneel et al. 2015).
+
+    Args:
+        styles: ``(picture, weight)`` pairs whose mixed colours are the palette.
+        mask: ``1x1xHxW``; only these pixels are judged, to that degree. None: all.
+
+    Directions are taken one at a time and pixels a chunk at a time: the memory it takes is a few
+    pictures' worth, whatever the number of directions.
+    """
+
+    def __init__(self, styles: list[tuple[Tensor, float]], mask: Tensor | None = None) -> None:
+        device = styles[0][0].device
+        self.directions = colour_directions(device=device)
+        # The range of a projection of the unit cube, with room for iterates slightly outside it.
+        self.low = (self.directions.clamp(max=0).sum(1) - 0.25).tolist()
+        self.high = (self.directions.clamp(min=0).sum(1) + 0.25).tolist()
+        self.weight = None if mask is None else mask.flatten()
+        total = sum(weight for _, weight in styles)
+        self.quantiles = []
+        for index in range(len(self.directions)):
+            parts = [
+                self._histogram(p[0].flatten(1), index) * (w / total / p[0, 0].numel())
+                for p, w in styles
+            ]
+            self.quantiles.append(self._quantiles(torch.stack(parts).sum(0), index))
+
+    def __call__(self, image: Tensor) -> Tensor:
+        """Mean squared distance each pixel's projection has to travel; a scalar, 0 when equal."""
+        with torch.no_grad():
+            displacement, squares = self._travel(image)
+            mass = float(image[0, 0].numel() if self.weight is None else self.weight.sum())
+            scale = 1 / (max(mass, 1e-6) * len(self.directions))
+            slope = displacement * (-2 * scale)
+        # The optimal pairing is fixed where the distance is differentiated (envelope theorem), so
+        # the gradient is known; this puts value and gradient into the graph, and nothing else.
+        return squares * scale + ((image - image.detach()) * slope).sum()
+
+    def displacement(self, image: Tensor) -> Tensor:
+        """How far each pixel would move to match the palette in every direction at once."""
+        # For evenly spread directions sum(d d^T) = n/3 I, which this factor undoes.
+        return self._travel(image)[0] * (3 / len(self.directions))
+
+    def _travel(self, image: Tensor) -> tuple[Tensor, Tensor]:
+        """Sum over directions of each pixel's way to go, and the sum of all ways squared."""
+        flat = image.detach()[0].flatten(1)
+        result = torch.zeros_like(flat)
+        squares = torch.zeros((), device=flat.device)
+        for index, direction in enumerate(self.directions):
+            counts = self._histogram(flat, index, self.weight)
+            cumulative = torch.cat((counts.new_zeros(1), counts.cumsum(0)))
+            cumulative /= cumulative[-1].clamp_min(1e-12)
+            for start in range(0, flat.shape[1], CHUNK):
+                part = slice(start, start + CHUNK)
+                projected = direction @ flat[:, part]
+                way = self._transport(projected, cumulative, index) - projected
+                weighted = way if self.weight is None else way * self.weight[part]
+                squares += (way * weighted).sum()
+                result[:, part] += direction[:, None] * weighted
+        return result.view_as(image), squares
+
+    def _position(self, projected: Tensor, index: int) -> Tensor:
+        """Where values lie among the bins, in bins."""
+        low, high = self.low[index], self.high[index]
+        return ((projected - low) * (BINS / (high - low))).clamp_(0, BINS - 1e-3)
+
+    def _histogram(self, flat: Tensor, index: int, weight: Tensor | None = None) -> Tensor:
+        counts = torch.zeros(BINS, device=flat.device)
+        for start in range(0, flat.shape[1], CHUNK):
+            part = slice(start, start + CHUNK)
+            bins = self._position(self.directions[index] @ flat[:, part], index).long()
+            ones = torch.ones_like(bins, dtype=counts.dtype) if weight is None else weight[part]
+            counts.scatter_add_(0, bins, ones)
+        return counts
+
+    def _quantiles(self, counts: Tensor, index: int) -> Tensor:
+        """The inverse of the cumulative histogram at ``QUANTILES`` even levels."""
+        cumulative = torch.cat((counts.new_zeros(1), counts.cumsum(0)))
+        # A tiny slope keeps the inverse defined where no pixel falls.
+        slope = torch.linspace(0, 1e-6, BINS + 1, device=counts.device)
+        cumulative = cumulative / cumulative[-1] + slope
+        cumulative = cumulative / cumulative[-1]
+        levels = torch.linspace(0, 1, QUANTILES, device=counts.device)
+        right = torch.searchsorted(cumulative, levels).clamp(1, BINS)
+        below, above = cumulative[right - 1], cumulative[right]
+        part = (levels - below) / (above - below).clamp_min(1e-12)
+        width = (self.high[index] - self.low[index]) / BINS
+        return self.low[index] + (right - 1 + part.clamp(0, 1)) * width
+
+    def _transport(self, projected: Tensor, cumulative: Tensor, index: int) -> Tensor:
+        """Where optimal transport takes each value: its level here, the palette's value there."""
+        position = self._position(projected, index)
+        left = position.long()
+        below, above = cumulative[left], cumulative[left + 1]
+        level = (below + (above - below) * (position - left)) * (QUANTILES - 1)
+        left = level.long().clamp_(max=QUANTILES - 2)
+        quantiles = self.quantiles[index]
+        low, high = quantiles[left], quantiles[left + 1]
+        return low + (high - low) * (level - left)
+
+
+def colour_gaussian(image: Tensor, weight: Tensor | None = None) -> tuple[Tensor, Tensor]:
+    """Mean (``3``) and covariance (``3x3``) of a picture's colours, float64."""
+    flat = image[0].flatten(1).double()
+    w = torch.ones_like(flat[:1]) if weight is None else weight.flatten()[None].double()
+    w = w / w.sum().clamp_min(1e-12)
+    mean = (flat * w).sum(1)
+    centred = flat - mean[:, None]
+    return mean, (centred * w) @ centred.T
+
+
+def recolour(
+    image: Tensor,
+    source: tuple[Tensor, Tensor],
+    target: tuple[Tensor, Tensor],
+) -> Tensor:
+    """``image`` with its colours moved so that a Gaussian of colours becomes another.
+
+    The Monge-Kantorovich map between the two Gaussians (Pitie and Kokaram 2007): of all linear maps
+    that do so, the one that moves colours least. The result is clamped to [0, 1].
+    """
+    (source_mean, source_cov), (target_mean, target_cov) = source, target
+    eye = torch.eye(3, dtype=torch.float64, device=image.device) * 1e-5
+    root = matrix_sqrt(source_cov + eye)
+    inverse = torch.linalg.inv(root)
+    linear = inverse @ matrix_sqrt(root @ (target_cov + eye) @ root) @ inverse
+    offset = target_mean - linear @ source_mean
+    moved = torch.einsum("ij,bjhw->bihw", linear.to(image.dtype), image)
+    return (moved + offset.to(image.dtype).view(1, 3, 1, 1)).clamp(0, 1)
+
+
+def blend_gaussians(parts: list[tuple[Tensor, Tensor, float]]) -> tuple[Tensor, Tensor]:
+    """Mean and covariance of a mixture of ``(mean, covariance, weight)`` parts."""
+    total = sum(weight for *_, weight in parts)
+    mean = sum((m * (w / total) for m, _, w in parts), torch.zeros_like(parts[0][0]))
+    second = sum(
+        ((c + torch.outer(m, m)) * (w / total) for m, c, w in parts), torch.zeros_like(parts[0][1])
+    )
+    return mean, second - torch.outer(mean, mean)

@@ -1,0 +1,158 @@
+"""What a run tells people and programs while it works, in plain text or JSON lines."""
+
+from __future__ import annotations
+
+import json
+import math
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from cnnart.eta import Eta
+
+if TYPE_CHECKING:
+    from cnnart.optimize import Step
+
+
+@dataclass(frozen=True)
+class Start:
+    """The facts about one picture that is about to be made; ``size`` is (height, width)."""
+
+    input: str
+    output: str
+    size: tuple[int, int]
+    styles: Sequence[str]
+    device: str
+    device_reason: str
+    precision: str
+    seed: int
+    preview: str | None = None
+    schedule: Sequence[tuple[tuple[int, int], int]] = ()
+    index: int = 1
+    count: int = 1
+
+
+@dataclass
+class Summary:
+    """What became of a batch."""
+
+    saved: int = 0
+    skipped: int = 0
+    failures: Sequence[tuple[str, str]] = ()
+    seconds: float = 0.0
+    exit_code: int = 0
+
+
+class Quiet:
+    """Nothing but errors."""
+
+    def start(self, start: Start) -> None: ...
+
+    def step(self, step: Step) -> None: ...
+
+    def warning(self, message: str) -> None: ...
+
+    def saved(self, path: Path | None, kind: str, seconds: float) -> None: ...
+
+    def skipped(self, name: str, path: Path) -> None: ...
+
+    def failed(self, name: str, error: str, exit_code: int) -> None: ...
+
+    def stop(self) -> None:
+        """Take away what is drawn; called at the end, however it comes."""
+
+    def done(self, summary: Summary) -> None:
+        for line in failure_table(summary):
+            print(line, file=sys.stderr)
+
+
+class Plain(Quiet):
+    """For pipes: the path of each result on standard output, warnings on standard error."""
+
+    def __init__(self, *, paths: bool = True) -> None:
+        self._paths = paths
+
+    def warning(self, message: str) -> None:
+        print(f"cnnart: warning: {message}", file=sys.stderr)
+
+    def saved(self, path: Path | None, kind: str, seconds: float) -> None:
+        if path and self._paths and kind != "snapshot":
+            print(path, flush=True)
+        if kind == "interrupted":
+            self.warning(f"interrupted; the picture so far is {path or 'written'}.")
+
+
+class JsonLines(Quiet):
+    """For programs: one JSON object a line on standard output; the README lists the keys."""
+
+    def start(self, start: Start) -> None:
+        height, width = start.size
+        facts = vars(start) | {"size": [width, height], "styles": list(start.styles)}
+        self._event("start", **{key: facts[key] for key in facts if key != "schedule"})
+        self._eta = Eta(start.schedule)
+
+    def step(self, step: Step) -> None:
+        left = self._eta.left(step)
+        self._event(
+            "step",
+            step=step.index,
+            steps=step.steps,
+            scale=[step.scale[1], step.scale[0]],
+            losses={name: _number(value) for name, value in step.losses.items()},
+            seconds=round(step.seconds, 3),
+            seconds_left=None if left is None else round(left, 1),
+        )
+
+    def warning(self, message: str) -> None:
+        self._event("warning", message=message)
+
+    def saved(self, path: Path | None, kind: str, seconds: float) -> None:
+        self._event("saved", path=str(path) if path else None, kind=kind, seconds=round(seconds, 3))
+
+    def skipped(self, name: str, path: Path) -> None:
+        self._event("skipped", input=name, path=str(path))
+
+    def failed(self, name: str, error: str, exit_code: int) -> None:
+        self._event("failed", input=name, error=error, exit_code=exit_code)
+
+    def done(self, summary: Summary) -> None:
+        self._event(
+            "done",
+            saved=summary.saved,
+            skipped=summary.skipped,
+            failed=len(summary.failures),
+            seconds=round(summary.seconds, 3),
+            exit_code=summary.exit_code,
+        )
+
+    def _event(self, event: str, **facts: Any) -> None:
+        print(json.dumps({"event": event, **facts}), flush=True)
+
+
+def failure_table(summary: Summary) -> list[str]:
+    """Which inputs failed and why, one a line under a headline.
+
+    Nothing when none did, nor for one that was alone: its error is told by itself.
+    """
+    if not summary.failures or len(summary.failures) + summary.saved + summary.skipped == 1:
+        return []
+    width = max(len(name) for name, _ in summary.failures)
+    count = len(summary.failures)
+    headline = f"cnnart: {count} failed, {summary.saved} saved, {summary.skipped} skipped:"
+    return [headline, *(f"  {name:<{width}}  {why}" for name, why in summary.failures)]
+
+
+def duration(seconds: float) -> str:
+    """``7 s``, ``3:05``, ``1:02:03``."""
+    whole = round(seconds)
+    if whole < 60:
+        return f"{whole} s"
+    hours, rest = divmod(whole, 3600)
+    minutes, rest = divmod(rest, 60)
+    return f"{hours}:{minutes:02d}:{rest:02d}" if hours else f"{minutes}:{rest:02d}"
+
+
+def _number(value: float) -> float | None:
+    return value if math.isfinite(value) else None  # JSON knows neither NaN nor infinity

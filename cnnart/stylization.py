@@ -1,0 +1,318 @@
+"""Neural style transfer by optimization, coarse to fine (Gatys, Ecker and Bethge 2016).
+
+Departures from the paper, each because it measures better (README, "Design"):
+the picture is optimized at a small size first, then at twice the size until the output's, so that
+strokes come out at every scale; it starts from the photo recoloured with the style's palette; the
+colours of the pixels are part of the objective; losses are relative, so one strength fits all.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+
+import torch
+from torch import Tensor
+
+from cnnart.budget import (
+    FREE_SHARE,
+    MemoryPlan,
+    free_memory,
+    plan_memory,
+    predict_peak,
+    used_memory,
+)
+from cnnart.color import check_color, color_content, color_result, color_style, keeps_photo_colors
+from cnnart.config import PRESETS, SMALLEST_SIDE, StylizeConfig
+from cnnart.errors import UsageError, did_you_mean, is_out_of_memory
+from cnnart.features import FeatureExtractor, trusted
+from cnnart.image import fit_long_side, resize
+from cnnart.losses import STATISTICS, Moments, blend
+from cnnart.objective import PerceptualObjective, Region, Weights, gather_moments
+from cnnart.optimize import OPTIMIZERS, Step, optimize_image, optimizer_factory
+from cnnart.palette import PaletteLoss, blend_gaussians, colour_gaussian, recolour
+from cnnart.regions import StyledRegion, StyleImage, coverage, style_regions
+from cnnart.resilience import ResilientObjective
+from cnnart.schedule import Clock, Scale, fit_to_time, schedule
+
+__all__ = ["StyleImage", "Stylization", "check_config"]
+
+INITS = ("content", "noise", "picture")
+
+# The terms' weights at strength 0.5, all losses being relative (about 1 for unrelated pictures).
+STYLE_TO_CONTENT = 1.0
+PALETTE_TO_CONTENT = 4.0
+TV_TO_CONTENT = 0.02
+TILED_COST = 2.0  # of an evaluation in tiles: a second forward pass, and the halos
+PIXEL_TO_CONTENT = 4.0  # below strength 0.5: what holds the photo's colours and details
+
+
+@dataclass(frozen=True)
+class Limits:
+    """What a run may take.
+
+    ``memory``: bytes on the device, all included; None: a share of what is free.
+    ``seconds``: None: as long as the preset takes.
+    ``tile``: side of the tiles in pixels, 0 for none; None: as memory allows.
+    """
+
+    memory: int | None = None
+    seconds: float | None = None
+    tile: int | None = None
+
+
+class Stylization:
+    """One photo in one style or a blend of several.
+
+    Args:
+        photo: ``1x3xHxW`` in [0, 1].
+        styles: at least one.
+        config: see ``StylizeConfig``.
+        features: the network; its device and precision are the run's.
+        init: the picture to start from when ``config.init`` is ``picture``; any size.
+        limits: of memory and time.
+
+    Nothing long happens before the first step. Raises UsageError for settings that make no sense,
+    and OutOfMemory for a picture that cannot fit.
+    """
+
+    def __init__(
+        self,
+        photo: Tensor,
+        styles: Sequence[StyleImage],
+        config: StylizeConfig,
+        features: FeatureExtractor,
+        *,
+        init: Tensor | None = None,
+        limits: Limits | None = None,
+    ) -> None:
+        check_config(config)
+        self.layers = [*config.content_layers, *config.style_layers]
+        features.check_layers(self.layers)
+        if not styles:
+            raise UsageError("No style given: name at least one with --style.")
+        if config.init == "picture" and init is None:
+            raise UsageError("To start from a picture, give it: --init FILE.")
+        self.config = config
+        self.features = features
+        self.limits = limits or Limits()
+        self.notes: list[str] = []
+        device = features.device
+        size = output_size(photo.shape[-2], photo.shape[-1], config.size)
+        self.memory = self._memory_plan(size)
+        self.photo = resize(photo.to(device), *size)
+        self.init = None if init is None else init.to(device)
+        self.regions = style_regions([_on(device, s) for s in styles], *size)
+        if not self.regions:
+            raise UsageError("The masks are empty: no style applies anywhere in the picture.")
+        self.schedule = schedule(config, *size)
+
+    def _memory_plan(self, size: tuple[int, int]) -> MemoryPlan:
+        device = self.features.device
+        idle = used_memory(device)
+        limit = self.limits.memory or idle + int(FREE_SHARE * free_memory(device))
+        if self.limits.tile is None:
+            plan = plan_memory(
+                self.features, self.layers, size, self.config.optimizer, limit - idle
+            )
+        else:
+            plan = MemoryPlan(self.limits.tile, self.config.optimizer, torch.float32, 0)
+            plan = replace(plan, peak=predict_peak(self.features, self.layers, size, plan))
+        return replace(plan, peak=plan.peak + idle)
+
+    def steps(self) -> Iterator[Step]:
+        """Run, yielding a Step for every evaluation of the network."""
+        clock = Clock(self.limits.seconds)
+        scales = self.schedule
+        image = self._start(scales[0].height, scales[0].width)
+        self.features, warning = trusted(self.features, image, self.layers)
+        if warning:
+            self.notes.append(warning)
+        index = 0
+        while scales:
+            scale, *scales = self._fit_to_time(scales, clock, image)
+            steps = index + scale.evaluations + sum(s.evaluations for s in scales)
+            size = (scale.height, scale.width)
+            for losses, iterate in self._optimize(resize(image, *size), scale):
+                image, index = iterate, index + 1
+                clock.tick(scale.work)
+                yield Step(index, steps, losses, image, size, clock.seconds)
+                if clock.is_over:
+                    return
+
+    def _optimize(self, image: Tensor, scale: Scale) -> Iterator[tuple[dict[str, float], Tensor]]:
+        """One scale. When the optimizer's own memory does not fit, Adam goes on in its place."""
+        objective = ResilientObjective(
+            lambda tile: self._objective(scale, tile),
+            self.memory.tile,
+            max(scale.height, scale.width),
+            self.notes,
+        )
+        done = 0
+        while done < scale.evaluations:
+            make = optimizer_factory(self.memory.optimizer, self.memory.history_dtype)
+            try:
+                todo = scale.evaluations - done
+                for losses, iterate in optimize_image(image, objective, todo, make):
+                    image, done = iterate, done + 1
+                    yield losses, image
+                return
+            except Exception as error:
+                if self.memory.optimizer == "adam" or not is_out_of_memory(error):
+                    raise
+            self.memory = replace(self.memory, optimizer="adam", tile=objective.tile)
+            self.notes.append("Out of memory: going on with Adam, which needs less.")
+
+    def _fit_to_time(self, scales: list[Scale], clock: Clock, image: Tensor) -> list[Scale]:
+        """The scales still to come, as the time budget allows."""
+        if self.limits.seconds is None:
+            return scales
+        if clock.rate is None:
+            objective = self._objective(scales[0], 0)
+            for _ in range(2):  # the first evaluation is slower than those to come
+                clock.start()
+                objective(image)
+                clock.tick(scales[0].work)
+        assert clock.rate is not None
+        tile = self.memory.tile
+        costed = [
+            replace(s, cost=TILED_COST if tile and max(s.height, s.width) > tile else 1.0)
+            for s in scales
+        ]
+        return fit_to_time(costed, clock.remaining, clock.rate)
+
+    def finish(self, image: Tensor) -> Tensor:
+        """Any Step's picture as it is to be written: output size, colours as asked, on the CPU."""
+        result = resize(image.detach(), *self.photo.shape[-2:]).clamp(0, 1)
+        result = color_result(self.config.color, result, self.photo)
+        if (cover := coverage(self.regions)) is not None:
+            result = result * cover + self.photo * (1 - cover)
+        return result.cpu()
+
+    def _scaled(self, height: int, width: int) -> tuple[Tensor, list[StyledRegion]]:
+        """The photo and the regions at one scale, in the colours that the run is to see."""
+        mode = self.config.color
+        photo = resize(self.photo, height, width)
+        regions = []
+        for region in self.regions:
+            mask = None if region.mask is None else resize(region.mask, height, width).clamp(0, 1)
+            styles = tuple(
+                replace(s, image=color_style(mode, s.image, photo, mask)) for s in region.styles
+            )
+            regions.append(replace(region, styles=styles, mask=mask))
+        return color_content(mode, photo), regions
+
+    def _start(self, height: int, width: int) -> Tensor:
+        """The first picture: the recoloured photo, noise in the style's colours, or as given."""
+        photo, regions = self._scaled(height, width)
+        if self.init is not None and self.config.init == "picture":
+            return resize(self.init, height, width)
+        if self.config.init == "noise":
+            generator = torch.Generator().manual_seed(self.config.seed)
+            photo = torch.rand(photo.shape, generator=generator).to(photo.device)
+        elif keeps_photo_colors(self.config.color):
+            return photo
+        # Weak styles keep more of the photo's own colours.
+        amount = min(1.0, 2 * self.config.strength)
+        result = photo.clone()
+        for region in regions:
+            parts = [(*colour_gaussian(s.image), s.weight) for s in region.styles]
+            source = colour_gaussian(photo, region.mask)
+            change = recolour(photo, source, blend_gaussians(parts)) - photo
+            result += amount * (change if region.mask is None else change * region.mask)
+        return result
+
+    def _objective(self, scale: Scale, tile: int) -> PerceptualObjective:
+        height, width = scale.height, scale.width
+        photo, regions = self._scaled(height, width)
+        return PerceptualObjective(
+            self.features,
+            photo,
+            [self._target(region, height, width, tile) for region in regions],
+            term_weights(self.config),
+            statistic=self.config.statistic,
+            tile=tile,
+        )
+
+    def _target(self, region: StyledRegion, height: int, width: int, tile: int) -> Region:
+        """What a region aims at: its styles, seen at the size the picture has at this scale."""
+        layers = list(self.config.style_layers)
+        parts: list[tuple[dict[str, Moments], float]] = []
+        pictures: list[tuple[Tensor, float]] = []
+        for style in region.styles:
+            long_side = round(max(height, width) * self.config.style_scale)
+            size = fit_long_side(style.image.shape[-2], style.image.shape[-1], long_side)
+            picture = resize(style.image, *(max(SMALLEST_SIDE, side) for side in size))
+            pictures.append((picture, style.weight))
+            parts.append((gather_moments(self.features, picture, layers, tile), style.weight))
+        targets = {k: blend([(found[k], weight) for found, weight in parts]) for k in layers}
+        palette = PaletteLoss(pictures, region.mask)
+        return Region(targets, palette, region.mask, region.share)
+
+
+def term_weights(config: StylizeConfig) -> Weights:
+    """The weights that a strength stands for, times the expert factors.
+
+    The style's weight against the content's grows as s / (1 - s): 0.5 is the balance, 1 the style
+    alone. Below 0.5 a term on the pixels themselves grows from nothing, because the content loss
+    does not see colours and a strength of 0 means the photo.
+    """
+    s = config.strength
+    ratio = s / max(1 - s, 1e-3)
+    return Weights(
+        content=config.content_weight if s < 1 else 0.0,
+        style=STYLE_TO_CONTENT * ratio * config.style_weight,
+        palette=PALETTE_TO_CONTENT * ratio * config.palette_weight,
+        tv=TV_TO_CONTENT * config.tv_weight,
+        pixel=PIXEL_TO_CONTENT * max(0.0, 0.5 - s) / max(s, 1e-3),
+        content_layers=config.content_layers,
+        style_layers=config.style_layers,
+    )
+
+
+def check_config(config: StylizeConfig) -> None:
+    """Raise UsageError for a setting out of its range or unknown."""
+    _one_of("preset", config.preset, PRESETS)
+    _one_of("optimizer", config.optimizer, OPTIMIZERS)
+    _one_of("statistic", config.statistic, STATISTICS)
+    _one_of("init", config.init, INITS)
+    check_color(config.color)
+    if not 0 <= config.strength <= 1:
+        raise UsageError(
+            f"Strength {config.strength:g} is out of range: use 0 (photo) to 1 (style)."
+        )
+    if not 0.05 <= config.style_scale <= 8:
+        raise UsageError(f"Style scale {config.style_scale:g} is out of range: use 0.05 to 8.")
+    if config.steps is not None and config.steps < 1:
+        raise UsageError(f"Steps must be at least 1, not {config.steps}.")
+    for name in ("content", "style", "tv", "palette"):
+        if getattr(config, f"{name}_weight") < 0:
+            raise UsageError(f"The {name} weight must not be negative.")
+    if not config.style_layers or not any(w > 0 for w in config.style_layers.values()):
+        raise UsageError("No style layer has a positive weight: name at least one, like relu3_1.")
+    if any(w < 0 for w in (*config.style_layers.values(), *config.content_layers.values())):
+        raise UsageError("Layer weights must not be negative.")
+
+
+def _one_of(what: str, value: str, known: Sequence[str] | dict) -> None:
+    if value not in known:
+        hint = did_you_mean(value, list(known))
+        raise UsageError(f"Unknown {what} {value!r}: use {', '.join(known)}.{hint}")
+
+
+def _on(device: torch.device, style: StyleImage) -> StyleImage:
+    mask = None if style.mask is None else style.mask.to(device)
+    return replace(style, image=style.image.to(device), mask=mask)
+
+
+def output_size(height: int, width: int, size: int | tuple[int, int] | None) -> tuple[int, int]:
+    """The output's ``(height, width)`` for a photo of this size. Raises UsageError if too small."""
+    if isinstance(size, int):
+        size = fit_long_side(height, width, size)
+    result = (height, width) if size is None else size
+    if min(result) < SMALLEST_SIDE:
+        raise UsageError(
+            f"{result[1]}x{result[0]} is too small to stylize: the short side needs at least "
+            f"{SMALLEST_SIDE} pixels. Ask for more with --size."
+        )
+    return result

@@ -1,0 +1,168 @@
+"""Make the README's pictures again, with the code as it stands.
+
+    python tools/make_pictures.py                every picture (an hour on two cores)
+    python tools/make_pictures.py hero styles    these only
+    python tools/make_pictures.py --keep         results that lie in out/pictures are not made again
+
+A README picture is a grid of cells. A cell is a file of the repository, or the arguments of a
+``cnnart`` command whose result it shows. Add a picture by adding a line to PICTURES.
+"""
+
+from __future__ import annotations
+
+import argparse
+import hashlib
+import shlex
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+from PIL import Image
+
+ROOT = Path(__file__).resolve().parent.parent
+TARGET = ROOT / "docs" / "pictures"
+RESULTS = ROOT / "out" / "pictures"  # what the commands made, before it is put together
+LARGEST = 200_000  # bytes of a finished picture
+QUALITIES = (92, 88, 84, 80, 75, 70, 60)
+GAP = 8  # white pixels between cells
+
+FIRST_STYLES = ("night-swirls", "harvest-fields", "river-dots", "cubist-facets")
+STRENGTHS = (0.3, 0.5, 0.7)
+
+
+@dataclass(frozen=True)
+class Command:
+    """``cnnart ARGUMENTS``, without ``--output``."""
+
+    arguments: str
+
+
+Cell = str | Command  # a path from the repository's root, or a command
+
+
+@dataclass(frozen=True)
+class Picture:
+    """A grid of cells, ``columns`` wide, each row scaled to ``width`` pixels in all."""
+
+    cells: tuple[Cell, ...]
+    columns: int = 1
+    width: int = 1000
+
+
+def stylize(photo: str, style: str, options: str = "--size 512") -> Command:
+    return Command(f"stylize examples/{photo}.jpg --style {style} {options}")
+
+
+PICTURES: dict[str, Picture] = {
+    "hero": Picture((stylize("pagoda", "night-swirls", "--size 1024"),)),
+    "stylize": Picture(
+        (
+            "examples/raccoon.jpg",
+            "styles/harvest-fields.jpg",
+            stylize("raccoon", "harvest-fields"),
+        ),
+        columns=3,
+    ),
+    "styles": Picture(tuple(stylize("coffee", name) for name in FIRST_STYLES), columns=2),
+    "strength": Picture(
+        tuple(
+            stylize("astronaut", "cubist-facets", f"--size 512 --strength {strength}")
+            for strength in STRENGTHS
+        ),
+        columns=3,
+    ),
+    "color": Picture(
+        (
+            stylize("pagoda", "night-swirls"),
+            stylize("pagoda", "night-swirls", "--size 512 --color keep"),
+        ),
+        columns=2,
+    ),
+    "blend": Picture(
+        (
+            Command(
+                "stylize examples/raccoon.jpg --style night-swirls:2 --style river-dots --size 512"
+            ),
+        ),
+        width=700,
+    ),
+}
+
+
+def result_of(command: Command, keep: bool) -> Path:
+    """The picture a command makes; its file is named after the command."""
+    digest = hashlib.sha256(command.arguments.encode()).hexdigest()[:12]
+    result = RESULTS / f"{digest}.png"
+    if keep and result.is_file():
+        return result
+    print(f"cnnart {command.arguments}", flush=True)
+    RESULTS.mkdir(parents=True, exist_ok=True)
+    cnnart = [sys.executable, "-m", "cnnart", *shlex.split(command.arguments)]
+    subprocess.run([*cnnart, "--output", str(result)], cwd=ROOT, check=True)
+    return result
+
+
+def load(cell: Cell, keep: bool) -> Image.Image:
+    path = ROOT / cell if isinstance(cell, str) else result_of(cell, keep)
+    with Image.open(path) as image:
+        return image.convert("RGB")
+
+
+def row_of(cells: list[Image.Image], width: int) -> Image.Image:
+    """Pictures side by side at one height, ``width`` pixels in all; none is enlarged."""
+    free = width - GAP * (len(cells) - 1)
+    height = free / sum(cell.width / cell.height for cell in cells)
+    height = round(min([height, *(cell.height for cell in cells)]))
+    small = [
+        cell.resize((round(cell.width * height / cell.height), height), Image.Resampling.LANCZOS)
+        for cell in cells
+    ]
+    total = sum(cell.width for cell in small) + GAP * (len(small) - 1)
+    row = Image.new("RGB", (total, height), "white")
+    left = 0
+    for cell in small:
+        row.paste(cell, (left, 0))
+        left += cell.width + GAP
+    return row
+
+
+def put_together(picture: Picture, keep: bool) -> Image.Image:
+    cells = [load(cell, keep) for cell in picture.cells]
+    rows = [
+        row_of(cells[start : start + picture.columns], picture.width)
+        for start in range(0, len(cells), picture.columns)
+    ]
+    height = sum(row.height for row in rows) + GAP * (len(rows) - 1)
+    image = Image.new("RGB", (max(row.width for row in rows), height), "white")
+    top = 0
+    for row in rows:
+        image.paste(row, (0, top))
+        top += row.height + GAP
+    return image
+
+
+def save(image: Image.Image, target: Path) -> None:
+    """As JPEG, at the best quality that stays below LARGEST bytes."""
+    target.parent.mkdir(parents=True, exist_ok=True)
+    for quality in QUALITIES:
+        image.save(target, quality=quality, optimize=True, progressive=True)
+        if target.stat().st_size <= LARGEST:
+            break
+    print(f"{target.relative_to(ROOT).as_posix()}: {target.stat().st_size / 1000:.0f} kB")
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("names", nargs="*", metavar="NAME", help=", ".join(PICTURES))
+    parser.add_argument("--keep", action="store_true", help="do not repeat commands run before")
+    args = parser.parse_args()
+    if unknown := set(args.names) - set(PICTURES):
+        parser.error(f"no picture named {', '.join(sorted(unknown))}; known: {', '.join(PICTURES)}")
+    for name in args.names or PICTURES:
+        save(put_together(PICTURES[name], args.keep), TARGET / f"{name}.jpg")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
