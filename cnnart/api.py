@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import time
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -17,7 +18,7 @@ from cnnart.image import read_mask, resize, to_picture, to_pil
 from cnnart.memory import guarded, memory_errors_named
 from cnnart.optimize import Step
 from cnnart.recipe import StyleChoice, choose_style, make_config, parse_weight
-from cnnart.stylization import StyleImage, Stylization, check_config
+from cnnart.stylization import Limits, StyleImage, Stylization, check_config
 from cnnart.weights import EMBEDDED, backbone_names, load_vgg
 
 if TYPE_CHECKING:
@@ -35,6 +36,9 @@ class Stylizer:
         precision: ``auto``, ``fp32``, ``bf16`` or ``fp16``.
         backbone: one of ``cnnart.weights.backbone_names()``.
         offline: never download weights.
+        max_memory: the most bytes a run may take, all included; None: most of what is free.
+        time_budget: seconds a picture may take; None: as long as its preset does.
+        begun: when the program started (``time.time()``), if the first picture is to count that.
 
     Raises UsageError for a name that does not exist.
     """
@@ -46,6 +50,9 @@ class Stylizer:
         precision: str = "auto",
         backbone: str = EMBEDDED,
         offline: bool = False,
+        max_memory: float | None = None,
+        time_budget: float | None = None,
+        begun: float | None = None,
     ) -> None:
         if backbone not in backbone_names():
             known = backbone_names()
@@ -54,6 +61,9 @@ class Stylizer:
         self.dtype = pick_precision(precision, self.device)
         self.backbone = backbone
         self._offline = offline
+        self._memory = None if max_memory is None else int(max_memory)
+        self._seconds = time_budget
+        self._begun = begun
         self._loaded: dict[str, FeatureExtractor] = {}
 
     def features(self, pooling: str) -> FeatureExtractor:
@@ -88,7 +98,15 @@ class Stylizer:
         self.check(config)
         with memory_errors_named():
             features = self.features(config.pooling)
-            return Stylization(photo, styles, config, features, init=init)
+            return Stylization(photo, styles, config, features, init=init, limits=self._limits())
+
+    def _limits(self) -> Limits:
+        """What the next picture may take. The first one's time includes starting up."""
+        seconds = self._seconds
+        if seconds is not None and self._begun is not None:
+            seconds = max(1.0, seconds - (time.time() - self._begun))
+            self._begun = None
+        return Limits(self._memory, seconds)
 
 
 def layer_names(backbone: str) -> list[str]:
@@ -108,6 +126,8 @@ def stylize(
     device: str = "auto",
     precision: str = "auto",
     backbone: str = EMBEDDED,
+    max_memory: float | None = None,
+    time_budget: float | None = None,
     **settings: Any,
 ) -> Image:
     """Paint a photo in one style or a blend of several.
@@ -119,7 +139,7 @@ def stylize(
         callback: called with each ``Step``; returning False stops early and keeps the picture.
         masks: for each style a picture of where it applies (white) over the photo, or None.
         init: what to start from: ``content``, ``noise`` or a picture.
-        device, precision, backbone: see ``Stylizer``.
+        device, precision, backbone, max_memory, time_budget: see ``Stylizer``.
         settings: the fields of ``StylizeConfig``: ``strength=0.7``, ``size=512`` (the long side, or
             a (height, width) pair), ...
 
@@ -141,7 +161,13 @@ def stylize(
         )
         for (style, weight), mask in zip(pairs, _padded(masks, len(pairs)), strict=True)
     ]
-    stylizer = Stylizer(device=device, precision=precision, backbone=backbone)
+    stylizer = Stylizer(
+        device=device,
+        precision=precision,
+        backbone=backbone,
+        max_memory=max_memory,
+        time_budget=time_budget,
+    )
     run = stylizer.begin(picture.rgb, images, config, init=start)
     for step in guarded(run.steps()):
         image = step.image

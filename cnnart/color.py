@@ -12,10 +12,9 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from cnnart.config import COLOR_MODES
 from cnnart.errors import UsageError, did_you_mean
 from cnnart.palette import PaletteLoss, colour_gaussian, recolour
-
-COLOR_MODES = ("style", "keep", "luma", "histogram")
 
 # ITU-R BT.601 full-range YCbCr, as in JPEG.
 LUMA = (0.299, 0.587, 0.114)

@@ -10,6 +10,12 @@ from dataclasses import dataclass, field
 COARSEST = 128  # the first scale's long side is at least this
 SMALLEST_SIDE = 16  # below it the network has nothing left to see at relu5_1
 
+OPTIMIZERS = ("lbfgs", "adam")
+STATISTICS = ("gram", "covariance", "wasserstein")
+POOLINGS = ("max", "avg")
+COLOR_MODES = ("style", "keep", "luma", "histogram")
+INITS = ("content", "noise", "picture")
+
 STYLE_LAYERS = {"relu1_1": 1.0, "relu2_1": 1.0, "relu3_1": 1.0, "relu4_1": 1.0, "relu5_1": 1.0}
 CONTENT_LAYERS = {"relu4_2": 1.0}
 

@@ -19,10 +19,13 @@ def pick_device(name: str = "auto") -> torch.device:
         if torch.cuda.is_available():
             return torch.device("cuda")
         return torch.device("mps" if torch.backends.mps.is_available() else "cpu")
+    unknown = UsageError(f"Unknown device {name!r}: use auto, cpu, cuda, cuda:N or mps.")
     try:
         device = torch.device(name)
     except RuntimeError:
-        raise UsageError(f"Unknown device {name!r}: use auto, cpu, cuda, cuda:N or mps.") from None
+        raise unknown from None
+    if device.type not in ("cpu", "cuda", "mps"):
+        raise unknown
     if device.type == "cuda" and (device.index or 0) >= torch.cuda.device_count():
         found = torch.cuda.device_count()
         raise UsageError(
@@ -48,7 +51,8 @@ def fast_bf16_cpu() -> bool:
     capabilities = torch.cpu.get_capabilities() if hasattr(torch.cpu, "get_capabilities") else {}
     if capabilities:
         return bool(capabilities.get("avx512_bf16") or capabilities.get("amx_bf16"))
-    return bool(torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported())
+    asked = ("_is_avx512_bf16_supported", "_is_amx_tile_supported")  # torch before get_capabilities
+    return any(getattr(torch.cpu, name, bool)() for name in asked)
 
 
 def pick_precision(name: str, device: torch.device) -> torch.dtype:

@@ -126,6 +126,8 @@ class FeatureExtractor:
                 x = self._pool(x)
                 if f"pool{block}" in wanted:
                     found[f"pool{block}"] = x
+                    if len(found) == len(wanted):
+                        return found
                 block = this
             if name == "conv1_1":
                 x = F.conv2d(F.pad(x, (1, 1, 1, 1), mode="replicate"), weight, bias)
@@ -162,10 +164,10 @@ def trusted(
     exact = features.with_dtype(torch.float32)
     with torch.no_grad():
         found, expected = features(picture, wanted), exact(picture, wanted)
-    error = max(
-        float((found[k].float() - expected[k]).norm() / expected[k].norm().clamp_min(1e-6))
-        for k in wanted
-    )
+    errors = [
+        (found[k].float() - expected[k]).norm() / expected[k].norm().clamp_min(1e-6) for k in wanted
+    ]
+    error = float(torch.stack(errors).max())  # unlike Python's max, NaN wins
     if error < PRECISION_TOLERANCE:
         return features, None
     name = str(features.dtype).removeprefix("torch.")

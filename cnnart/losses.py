@@ -11,9 +11,9 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
+from cnnart.config import STATISTICS
 from cnnart.errors import UsageError
 
-STATISTICS = ("gram", "covariance", "wasserstein")
 EPSILON = 1e-12
 BF16_PIECE = 1024  # positions whose products bfloat16 may add up before float32 takes over
 
@@ -138,12 +138,13 @@ def _wasserstein(found: Moments, target: Moments) -> Tensor:
 
     tr(A + B - 2 (A^1/2 B A^1/2)^1/2) + |means|^2, with A the target, whose root needs no gradient.
     """
-    root = matrix_sqrt(target.covariance().double())
-    inner = root @ found.covariance().double() @ root
-    eye = torch.eye(len(inner), dtype=inner.dtype, device=inner.device)
-    jitter = 1e-9 * inner.diagonal().mean().detach().clamp_min(EPSILON)
-    eigenvalues = torch.linalg.eigvalsh(0.5 * (inner + inner.T) + jitter * eye)
-    cross = eigenvalues.clamp_min(0).add(EPSILON).sqrt().sum()
+    # On the CPU in float64: not every device has either the precision or the decomposition.
+    root = matrix_sqrt(target.covariance().cpu().double())
+    inner = root @ found.covariance().cpu().double() @ root
+    eigenvalues = torch.linalg.eigvalsh(0.5 * (inner + inner.T)).clamp_min(0)
+    # A root whose slope stays finite at 0, where rank-deficient layers have many eigenvalues.
+    jitter = 1e-9 * eigenvalues.mean().detach() + 1e-30
+    cross = (eigenvalues / (eigenvalues + jitter).sqrt()).sum().to(found.total.device)
     spread = found.covariance().trace() + target.covariance().trace() - 2 * cross.float()
     means = (found.mean() - target.mean()).square().sum()
     return (spread + means) / target.gram().trace().clamp_min(EPSILON)

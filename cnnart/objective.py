@@ -49,7 +49,8 @@ class Region:
     """A part of the picture and the style it is to have.
 
     ``mask``: ``1x1xHxW`` in [0, 1] at the picture's size, or None for the whole picture.
-    ``share``: its part in the style loss; the shares of all regions sum to one.
+    ``share``: its part of the picture, and so of the style loss: a pixel counts the same in a small
+    region as in a large one.
     """
 
     targets: dict[str, Moments]

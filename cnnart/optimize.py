@@ -10,10 +10,10 @@ from typing import Protocol
 import torch
 from torch import Tensor
 
+from cnnart.config import OPTIMIZERS
 from cnnart.errors import CnnartError, UsageError
 from cnnart.lbfgs import LBFGS
 
-OPTIMIZERS = ("lbfgs", "adam")
 LBFGS_HISTORY = 20
 ADAM_STEP = 10 / 255  # per evaluation, in units of the [0, 1] range
 RETRIES = 3
@@ -76,6 +76,7 @@ def optimize_image(
     """
     x = image.detach().clone().float()
     best, best_loss = x.clone(), math.inf
+    best_losses: dict[str, float] = {}
     factor, failures = 1.0, 0
     engine = make_optimizer(x, factor)
     index = 0
@@ -83,12 +84,11 @@ def optimize_image(
         evaluation = objective(x)
         if math.isfinite(evaluation.total) and evaluation.total <= 100 * best_loss:
             if evaluation.total < best_loss:
-                best_loss = evaluation.total
+                best_loss, best_losses = evaluation.total, evaluation.losses
                 best.copy_(x)
             engine.step(evaluation.gradient)
-            index += 1
             if bool(torch.isfinite(x).all()):
-                failures = 0
+                failures, index = 0, index + 1
                 yield evaluation.losses, x
                 continue
         elif best_loss == math.inf:
@@ -99,7 +99,7 @@ def optimize_image(
         x.copy_(best)
         failures, factor = failures + 1, factor / 4
         if failures > RETRIES:
-            yield evaluation.losses, x
+            yield best_losses, x
             return
         engine = make_optimizer(x, factor)
 

@@ -76,9 +76,7 @@ class PaletteLoss:
         result = torch.zeros_like(flat)
         squares = torch.zeros((), device=flat.device)
         for index, direction in enumerate(self.directions):
-            counts = self._histogram(flat, index, self.weight)
-            cumulative = torch.cat((counts.new_zeros(1), counts.cumsum(0)))
-            cumulative /= cumulative[-1].clamp_min(1e-12)
+            cumulative = cumulated(self._histogram(flat, index, self.weight)).to(flat)
             for start in range(0, flat.shape[1], CHUNK):
                 part = slice(start, start + CHUNK)
                 projected = direction @ flat[:, part]
@@ -94,27 +92,27 @@ class PaletteLoss:
         return ((projected - low) * (BINS / (high - low))).clamp_(0, BINS - 1e-3)
 
     def _histogram(self, flat: Tensor, index: int, weight: Tensor | None = None) -> Tensor:
-        counts = torch.zeros(BINS, device=flat.device)
+        """Pixels per bin, float64 on the CPU: float32 stops counting at 2^24."""
+        counts = torch.zeros(BINS, dtype=torch.float64)
         for start in range(0, flat.shape[1], CHUNK):
             part = slice(start, start + CHUNK)
             bins = self._position(self.directions[index] @ flat[:, part], index).long()
-            ones = torch.ones_like(bins, dtype=counts.dtype) if weight is None else weight[part]
-            counts.scatter_add_(0, bins, ones)
+            chunk = None if weight is None else weight[part]
+            counts += torch.bincount(bins, chunk, minlength=BINS).double().cpu()
         return counts
 
     def _quantiles(self, counts: Tensor, index: int) -> Tensor:
         """The inverse of the cumulative histogram at ``QUANTILES`` even levels."""
-        cumulative = torch.cat((counts.new_zeros(1), counts.cumsum(0)))
-        # A tiny slope keeps the inverse defined where no pixel falls.
-        slope = torch.linspace(0, 1e-6, BINS + 1, device=counts.device)
-        cumulative = cumulative / cumulative[-1] + slope
-        cumulative = cumulative / cumulative[-1]
-        levels = torch.linspace(0, 1, QUANTILES, device=counts.device)
+        cumulative = cumulated(counts)
+        levels = torch.linspace(0, 1, QUANTILES, dtype=cumulative.dtype)
         right = torch.searchsorted(cumulative, levels).clamp(1, BINS)
         below, above = cumulative[right - 1], cumulative[right]
         part = (levels - below) / (above - below).clamp_min(1e-12)
+        # The first and last levels belong to the outermost bins that hold a pixel at all.
+        filled = counts.nonzero().flatten()
+        place = (right - 1 + part.clamp(0, 1)).clamp(int(filled[0]), int(filled[-1]) + 1)
         width = (self.high[index] - self.low[index]) / BINS
-        return self.low[index] + (right - 1 + part.clamp(0, 1)) * width
+        return (self.low[index] + place * width).to(self.directions)
 
     def _transport(self, projected: Tensor, cumulative: Tensor, index: int) -> Tensor:
         """Where optimal transport takes each value: its level here, the palette's value there."""
@@ -128,14 +126,20 @@ class PaletteLoss:
         return low + (high - low) * (level - left)
 
 
+def cumulated(counts: Tensor) -> Tensor:
+    """The cumulative distribution at the borders of the bins: from 0 to 1, one entry more."""
+    total = torch.cat((counts.new_zeros(1), counts.cumsum(0)))
+    return total / total[-1].clamp_min(1e-12)
+
+
 def colour_gaussian(image: Tensor, weight: Tensor | None = None) -> tuple[Tensor, Tensor]:
-    """Mean (``3``) and covariance (``3x3``) of a picture's colours, float64."""
-    flat = image[0].flatten(1).double()
-    w = torch.ones_like(flat[:1]) if weight is None else weight.flatten()[None].double()
+    """Mean (``3``) and covariance (``3x3``) of a picture's colours, float64 on the CPU."""
+    flat = image[0].flatten(1)
+    w = torch.ones_like(flat[:1]) if weight is None else weight.flatten()[None]
     w = w / w.sum().clamp_min(1e-12)
     mean = (flat * w).sum(1)
     centred = flat - mean[:, None]
-    return mean, (centred * w) @ centred.T
+    return mean.cpu().double(), ((centred * w) @ centred.T).cpu().double()
 
 
 def recolour(
@@ -149,13 +153,13 @@ def recolour(
     that do so, the one that moves colours least. The result is clamped to [0, 1].
     """
     (source_mean, source_cov), (target_mean, target_cov) = source, target
-    eye = torch.eye(3, dtype=torch.float64, device=image.device) * 1e-5
+    eye = torch.eye(3, dtype=torch.float64) * 1e-5
     root = matrix_sqrt(source_cov + eye)
     inverse = torch.linalg.inv(root)
     linear = inverse @ matrix_sqrt(root @ (target_cov + eye) @ root) @ inverse
     offset = target_mean - linear @ source_mean
-    moved = torch.einsum("ij,bjhw->bihw", linear.to(image.dtype), image)
-    return (moved + offset.to(image.dtype).view(1, 3, 1, 1)).clamp(0, 1)
+    moved = torch.einsum("ij,bjhw->bihw", linear.to(image), image)
+    return (moved + offset.to(image).view(1, 3, 1, 1)).clamp(0, 1)
 
 
 def blend_gaussians(parts: list[tuple[Tensor, Tensor, float]]) -> tuple[Tensor, Tensor]:

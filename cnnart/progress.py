@@ -11,6 +11,7 @@ from rich.live import Live
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 from rich.text import Text
 
+from cnnart.budget import gigabytes
 from cnnart.eta import Eta
 from cnnart.report import JsonLines, Plain, Quiet, Start, duration
 
@@ -34,6 +35,8 @@ class Terminal(Plain):
             f"{width} x {height} px, style {' + '.join(start.styles)}, seed {start.seed}, "
             f"on {start.device_reason}, {start.precision}"
         )
+        tiles = f", in tiles of {start.tile} px" if start.tile else ""
+        self._print(f"memory: {gigabytes(start.memory)} at the most{tiles}")
         if start.preview:
             self._print(f"preview while it works: {start.preview}")
         self._eta = Eta(start.schedule)

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from cnnart.image import resize
 
-NOTHING_LEFT = 1e-3  # a region below this share of the picture is no region
+NOTHING_LEFT = 1e-6  # a region below this share of the picture is no region
 
 
 @dataclass(frozen=True)
@@ -62,4 +62,4 @@ def coverage(regions: Sequence[StyledRegion]) -> Tensor | None:
     if not masks or any(m is None for m in masks):
         return None
     total = torch.stack([m for m in masks if m is not None]).sum(0).clamp(0, 1)
-    return None if float(total.min()) > 1 - NOTHING_LEFT else total
+    return None if float(total.min()) > 1 - 1e-3 else total

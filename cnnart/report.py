@@ -28,6 +28,8 @@ class Start:
     device_reason: str
     precision: str
     seed: int
+    memory: int
+    tile: int
     preview: str | None = None
     schedule: Sequence[tuple[tuple[int, int], int]] = ()
     index: int = 1

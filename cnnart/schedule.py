@@ -61,18 +61,23 @@ class Clock:
         self.rate = self._last_took / work
 
 
-def scale_sizes(height: int, width: int) -> list[tuple[int, int]]:
+def scale_sizes(height: int, width: int, smallest: int = SMALLEST_SIDE) -> list[tuple[int, int]]:
     """Sizes from coarse to fine: halvings of the output while the long side stays large enough."""
     sizes = [(height, width)]
-    while max(sizes[0]) >= 2 * COARSEST and min(sizes[0]) >= 2 * SMALLEST_SIDE:
+    while max(sizes[0]) >= 2 * COARSEST and min(sizes[0]) >= 2 * smallest:
         sizes.insert(0, (-(-sizes[0][0] // 2), -(-sizes[0][1] // 2)))
     return sizes
 
 
-def schedule(config: StylizeConfig, height: int, width: int) -> list[Scale]:
-    """The scales of a run as its preset says; ``config.steps`` replaces the last one's."""
+def schedule(
+    config: StylizeConfig, height: int, width: int, smallest: int = SMALLEST_SIDE
+) -> list[Scale]:
+    """The scales of a run as its preset says; ``config.steps`` replaces the last one's.
+
+    No scale's short side is below ``smallest`` pixels.
+    """
     counts = PRESETS[config.preset].evaluations
-    sizes = scale_sizes(height, width)
+    sizes = scale_sizes(height, width, smallest)
     scales = [Scale(*size, counts[min(i, len(counts) - 1)]) for i, size in enumerate(sizes)]
     if config.steps is not None:
         scales[-1] = replace(scales[-1], evaluations=config.steps)

@@ -92,6 +92,8 @@ class Studio:
             device_reason=device_reason(self._stylizer.device),
             precision=precision_name(self._stylizer.dtype),
             seed=self._recipe.config.seed,
+            memory=work.memory.peak,
+            tile=work.memory.tile,
             schedule=[((s.height, s.width), s.evaluations) for s in work.schedule],
         )
 

@@ -23,13 +23,20 @@ from cnnart.budget import (
     used_memory,
 )
 from cnnart.color import check_color, color_content, color_result, color_style, keeps_photo_colors
-from cnnart.config import PRESETS, SMALLEST_SIDE, StylizeConfig
+from cnnart.config import (
+    INITS,
+    OPTIMIZERS,
+    PRESETS,
+    SMALLEST_SIDE,
+    STATISTICS,
+    StylizeConfig,
+)
 from cnnart.errors import UsageError, did_you_mean, is_out_of_memory
 from cnnart.features import FeatureExtractor, trusted
 from cnnart.image import fit_long_side, resize
-from cnnart.losses import STATISTICS, Moments, blend
+from cnnart.losses import Moments, blend
 from cnnart.objective import PerceptualObjective, Region, Weights, gather_moments
-from cnnart.optimize import OPTIMIZERS, Step, optimize_image, optimizer_factory
+from cnnart.optimize import Step, optimize_image, optimizer_factory
 from cnnart.palette import PaletteLoss, blend_gaussians, colour_gaussian, recolour
 from cnnart.regions import StyledRegion, StyleImage, coverage, style_regions
 from cnnart.resilience import ResilientObjective
@@ -37,7 +44,6 @@ from cnnart.schedule import Clock, Scale, fit_to_time, schedule
 
 __all__ = ["StyleImage", "Stylization", "check_config"]
 
-INITS = ("content", "noise", "picture")
 
 # The terms' weights at strength 0.5, all losses being relative (about 1 for unrelated pictures).
 STYLE_TO_CONTENT = 1.0
@@ -91,6 +97,8 @@ class Stylization:
         features.check_layers(self.layers)
         if not styles:
             raise UsageError("No style given: name at least one with --style.")
+        if not all(style.weight > 0 for style in styles):
+            raise UsageError("The weight of a style must be above zero.")
         if config.init == "picture" and init is None:
             raise UsageError("To start from a picture, give it: --init FILE.")
         self.config = config
@@ -99,13 +107,19 @@ class Stylization:
         self.notes: list[str] = []
         device = features.device
         size = output_size(photo.shape[-2], photo.shape[-1], config.size)
+        if min(size) < (least := features.smallest_side(self.layers)):
+            raise UsageError(
+                f"{size[1]}x{size[0]} is too small for these layers: the short side needs at least "
+                f"{least} pixels. Ask for more with --size."
+            )
+        self.smallest = max(least, SMALLEST_SIDE)
         self.memory = self._memory_plan(size)
         self.photo = resize(photo.to(device), *size)
         self.init = None if init is None else init.to(device)
         self.regions = style_regions([_on(device, s) for s in styles], *size)
         if not self.regions:
             raise UsageError("The masks are empty: no style applies anywhere in the picture.")
-        self.schedule = schedule(config, *size)
+        self.schedule = schedule(config, *size, self.smallest)
 
     def _memory_plan(self, size: tuple[int, int]) -> MemoryPlan:
         device = self.features.device
@@ -179,7 +193,11 @@ class Stylization:
             replace(s, cost=TILED_COST if tile and max(s.height, s.width) > tile else 1.0)
             for s in scales
         ]
-        return fit_to_time(costed, clock.remaining, clock.rate)
+        fitted = fit_to_time(costed, clock.remaining, clock.rate)
+        if scales is self.schedule:
+            work = ", ".join(f"{s.evaluations} at {s.width}x{s.height}" for s in fitted)
+            self.notes.append(f"Time budget: {work} evaluations.")
+        return fitted
 
     def finish(self, image: Tensor) -> Tensor:
         """Any Step's picture as it is to be written: output size, colours as asked, on the CPU."""
@@ -242,7 +260,7 @@ class Stylization:
         for style in region.styles:
             long_side = round(max(height, width) * self.config.style_scale)
             size = fit_long_side(style.image.shape[-2], style.image.shape[-1], long_side)
-            picture = resize(style.image, *(max(SMALLEST_SIDE, side) for side in size))
+            picture = resize(style.image, *(max(self.smallest, side) for side in size))
             pictures.append((picture, style.weight))
             parts.append((gather_moments(self.features, picture, layers, tile), style.weight))
         targets = {k: blend([(found[k], weight) for found, weight in parts]) for k in layers}

@@ -179,9 +179,6 @@ def test_wasserstein_gradient_is_finite_with_fewer_positions_than_channels():
     assert a.grad.norm() < 0.05 * slope  # at its minimum
 
 
-@pytest.mark.xfail(
-    strict=True, reason="what keeps the root's gradient finite adds to every empty eigenvalue"
-)
 def test_wasserstein_is_never_negative():
     """A distance, also where most eigenvalues are zero: 64 channels seen at nine positions."""
     m = moments(0.1 * activations(64, 3, 3).relu())

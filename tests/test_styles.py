@@ -145,7 +145,7 @@ def test_check_mode_tells_a_picture_from_another(generate):
     entries = json.loads(generate.MANIFEST.read_text(encoding="utf-8"))["styles"]
     with Image.open(styles_folder() / entries[0]["file"]) as picture:
         own = picture.convert("RGB")
-    assert generate.difference(entries[0], own) == 0
+    assert generate.difference(entries[0], own) < 0.5 * generate.TOLERANCE
     assert generate.difference(entries[1], own) > generate.TOLERANCE
 
 

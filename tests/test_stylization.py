@@ -421,14 +421,12 @@ def test_extreme_stroke_sizes_run(photo, painting, features, scale):
     assert torch.isfinite(result).all()
 
 
-@pytest.mark.xfail(strict=True, reason="weights of styles are not checked: ZeroDivisionError")
 @pytest.mark.parametrize("weights", [[0.0], [1.0, -1.0]])
 def test_styles_need_a_weight(photo, painting, features, weights):
     with pytest.raises(UsageError):
         run(photo, [StyleImage(painting, w) for w in weights], features, steps=1)
 
 
-@pytest.mark.xfail(strict=True, reason="the smallest side allowed does not follow the layers")
 def test_a_picture_too_small_for_its_layers(photo, painting, features):
     """One unit at pool5 needs 32 pixels."""
     with pytest.raises(UsageError, match="too small to stylize"):

@@ -12,6 +12,7 @@ from typing import Any
 
 import click
 
+from cnnart.cli.values import DURATION, MEMORY
 from cnnart.naming import FORMATS
 
 Decorator = Callable[[Callable[..., Any]], Callable[..., Any]]
@@ -39,6 +40,8 @@ class RunOptions:
     precision: str | None
     backbone: str | None
     offline: bool
+    max_memory: int | None
+    time_budget: float | None
 
 
 @dataclass(frozen=True)
@@ -138,6 +141,16 @@ run_options = _group(
             help="The network: see `cnnart weights list`.  [default: vgg19]",
         ),
         click.option("--offline", is_flag=True, help="Never download anything."),
+        click.option(
+            "--max-memory",
+            type=MEMORY,
+            help="The most it may take, all included: 4GB, 800MB.  [default: most of what is free]",
+        ),
+        click.option(
+            "--time-budget",
+            type=DURATION,
+            help="The best picture that is ready in 90s, 5m, 1h.  [default: as --preset says]",
+        ),
     ],
 )
 

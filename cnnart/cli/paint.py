@@ -32,12 +32,15 @@ def paint(
         format=files.format,
         protected=[*recipe.files(), *protected],
     )
+    import psutil
+
     from cnnart.api import Stylizer
     from cnnart.batch import Batch, Habits
     from cnnart.progress import make_reporter
     from cnnart.studio import Studio, Writing
 
-    stylizer = Stylizer(**{name: value for name, value in vars(run).items() if value is not None})
+    given = {name: value for name, value in vars(run).items() if value is not None}
+    stylizer = Stylizer(**given, begun=psutil.Process().create_time())
     studio = Studio(recipe, stylizer, Writing(files.quality, files.metadata, files.max_pixels))
     preview = talk.preview
     if preview is None:

@@ -16,7 +16,14 @@ from cnnart.cli.options import (
     talk_options,
 )
 from cnnart.cli.values import LAYERS, SIZE
-from cnnart.config import PRESETS, StylizeConfig
+from cnnart.config import (
+    COLOR_MODES,
+    OPTIMIZERS,
+    POOLINGS,
+    PRESETS,
+    STATISTICS,
+    StylizeConfig,
+)
 
 FRACTION = click.FloatRange(0, 1)
 FACTOR = click.FloatRange(0)
@@ -43,7 +50,7 @@ def _setting(name: str, help: str, *flags: str, **more: Any) -> Any:
 @_setting(
     "color",
     "Colours of the style, or kept from the photo: wholly, by luma, by histogram.",
-    type=click.Choice(["style", "keep", "luma", "histogram"]),
+    type=click.Choice(COLOR_MODES),
 )
 @_setting("style_scale", "Stroke size.", type=click.FloatRange(0, min_open=True))
 @click.option(
@@ -61,7 +68,7 @@ def _setting(name: str, help: str, *flags: str, **more: Any) -> Any:
 )
 @file_options
 @_setting("seed", "Of all randomness.", type=int)
-@_setting("optimizer", "L-BFGS or Adam.", type=click.Choice(["lbfgs", "adam"]))
+@_setting("optimizer", "L-BFGS or Adam.", type=click.Choice(OPTIMIZERS))
 @_setting("steps", "At the final size.", type=click.IntRange(1), shown="as --preset says")
 @_setting("content_weight", "Times what --strength chooses.", type=FACTOR)
 @_setting("style_weight", "Times what --strength chooses.", type=FACTOR)
@@ -72,9 +79,9 @@ def _setting(name: str, help: str, *flags: str, **more: Any) -> Any:
 @_setting(
     "statistic",
     "What style is.",
-    type=click.Choice(["gram", "covariance", "wasserstein"]),
+    type=click.Choice(STATISTICS),
 )
-@_setting("pooling", "Of the network.", type=click.Choice(["max", "avg"]))
+@_setting("pooling", "Of the network.", type=click.Choice(POOLINGS))
 @run_options
 @talk_options
 @click.pass_context

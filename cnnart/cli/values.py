@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from typing import Any
 
 import click
@@ -40,5 +41,30 @@ class LayersType(click.ParamType):
             self.fail(str(error), param, ctx)
 
 
+class UnitType(click.ParamType):
+    """A number with a unit -> a number of the smallest unit."""
+
+    def __init__(self, name: str, units: Mapping[str, float], example: str) -> None:
+        self.name = name
+        self._units = units
+        self._example = example
+
+    def convert(self, value: Any, param: Any, ctx: Any) -> float:
+        """Fails as wrong usage for an unknown unit, and for what is not above zero."""
+        found = re.fullmatch(r"(\d+(?:\.\d+)?)\s*([a-z]*)", str(value).strip().lower())
+        if not found or found[2] not in self._units or not float(found[1]):
+            self.fail(f"{value!r} is no {self.name.lower()}: write {self._example}.", param, ctx)
+        return float(found[1]) * self._units[found[2]]
+
+
+BYTES = {"b": 1, "kb": 1 << 10, "mb": 1 << 20, "gb": 1 << 30, "tb": 1 << 40}
+SECONDS = {"": 1, "s": 1, "sec": 1, "m": 60, "min": 60, "h": 3600}
+
+MEMORY = UnitType(
+    "MEMORY",
+    BYTES | {u[0] + "i" + u[1]: n for u, n in BYTES.items() if len(u) == 2},
+    "4GB or 800MB",
+)
+DURATION = UnitType("DURATION", SECONDS, "90s, 5m or 1h")
 SIZE = SizeType()
 LAYERS = LayersType()
