@@ -25,7 +25,7 @@ from benchmarks.table import machine, machine_line, markdown_table, write_report
 from cnnart.api import Stylizer
 from cnnart.config import StylizeConfig
 from cnnart.image import fit_long_side, read_image, resize, write_image
-from cnnart.recipe import choose_style, make_config
+from cnnart.jobs.recipe import choose_style, make_config
 from cnnart.stylization import StyleImage
 
 QUALITY = ("style", "texture", "palette")

@@ -11,7 +11,7 @@ COARSEST = 128  # the first scale's long side is at least this
 SMALLEST_SIDE = 16  # below it the network has nothing left to see at relu5_1
 
 OPTIMIZERS = ("lbfgs", "adam")
-STATISTICS = ("gram", "covariance", "wasserstein")
+STATISTICS = ("covariance", "gram", "wasserstein")
 POOLINGS = ("max", "avg")
 COLOR_MODES = ("style", "keep", "luma", "histogram")
 INITS = ("content", "noise", "picture")
@@ -40,7 +40,7 @@ class StylizeConfig:
     palette_weight: float = 1.0
     content_layers: dict[str, float] = field(default_factory=lambda: dict(CONTENT_LAYERS))
     style_layers: dict[str, float] = field(default_factory=lambda: dict(STYLE_LAYERS))
-    statistic: str = "gram"  # gram | covariance | wasserstein
+    statistic: str = "covariance"  # covariance | gram | wasserstein
     pooling: str = "max"  # max | avg
     style_scale: float = 1.0  # stroke size relative to the output
     color: str = "style"  # style | keep | luma | histogram
@@ -49,13 +49,16 @@ class StylizeConfig:
 
 @dataclass(frozen=True)
 class Preset:
-    """How much work to spend: evaluations per scale, from the coarsest to the finest."""
+    """How much work to spend: evaluations per scale, from the coarsest to the finest.
+
+    Scales beyond the last entry get as many as that.
+    """
 
     evaluations: tuple[int, ...]
 
 
 PRESETS: dict[str, Preset] = {
-    "draft": Preset((60, 40, 10)),
-    "standard": Preset((100, 100, 40)),
-    "fine": Preset((200, 200, 150)),
+    "draft": Preset((60, 40, 12, 8, 6)),
+    "standard": Preset((100, 100, 40, 24, 12)),
+    "fine": Preset((200, 200, 120, 60, 30)),
 }

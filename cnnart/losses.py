@@ -6,6 +6,7 @@ regions add up: that is what lets ``tiling`` compute the same loss a piece at a 
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import torch
@@ -166,11 +167,23 @@ def content_loss_sum(found: Tensor, target: Tensor) -> Tensor:
 
 def tv_loss(image: Tensor) -> Tensor:
     """Squared differences of neighbouring pixels, averaged: L2 total variation (Mahendran 2015)."""
-    rows = (image[..., 1:, :] - image[..., :-1, :]).square().mean()
-    columns = (image[..., :, 1:] - image[..., :, :-1]).square().mean()
-    return rows + columns
+    return tv_part(image, image.shape[-2:], image.shape[-2:])
 
 
-def range_loss(image: Tensor) -> Tensor:
-    """Mean squared excess over [0, 1]: pixels that a file could not hold."""
-    return (image - image.clamp(0, 1)).square().mean()
+def tv_part(piece: Tensor, core: Sequence[int], whole: Sequence[int]) -> Tensor:
+    """What a piece adds to the TV loss of a picture of size ``whole`` (height, width).
+
+    ``core``: the size of the part that is the piece's own. Where the picture goes on below or to
+    the right of it, ``piece`` has one more row or column: the difference to it is counted here.
+    """
+    (height, width), (rows, columns) = core, whole
+    down = piece[..., 1:, :width] - piece[..., :-1, :width]
+    across = piece[..., :height, 1:] - piece[..., :height, :-1]
+    return down.square().sum() / max(3 * (rows - 1) * columns, 1) + across.square().sum() / max(
+        3 * rows * (columns - 1), 1
+    )
+
+
+def excess_sum(image: Tensor) -> Tensor:
+    """Squared excess over [0, 1], summed: how far pixels are from what a file can hold."""
+    return (image - image.clamp(0, 1)).square().sum()

@@ -16,18 +16,12 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from cnnart.features import FeatureExtractor
-from cnnart.losses import (
-    Moments,
-    content_loss_sum,
-    moments,
-    range_loss,
-    style_loss,
-    tv_loss,
-)
+from cnnart.losses import Moments, content_loss_sum, excess_sum, moments, style_loss, tv_part
 from cnnart.optimize import Evaluation
-from cnnart.palette import PaletteLoss
+from cnnart.palette import Levels, PaletteLoss
 from cnnart.tiling import Tile, tiles
 
+LINEAR = "linear"  # not a loss: its gradient is the style loss's, its value means nothing
 Statistics = dict[tuple[int, str], Moments]  # (region, layer) -> moments
 
 
@@ -99,57 +93,49 @@ class PerceptualObjective:
 
     def __call__(self, image: Tensor) -> Evaluation:
         """The objective at ``image`` (``1x3xHxW`` float32)."""
-        leaf = image.detach().requires_grad_(True)
-        pixel_terms = self._pixel_terms(leaf)
-        if len(self.tiles) == 1:
-            terms = {**self._network_terms(leaf), **pixel_terms}
-            total(terms).backward()
-        else:
-            total(pixel_terms).backward()
-            terms = {**self._tiled_network_terms(leaf), **pixel_terms}
-        assert leaf.grad is not None
-        return Evaluation({k: float(v.detach()) for k, v in terms.items()}, leaf.grad)
+        image = image.detach()
+        levels = [r.palette.levels(image) if self.weights.palette else None for r in self.regions]
+        totals = self._totals(image) if len(self.tiles) > 1 and self.style_layers else {}
+        values: dict[str, float] = {}
+        if totals:
+            style = self._style(totals)
+            style.backward()
+            values["style"] = float(style.detach())
+        gradient = torch.zeros_like(image)
+        for tile in self.tiles:
+            rows, columns = tile.region
+            leaf = image[..., rows, columns].clone().requires_grad_(True)
+            terms = self._network_terms(leaf, tile, totals) | self._pixel_terms(leaf, tile, levels)
+            torch.stack(list(terms.values())).sum().backward()
+            assert leaf.grad is not None
+            gradient[..., rows, columns] += leaf.grad
+            for name, value in terms.items():
+                if name != LINEAR:
+                    values[name] = values.get(name, 0.0) + float(value.detach())
+        return Evaluation(values, gradient)
 
-    def _network_terms(self, image: Tensor) -> dict[str, Tensor]:
-        found = self.features(image, self.layers)
-        terms = {}
-        if self.content_layers:
-            terms["content"] = self._content(found, self.tiles[0])
-        if self.style_layers:
-            terms["style"] = self._style(self._statistics(found, self.tiles[0]))
-        return terms
-
-    def _tiled_network_terms(self, leaf: Tensor) -> dict[str, Tensor]:
-        """Both passes; adds the gradient to ``leaf.grad`` and returns the terms as numbers."""
+    def _network_terms(self, leaf: Tensor, tile: Tile, totals: Statistics) -> dict[str, Tensor]:
+        """A tile's part of content and style (with ``totals``: what has the style's gradient)."""
         if not self.layers:
             return {}
-        image, terms = leaf.detach(), {}
-        totals: Statistics = {}
-        if self.style_layers:
-            with torch.no_grad():
-                for tile in self.tiles:
-                    found = self.features(crop(image, tile), self.style_layers)
-                    add_statistics(totals, self._statistics(found, tile))
-            totals = {k: Moments(*(t.requires_grad_(True) for t in m)) for k, m in totals.items()}
-            terms["style"] = self._style(totals)
-            terms["style"].backward()
+        found = self.features(leaf, self.layers)
+        terms = {}
         if self.content_layers:
-            terms["content"] = torch.zeros((), device=image.device)
-        assert leaf.grad is not None
-        for tile in self.tiles:
-            piece = crop(image, tile).clone().requires_grad_(True)
-            found = self.features(piece, self.layers)
-            local = torch.zeros((), device=image.device)
-            if self.content_layers:
-                local = self._content(found, tile)
-                terms["content"] = terms["content"] + local.detach()
-            if self.style_layers:
-                local = local + linear_functional(totals, self._statistics(found, tile))
-            local.backward()
-            assert piece.grad is not None
-            rows, columns = tile.region
-            leaf.grad[..., rows, columns] += piece.grad
+            terms["content"] = self._content(found, tile)
+        if totals:
+            terms[LINEAR] = linear_functional(totals, self._statistics(found, tile))
+        elif self.style_layers:
+            terms["style"] = self._style(self._statistics(found, tile))
         return terms
+
+    def _totals(self, image: Tensor) -> Statistics:
+        """The first pass: the moments of the whole picture, ready to be differentiated by."""
+        totals: Statistics = {}
+        with torch.no_grad():
+            for tile in self.tiles:
+                found = self.features(crop(image, tile), self.style_layers)
+                add_statistics(totals, self._statistics(found, tile))
+        return {k: Moments(*(t.requires_grad_(True) for t in m)) for k, m in totals.items()}
 
     def _statistics(self, found: dict[str, Tensor], tile: Tile) -> Statistics:
         result: Statistics = {}
@@ -184,13 +170,25 @@ class PerceptualObjective:
             parts.append(loss * (weight / max(self.energy[layer], 1e-12)))
         return torch.stack(parts).sum()
 
-    def _pixel_terms(self, image: Tensor) -> dict[str, Tensor]:
-        w = self.weights
-        terms = {"tv": w.tv * tv_loss(image) + range_loss(image)}
+    def _pixel_terms(
+        self, leaf: Tensor, tile: Tile, levels: Sequence[Levels | None]
+    ) -> dict[str, Tensor]:
+        """A tile's part of the terms that need no network."""
+        w, whole = self.weights, self.photo.shape[-2:]
+        values = 3 * whole[0] * whole[1]
+        core = leaf[..., tile.rows.core_at(1), tile.columns.core_at(1)]
+        beyond = leaf[..., tile.rows.core_at(1, beyond=1), tile.columns.core_at(1, beyond=1)]
+        tv = tv_part(beyond, core.shape[-2:], whole)
+        terms = {"tv": w.tv * tv + excess_sum(core) / values}
         if w.pixel:
-            terms["pixel"] = w.pixel * (image - self.photo).square().mean()
-        if w.palette:
-            parts = [r.palette(image) * r.share for r in self.regions]
+            photo = whole_core(self.photo, tile, 1)
+            terms["pixel"] = w.pixel / values * (core - photo).square().sum()
+        parts = []
+        for region, found in zip(self.regions, levels, strict=True):
+            if found is not None:
+                mask = None if region.mask is None else whole_core(region.mask, tile, 1)
+                parts.append(region.share * region.palette.part(core, found, mask))
+        if parts:
             terms["palette"] = w.palette * torch.stack(parts).sum()
         return terms
 
@@ -198,10 +196,6 @@ class PerceptualObjective:
 def active(layers: dict[str, float], weight: float) -> list[str]:
     """The layers that count: none where the term itself has no weight."""
     return [name for name, w in layers.items() if w > 0 and weight > 0]
-
-
-def total(terms: dict[str, Tensor]) -> Tensor:
-    return torch.stack(list(terms.values())).sum()
 
 
 def picture_tiles(

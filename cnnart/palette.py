@@ -7,6 +7,8 @@ value of the target. Histograms stand in for sorting, so that any size costs the
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import torch
 from torch import Tensor
 
@@ -27,6 +29,13 @@ def colour_directions(count: int = 12, device: torch.device | str = "cpu") -> Te
     return vectors.to(device=device, dtype=torch.float32)
 
 
+class Levels(NamedTuple):
+    """A picture's colours: per direction the cumulative histogram, and how many pixels count."""
+
+    cumulative: list[Tensor]
+    mass: float
+
+
 class PaletteLoss:
     """Sliced 2-Wasserstein distance of a picture's colours to a palette (Bonneel et al. 2015).
 
@@ -44,7 +53,7 @@ class PaletteLoss:
         # The range of a projection of the unit cube, with room for iterates slightly outside it.
         self.low = (self.directions.clamp(max=0).sum(1) - 0.25).tolist()
         self.high = (self.directions.clamp(min=0).sum(1) + 0.25).tolist()
-        self.weight = None if mask is None else mask.flatten()
+        self.weight = mask
         total = sum(weight for _, weight in styles)
         self.quantiles = []
         for index in range(len(self.directions)):
@@ -56,44 +65,62 @@ class PaletteLoss:
 
     def __call__(self, image: Tensor) -> Tensor:
         """Mean squared distance each pixel's projection has to travel; a scalar, 0 when equal."""
+        return self.part(image, self.levels(image), self.weight)
+
+    def levels(self, image: Tensor) -> Levels:
+        """How the colours of a whole picture are distributed."""
+        flat = image.detach()[0].flatten(1)
+        counts = [
+            self._histogram(flat, index, self.weight) for index in range(len(self.directions))
+        ]
+        return Levels([cumulated(c).to(flat) for c in counts], float(counts[0].sum()))
+
+    def part(self, piece: Tensor, levels: Levels, weight: Tensor | None = None) -> Tensor:
+        """What a piece (``1x3xhxw``) of the picture that has these levels adds to the loss.
+
+        ``weight``: the mask's values there.
+        """
         with torch.no_grad():
-            displacement, squares = self._travel(image)
-            mass = float(image[0, 0].numel() if self.weight is None else self.weight.sum())
-            scale = 1 / (max(mass, 1e-6) * len(self.directions))
-            slope = displacement * (-2 * scale)
+            displacement, squares = self._travel(piece, levels, weight)
+            scale = 1 / (max(levels.mass, 1e-6) * len(self.directions))
+            slope = displacement.mul_(-2 * scale)
         # The optimal pairing is fixed where the distance is differentiated (envelope theorem), so
         # the gradient is known; this puts value and gradient into the graph, and nothing else.
-        return squares * scale + ((image - image.detach()) * slope).sum()
+        return squares * scale + ((piece - piece.detach()) * slope).sum()
 
     def displacement(self, image: Tensor) -> Tensor:
         """How far each pixel would move to match the palette in every direction at once."""
         # For evenly spread directions sum(d d^T) = n/3 I, which this factor undoes.
-        return self._travel(image)[0] * (3 / len(self.directions))
+        moved, _ = self._travel(image, self.levels(image), self.weight)
+        return moved * (3 / len(self.directions))
 
-    def _travel(self, image: Tensor) -> tuple[Tensor, Tensor]:
+    def _travel(
+        self, piece: Tensor, levels: Levels, weight: Tensor | None
+    ) -> tuple[Tensor, Tensor]:
         """Sum over directions of each pixel's way to go, and the sum of all ways squared."""
-        flat = image.detach()[0].flatten(1)
+        flat = piece.detach()[0].flatten(1)
+        weight = None if weight is None else weight.flatten()
         result = torch.zeros_like(flat)
         squares = torch.zeros((), device=flat.device)
         for index, direction in enumerate(self.directions):
-            cumulative = cumulated(self._histogram(flat, index, self.weight)).to(flat)
             for start in range(0, flat.shape[1], CHUNK):
                 part = slice(start, start + CHUNK)
                 projected = direction @ flat[:, part]
-                way = self._transport(projected, cumulative, index) - projected
-                weighted = way if self.weight is None else way * self.weight[part]
+                way = self._transport(projected, levels.cumulative[index], index) - projected
+                weighted = way if weight is None else way * weight[part]
                 squares += (way * weighted).sum()
                 result[:, part] += direction[:, None] * weighted
-        return result.view_as(image), squares
+        return result.view_as(piece), squares
 
     def _position(self, projected: Tensor, index: int) -> Tensor:
         """Where values lie among the bins, in bins."""
         low, high = self.low[index], self.high[index]
         return ((projected - low) * (BINS / (high - low))).clamp_(0, BINS - 1e-3)
 
-    def _histogram(self, flat: Tensor, index: int, weight: Tensor | None = None) -> Tensor:
+    def _histogram(self, flat: Tensor, index: int, mask: Tensor | None = None) -> Tensor:
         """Pixels per bin, float64 on the CPU: float32 stops counting at 2^24."""
         counts = torch.zeros(BINS, dtype=torch.float64)
+        weight = None if mask is None else mask.flatten()
         for start in range(0, flat.shape[1], CHUNK):
             part = slice(start, start + CHUNK)
             bins = self._position(self.directions[index] @ flat[:, part], index).long()

@@ -46,9 +46,10 @@ __all__ = ["StyleImage", "Stylization", "check_config"]
 
 
 # The terms' weights at strength 0.5, all losses being relative (about 1 for unrelated pictures).
-STYLE_TO_CONTENT = 1.0
+STYLE_TO_CONTENT = 4.0
 PALETTE_TO_CONTENT = 4.0
 TV_TO_CONTENT = 0.02
+DETAIL = 0.5  # of what a scale adds to the photo, how much the picture starts with
 TILED_COST = 2.0  # of an evaluation in tiles: a second forward pass, and the halos
 PIXEL_TO_CONTENT = 4.0  # below strength 0.5: what holds the photo's colours and details
 
@@ -147,12 +148,21 @@ class Stylization:
             scale, *scales = self._fit_to_time(scales, clock, image)
             steps = index + scale.evaluations + sum(s.evaluations for s in scales)
             size = (scale.height, scale.width)
-            for losses, iterate in self._optimize(resize(image, *size), scale):
+            for losses, iterate in self._optimize(self._enlarged(image, size), scale):
                 image, index = iterate, index + 1
                 clock.tick(scale.work)
                 yield Step(index, steps, losses, image, size, clock.seconds)
                 if clock.is_over:
                     return
+
+    def _enlarged(self, image: Tensor, size: tuple[int, int]) -> Tensor:
+        """A scale's result as the start of the next: enlarged, with the photo's finer details."""
+        before = (image.shape[-2], image.shape[-1])
+        result = resize(image, *size)
+        if before == size or not DETAIL:
+            return result
+        photo, _ = self._scaled(*size)
+        return result + DETAIL * (photo - resize(resize(photo, *before), *size))
 
     def _optimize(self, image: Tensor, scale: Scale) -> Iterator[tuple[dict[str, float], Tensor]]:
         """One scale. When the optimizer's own memory does not fit, Adam goes on in its place."""

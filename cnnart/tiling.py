@@ -21,9 +21,13 @@ class Span:
     low: int
     high: int
 
-    def core_at(self, stride: int) -> slice:
-        """The core's units within the region's activations, for a layer of that stride."""
-        return slice((self.start - self.low) // stride, self.stop // stride - self.low // stride)
+    def core_at(self, stride: int, beyond: int = 0) -> slice:
+        """The core's units within the region's activations, for a layer of that stride.
+
+        ``beyond``: so many more units after the core, as far as the region goes.
+        """
+        stop = min(self.stop + beyond * stride, self.high)
+        return slice((self.start - self.low) // stride, stop // stride - self.low // stride)
 
     def whole_at(self, stride: int) -> slice:
         """The core's units within the whole picture's activations."""

@@ -3,9 +3,9 @@
 import pytest
 import torch
 
-from cnnart.backbones import VGGWeights
 from cnnart.features import FeatureExtractor
 from cnnart.weights import load_vgg
+from cnnart.weights.backbones import VGGWeights
 
 VGG19_LAYOUT = (2, 2, 4, 4, 4)
 

@@ -13,7 +13,7 @@ from samples import cnnart_process, only_builtin_style, save_picture
 import cnnart
 from cnnart import api
 from cnnart.errors import ImageError, OutOfMemory, UsageError
-from cnnart.memory import guarded
+from cnnart.jobs.memory import guarded
 from cnnart.optimize import Step
 
 QUICK = {"size": 32, "preset": "draft", "steps": 2, "precision": "fp32", "device": "cpu"}

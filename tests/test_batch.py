@@ -9,13 +9,13 @@ from pathlib import Path
 import pytest
 import torch
 
-from cnnart.batch import Batch, Habits, Run
 from cnnart.errors import ImageError, WeightsError
-from cnnart.files import expand
 from cnnart.image import read_image, read_record, write_image
-from cnnart.naming import Task, plan
+from cnnart.jobs.batch import Batch, Habits, Run
+from cnnart.jobs.files import expand
+from cnnart.jobs.naming import Task, plan
+from cnnart.jobs.report import Quiet, Start, Summary
 from cnnart.optimize import Step
-from cnnart.report import Quiet, Start, Summary
 
 
 class Listener(Quiet):

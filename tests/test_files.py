@@ -13,8 +13,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from cnnart.errors import UsageError
-from cnnart.files import Source, expand, identity, natural_key
-from cnnart.naming import FORMATS, WRITABLE, plan
+from cnnart.jobs.files import Source, expand, identity, natural_key
+from cnnart.jobs.naming import FORMATS, WRITABLE, plan
 
 
 @pytest.fixture(autouse=True)

@@ -10,9 +10,9 @@ from cnnart.losses import (
     Moments,
     blend,
     content_loss_sum,
+    excess_sum,
     matrix_sqrt,
     moments,
-    range_loss,
     style_loss,
     tv_loss,
 )
@@ -257,10 +257,10 @@ def test_tv_loss_of_a_ramp():
     assert float(tv_loss(torch.full((1, 3, 4, 5), 0.7))) == 0
 
 
-def test_range_loss_counts_only_the_excess():
+def test_excess_sum_counts_only_the_excess():
     picture = torch.tensor([0.0, 0.5, 1.0, 1.5, -0.25, 0.2]).view(1, 3, 1, 2)
-    assert float(range_loss(picture)) == pytest.approx((0.5**2 + 0.25**2) / 6)
-    assert float(range_loss(picture.clamp(0, 1))) == 0
+    assert float(excess_sum(picture)) == pytest.approx(0.5**2 + 0.25**2)
+    assert float(excess_sum(picture.clamp(0, 1))) == 0
 
 
 def test_unknown_statistic():

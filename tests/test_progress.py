@@ -11,14 +11,14 @@ import pytest
 import torch
 from rich.console import Console
 
-from cnnart.eta import Eta
-from cnnart.files import identity
 from cnnart.image import read_image
-from cnnart.interrupt import Interrupt
+from cnnart.jobs.eta import Eta
+from cnnart.jobs.files import identity
+from cnnart.jobs.interrupt import Interrupt
+from cnnart.jobs.progress import Terminal, make_reporter
+from cnnart.jobs.report import JsonLines, Plain, Quiet, Start, Summary, duration, failure_table
+from cnnart.jobs.snapshots import Snapshots, preview_path
 from cnnart.optimize import Step
-from cnnart.progress import Terminal, make_reporter
-from cnnart.report import JsonLines, Plain, Quiet, Start, Summary, duration, failure_table
-from cnnart.snapshots import Snapshots, preview_path
 
 START = Start(
     input="a.jpg",

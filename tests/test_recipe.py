@@ -9,7 +9,7 @@ from samples import only_builtin_style, save_picture
 
 from cnnart.config import StylizeConfig
 from cnnart.errors import UsageError
-from cnnart.recipe import (
+from cnnart.jobs.recipe import (
     Recipe,
     layer_weights,
     make_config,

@@ -11,10 +11,10 @@ from samples import only_builtin_style, save_picture
 
 from cnnart import __version__
 from cnnart.errors import CnnartError, ImageError
-from cnnart.files import Source, expand
 from cnnart.image import write_image
-from cnnart.recipe import MaskChoice, Recipe, make_recipe, parse_mask, parse_style
-from cnnart.record import (
+from cnnart.jobs.files import Source, expand
+from cnnart.jobs.recipe import MaskChoice, Recipe, make_recipe, parse_mask, parse_style
+from cnnart.jobs.record import (
     build_record,
     describe_photo,
     describe_recipe,
@@ -22,7 +22,7 @@ from cnnart.record import (
     read_record_of,
     sha256_of,
 )
-from cnnart.replay import Replay
+from cnnart.jobs.replay import Replay
 
 RUN = {"backbone": "vgg19", "precision": "fp32", "size": [48, 64]}
 

@@ -13,7 +13,7 @@ from typing import Any
 import click
 
 from cnnart.cli.values import DURATION, MEMORY
-from cnnart.naming import FORMATS
+from cnnart.jobs.naming import FORMATS
 
 Decorator = Callable[[Callable[..., Any]], Callable[..., Any]]
 

@@ -8,9 +8,9 @@ from pathlib import Path
 
 from cnnart.cli.options import FileOptions, RunOptions, TalkOptions
 from cnnart.errors import UsageError
-from cnnart.files import expand
-from cnnart.naming import plan
-from cnnart.recipe import Recipe
+from cnnart.jobs.files import expand
+from cnnart.jobs.naming import plan
+from cnnart.jobs.recipe import Recipe
 
 
 def paint(
@@ -35,9 +35,9 @@ def paint(
     import psutil
 
     from cnnart.api import Stylizer
-    from cnnart.batch import Batch, Habits
-    from cnnart.progress import make_reporter
-    from cnnart.studio import Studio, Writing
+    from cnnart.jobs.batch import Batch, Habits
+    from cnnart.jobs.progress import make_reporter
+    from cnnart.jobs.studio import Studio, Writing
 
     given = {name: value for name, value in vars(run).items() if value is not None}
     stylizer = Stylizer(**given, begun=psutil.Process().create_time())

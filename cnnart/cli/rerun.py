@@ -41,9 +41,9 @@ def rerun(
     precision are the recorded ones unless given; the device is the best one here.
     """
     from cnnart.cli.paint import paint
-    from cnnart.recipe import parse_style
-    from cnnart.record import read_record_of
-    from cnnart.replay import Replay
+    from cnnart.jobs.recipe import parse_style
+    from cnnart.jobs.record import read_record_of
+    from cnnart.jobs.replay import Replay
 
     path = Path(picture).expanduser()
     if not path.is_file():

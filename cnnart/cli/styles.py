@@ -58,8 +58,7 @@ def list_(as_json: bool) -> None:
 )
 def show(names: tuple[str, ...], output: Path) -> None:
     """Write a sheet with the pictures of the styles NAME, or of all, and print its path."""
-    from cnnart.image import to_picture
-    from cnnart.image_output import output_format, write_image
+    from cnnart.image import output_format, to_picture, write_image
     from cnnart.styles import builtin_styles, contact_sheet, find_style
 
     output_format(output)

@@ -106,7 +106,7 @@ def stylize(
     cnnart stylize photos/ --recursive --style mosaic:2 --style waves -o painted/
     """
     from cnnart.cli.paint import paint, picture_to_start_from
-    from cnnart.recipe import make_recipe, parse_mask, parse_style
+    from cnnart.jobs.recipe import make_recipe, parse_mask, parse_style
 
     start = None if init in (None, *STARTS) else picture_to_start_from(str(init))
     settings["init"] = init if init in STARTS else None

@@ -10,7 +10,7 @@ import click
 
 from cnnart.config import SMALLEST_SIDE
 from cnnart.errors import UsageError
-from cnnart.recipe import layer_weights
+from cnnart.jobs.recipe import layer_weights
 
 
 class SizeType(click.ParamType):

@@ -17,14 +17,14 @@ import numpy as np
 import torch
 from safetensors import safe_open
 
-from cnnart import backbones
-from cnnart.backbones import BACKBONES, Backbone, Convs, Published, VGGWeights
 from cnnart.errors import UsageError, WeightsError, did_you_mean
-from cnnart.weights_cache import cached_path, file_sha256, load_cached, store
-from cnnart.weights_file import describe, read_tensors, refuse_disguise
+from cnnart.weights import backbones
+from cnnart.weights.backbones import BACKBONES, Backbone, Convs, Published, VGGWeights
+from cnnart.weights.cache import cached_path, file_sha256, load_cached, store
+from cnnart.weights.files import describe, read_tensors, refuse_disguise
 
 EMBEDDED = "vgg19"
-DATA = Path(__file__).parent / "data"
+DATA = Path(__file__).parent.parent / "data"
 
 
 @dataclass(frozen=True)

@@ -14,7 +14,7 @@ from PIL import Image
 from torch import Tensor
 
 from cnnart.errors import ImageError, UsageError
-from cnnart.metadata import add_tags, save_options, tiff_tags
+from cnnart.image.metadata import add_tags, save_options, tiff_tags
 
 FORMATS = {
     ".png": "PNG",

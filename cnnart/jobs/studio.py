@@ -10,15 +10,15 @@ import torch
 from torch import Tensor
 
 from cnnart.api import Stylizer, alpha_like, style_mask
-from cnnart.batch import Run
 from cnnart.device import PRECISIONS, device_reason
 from cnnart.errors import ImageError
 from cnnart.image import MAX_PIXELS, Picture, read_image, write_image
-from cnnart.memory import guarded
-from cnnart.naming import Task
-from cnnart.recipe import Recipe
-from cnnart.record import build_record, describe_photo, describe_recipe
-from cnnart.report import Start
+from cnnart.jobs.batch import Run
+from cnnart.jobs.memory import guarded
+from cnnart.jobs.naming import Task
+from cnnart.jobs.recipe import Recipe
+from cnnart.jobs.record import build_record, describe_photo, describe_recipe
+from cnnart.jobs.report import Start
 from cnnart.stylization import StyleImage, Stylization
 
 

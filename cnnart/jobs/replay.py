@@ -10,8 +10,8 @@ from typing import Any
 from cnnart import __version__
 from cnnart.config import StylizeConfig
 from cnnart.errors import CnnartError
-from cnnart.recipe import MaskChoice, Recipe, StyleChoice
-from cnnart.record import sha256_of
+from cnnart.jobs.recipe import MaskChoice, Recipe, StyleChoice
+from cnnart.jobs.record import sha256_of
 
 
 class Replay:

@@ -13,10 +13,19 @@ from safetensors import safe_open
 from safetensors.torch import save_file
 from torchvision.models import vgg as torchvision_vgg
 
-from cnnart import backbones, weights
-from cnnart.backbones import BACKBONES
 from cnnart.errors import UsageError, WeightsError
-from cnnart.weights import VGGWeights, cached_path, fetch, import_file, load_vgg, verify
+from cnnart.weights import (
+    VGGWeights,
+    backbones,
+    cached_path,
+    fetch,
+    import_file,
+    load_vgg,
+    store,
+    verify,
+)
+from cnnart.weights.backbones import BACKBONES
+from cnnart.weights.cache import file_sha256
 
 CONFIGS = {8: "A", 10: "B", 13: "D", 16: "E"}  # torchvision's letter for a number of convolutions
 IMAGENET = ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
@@ -114,10 +123,10 @@ def test_embedded_network_reproduces_the_published_file(layer):
 
 
 def test_manifest_describes_the_embedded_file():
-    entry = weights.manifest()["vgg19"]
-    path = weights.embedded_path()
+    entry = store.manifest()["vgg19"]
+    path = store.embedded_path()
     assert entry["bytes"] == path.stat().st_size
-    assert entry["sha256"] == weights.file_sha256(path) == load_vgg().sha256
+    assert entry["sha256"] == file_sha256(path) == load_vgg().sha256
     assert entry["licence"] == "CC-BY-4.0"
     notice = (path.parent / entry["notice"]).read_text(encoding="utf-8")
     for owed in ("Simonyan", "Zisserman", "Creative Commons Attribution 4.0", "Daniel Steinberg"):
@@ -125,9 +134,9 @@ def test_manifest_describes_the_embedded_file():
 
 
 def test_a_damaged_embedded_file_is_noticed(tmp_path, monkeypatch):
-    shutil.copytree(weights.DATA, tmp_path / "data")
-    monkeypatch.setattr(weights, "DATA", tmp_path / "data")
-    path = weights.embedded_path()
+    shutil.copytree(store.DATA, tmp_path / "data")
+    monkeypatch.setattr(store, "DATA", tmp_path / "data")
+    path = store.embedded_path()
     content = bytearray(path.read_bytes())
     content[-1] ^= 1
     path.write_bytes(content)
@@ -207,7 +216,7 @@ def test_a_common_std_moves_into_the_biases():
 
 def test_the_caffe_original_imports_as_the_embedded_network(tmp_path):
     state = {}
-    with safe_open(weights.embedded_path(), framework="pt") as file:
+    with safe_open(store.embedded_path(), framework="pt") as file:
         for layer, index, *_ in backbones.layers(BACKBONES["vgg19-oxford"]):
             table, indices = file.get_tensor(f"{layer}.table"), file.get_tensor(f"{layer}.index")
             state[f"features.{index}.weight"] = table[indices.long()]
@@ -288,7 +297,7 @@ def test_an_import_only_network_says_which_file_it_wants():
 def with_hash_of(path: Path, monkeypatch) -> None:
     """Make torchvision's VGG-11 a file that begins with the hash of ``path``."""
     real = backbones.published
-    prefix = weights.file_sha256(path)[:8]
+    prefix = file_sha256(path)[:8]
 
     def published(backbone):
         source = real(backbone)
@@ -306,7 +315,7 @@ def test_fetch_asks_torchvision_for_a_checked_download(vgg11_file, monkeypatch):
     class FakeEnum:
         def get_state_dict(self, **options):
             asked.append(options)
-            target = weights.hub_path("vgg11-8a719046.pth")
+            target = store.hub_path("vgg11-8a719046.pth")
             target.parent.mkdir(parents=True)
             shutil.copy(vgg11_file, target)
 
@@ -321,17 +330,17 @@ def test_fetch_asks_torchvision_for_a_checked_download(vgg11_file, monkeypatch):
 
 
 def test_a_file_in_torch_hubs_cache_is_used_offline_but_verified(vgg11_file, monkeypatch):
-    target = weights.hub_path("vgg11-8a719046.pth")
+    target = store.hub_path("vgg11-8a719046.pth")
     target.parent.mkdir(parents=True)
     shutil.copy(vgg11_file, target)
-    assert weights.status("vgg11").present == "downloaded"
+    assert store.status("vgg11").present == "downloaded"
     for use in (verify, lambda name: load_vgg(name, offline=True)):
         with pytest.raises(WeightsError, match=r"is damaged \(SHA-256 .* published 8a719046"):
             use("vgg11")
     with_hash_of(vgg11_file, monkeypatch)
     assert verify("vgg11") == target
     assert load_vgg("vgg11", offline=True).name == "vgg11"
-    assert weights.status("vgg11").present == "imported"
+    assert store.status("vgg11").present == "imported"
 
 
 def test_a_damaged_cache_is_noticed(vgg11_file):

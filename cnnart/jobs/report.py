@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from cnnart.eta import Eta
+from cnnart.jobs.eta import Eta
 
 if TYPE_CHECKING:
     from cnnart.optimize import Step

@@ -11,7 +11,7 @@ from PIL import Image, ImageCms
 
 from cnnart.errors import ImageError
 from cnnart.image import read_image, write_image
-from cnnart.pixels import bleed, unpack
+from cnnart.image.pixels import bleed, unpack
 
 RNG = np.random.default_rng(7)
 SHAPE = (5, 7)

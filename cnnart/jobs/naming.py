@@ -9,7 +9,7 @@ from pathlib import Path
 from string import Formatter
 
 from cnnart.errors import UsageError
-from cnnart.files import Source, identity, key_of
+from cnnart.jobs.files import Source, identity, key_of
 
 # Suffix -> format name, for everything cnnart writes.
 WRITABLE = {

@@ -13,9 +13,9 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
-from cnnart import backbones
-from cnnart.backbones import Backbone, VGGWeights
 from cnnart.errors import WeightsError
+from cnnart.weights import backbones
+from cnnart.weights.backbones import Backbone, VGGWeights
 
 CACHE_FORMAT = "cnnart-vgg-1"
 

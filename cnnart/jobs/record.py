@@ -14,9 +14,9 @@ from typing import Any
 
 from cnnart import __version__
 from cnnart.errors import CnnartError
-from cnnart.files import Source
-from cnnart.recipe import Recipe, StyleChoice
-from cnnart.weights_cache import file_sha256
+from cnnart.jobs.files import Source
+from cnnart.jobs.recipe import Recipe, StyleChoice
+from cnnart.weights.cache import file_sha256
 
 FORMAT = 1
 

@@ -1,4 +1,4 @@
-"""Opening picture files: what they are, and whether they may be decoded."""
+"""Reading picture files: what they are, whether they may be decoded, and what is in them."""
 
 from __future__ import annotations
 
@@ -13,9 +13,49 @@ from typing import Any, BinaryIO
 from PIL import Image, ImageOps, UnidentifiedImageError
 
 from cnnart.errors import ImageError, UsageError
-from cnnart.image_output import is_stream, stream_name
+from cnnart.image.metadata import find_record, kept_exif, resolution
+from cnnart.image.picture import Picture
+from cnnart.image.pixels import unpack
+from cnnart.image.writing import is_stream, stream_name
+
+MAX_PIXELS = 200_000_000
 
 pillow_lock = threading.Lock()
+
+
+def read_image(source: Path | str | BinaryIO, *, max_pixels: int = MAX_PIXELS) -> Picture:
+    """Read a file or binary stream in any format and mode that Pillow knows; the first frame.
+
+    Turned upright by its EXIF, converted to sRGB by its ICC profile. Raises ImageError, in one line
+    that begins with the path, if there is no picture to read or it has more than max_pixels pixels
+    (which is found out before it is decoded).
+    """
+    with opened(source) as (stream, name), recognized(stream, name, max_pixels) as image:
+        with pillow_limit(max_pixels):
+            decode(image, name)
+        return unpacked(image, name)
+
+
+def read_record(source: Path | str | BinaryIO, *, max_pixels: int = MAX_PIXELS) -> str | None:
+    """The record that write_image put into the file, or None. Raises as read_image does."""
+    with opened(source) as (stream, name), recognized(stream, name, max_pixels) as image:
+        try:
+            return find_record(image)
+        except (OSError, SyntaxError, ValueError) as error:
+            raise damaged(name, error) from error
+
+
+def unpacked(image: Image.Image, name: str) -> Picture:
+    """The Picture of a decoded, upright image."""
+    try:
+        rgb, alpha, grey = unpack(image)
+    except ImageError as error:
+        raise ImageError(f"{name}: {error}") from None
+    except (OSError, ValueError) as error:
+        raise ImageError(
+            f"{name}: pixels of mode {image.mode} cannot be converted ({error})."
+        ) from error
+    return Picture(rgb, alpha, name, resolution(image), kept_exif(image), grey)
 
 
 @contextmanager

@@ -9,7 +9,7 @@ from safetensors.torch import save_file
 
 from cnnart.errors import WeightsError
 from cnnart.weights import import_file
-from cnnart.weights_file import read_tensors
+from cnnart.weights.files import read_tensors
 
 
 @pytest.mark.parametrize(

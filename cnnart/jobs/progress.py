@@ -12,8 +12,8 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 from rich.text import Text
 
 from cnnart.budget import gigabytes
-from cnnart.eta import Eta
-from cnnart.report import JsonLines, Plain, Quiet, Start, duration
+from cnnart.jobs.eta import Eta
+from cnnart.jobs.report import JsonLines, Plain, Quiet, Start, duration
 
 if TYPE_CHECKING:
     from cnnart.optimize import Step

@@ -11,12 +11,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
 
 from cnnart.errors import CnnartError, WeightsError
-from cnnart.files import identity
-from cnnart.interrupt import Interrupt
-from cnnart.naming import Task
-from cnnart.record import is_unfinished
-from cnnart.report import Quiet, Start, Summary
-from cnnart.snapshots import Snapshots
+from cnnart.jobs.files import identity
+from cnnart.jobs.interrupt import Interrupt
+from cnnart.jobs.naming import Task
+from cnnart.jobs.record import is_unfinished
+from cnnart.jobs.report import Quiet, Start, Summary
+from cnnart.jobs.snapshots import Snapshots
 
 if TYPE_CHECKING:
     from torch import Tensor

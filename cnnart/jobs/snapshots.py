@@ -7,7 +7,7 @@ from collections.abc import Callable, Collection
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from cnnart.files import PREVIEW_SUFFIX, identity
+from cnnart.jobs.files import PREVIEW_SUFFIX, identity
 
 if TYPE_CHECKING:
     from torch import Tensor

@@ -1,0 +1,1 @@
+"""From files to files: batches of pictures, their names, records and reports."""

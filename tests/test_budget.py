@@ -1,0 +1,81 @@
+"""Predicting memory and choosing what fits. The prediction's truth is benchmarks/memory.py's."""
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from cnnart.budget import (
+    TILES,
+    MemoryPlan,
+    evaluation_bytes,
+    free_memory,
+    gigabytes,
+    plan_memory,
+    predict_peak,
+    state_bytes,
+    used_memory,
+)
+from cnnart.config import CONTENT_LAYERS, STYLE_LAYERS
+from cnnart.errors import OutOfMemory
+
+LAYERS = [*STYLE_LAYERS, *CONTENT_LAYERS]
+GIB = 1 << 30
+
+
+def test_memory_of_this_machine_is_told():
+    cpu = torch.device("cpu")
+    assert free_memory(cpu) > 0
+    assert used_memory(cpu) > 50 << 20  # torch alone is more
+
+
+def test_a_small_picture_is_not_cut(features):
+    assert plan_memory(features, LAYERS, (512, 512), "lbfgs", 64 * GIB).tile == 0
+
+
+@given(st.integers(300, 12000), st.integers(300, 12000), st.floats(0.3, 16))
+@settings(max_examples=60, deadline=None)
+def test_a_plan_fits_or_says_that_nothing_does(features, height, width, gigabytes_allowed):
+    limit = int(gigabytes_allowed * GIB)
+    size = (height, width)
+    least = MemoryPlan(min(TILES), "adam", torch.float32, 0)
+    if max(size) > min(TILES) and predict_peak(features, LAYERS, size, least) > limit:
+        with pytest.raises(OutOfMemory, match=r"--size.*--max-memory"):
+            plan_memory(features, LAYERS, size, "lbfgs", limit)
+        return
+    plan = plan_memory(features, LAYERS, size, "lbfgs", limit)
+    assert plan.peak <= limit
+    assert plan.peak == predict_peak(features, LAYERS, size, plan)
+
+
+def test_less_memory_means_smaller_tiles_then_a_leaner_optimizer(features):
+    plans = [
+        plan_memory(features, LAYERS, (3072, 4096), "lbfgs", int(limit * GIB))
+        for limit in (200, 20, 8, 4, 3)
+    ]
+    peaks = [plan.peak for plan in plans]
+    assert peaks == sorted(peaks, reverse=True)
+    assert plans[0].tile == 0
+    assert plans[1].tile > 0
+    assert plans[-1].optimizer == "adam"
+
+
+def test_the_evaluation_grows_with_the_area_and_the_precision(features):
+    once = evaluation_bytes(features, LAYERS, 512 * 512)
+    assert evaluation_bytes(features, LAYERS, 4 * 512 * 512) == pytest.approx(4 * once, rel=1e-6)
+    half = features.with_dtype(torch.bfloat16)
+    assert 0.4 * once < evaluation_bytes(half, LAYERS, 512 * 512) < once
+    assert evaluation_bytes(features, ["relu1_1"], 512 * 512) < once / 2
+    assert evaluation_bytes(features, [], 512 * 512) == 0
+
+
+def test_state_of_the_optimizers():
+    adam = MemoryPlan(0, "adam", torch.float32, 0)
+    full, half = (MemoryPlan(0, "lbfgs", d, 0) for d in (torch.float32, torch.bfloat16))
+    assert state_bytes(adam, 1000) == 8000
+    assert state_bytes(adam, 1000) < state_bytes(half, 1000) < 0.6 * state_bytes(full, 1000)
+
+
+def test_bytes_for_people():
+    assert gigabytes(3 * GIB) == "3.0 GB"
+    assert gigabytes(5 << 20) == "5 MB"
