@@ -11,6 +11,7 @@ import torch
 from cnnart.errors import OutOfMemory
 from cnnart.features import FeatureExtractor
 from cnnart.optimize import LBFGS_HISTORY
+from cnnart.tiling import tiles
 
 MIB = 1 << 20
 FREE_SHARE = 0.7  # of the free memory, what a run may take when nothing is said
@@ -18,8 +19,10 @@ LEAST_TILE = 128
 TILES = (2048, 1536, 1024, 768, 512, 384, 256, 192, LEAST_TILE)
 
 # Calibrated on a CPU against the maximum resident set of whole runs (benchmarks/memory.py).
-ALLOCATOR_SLACK = 1.08  # what the allocator holds beyond what is asked for
-PICTURES = 14  # float32 pictures alive at once, the optimizer's state apart
+FIXED = 230 * MIB  # what computing takes at any size: work space, the network in a second precision
+PICTURES = 6  # float32 pictures alive at once, the optimizer's state apart
+SECOND_PASS = 1.45  # of an evaluation in tiles, for running the network forward twice
+HALF_HISTORY_COST, ADAM_COST = 1.05, 2.0  # evaluations that L-BFGS in float32 would save
 
 
 @dataclass(frozen=True)
@@ -29,10 +32,11 @@ class MemoryPlan:
     ``tile`` is 0 for the whole picture at once.
     """
 
-    tile: int
-    optimizer: str
-    history_dtype: torch.dtype
-    peak: int
+    tile: int = 0
+    optimizer: str = "lbfgs"
+    history_dtype: torch.dtype = torch.float32
+    evaluations: int = LBFGS_HISTORY  # at the largest scale; L-BFGS remembers no more than these
+    peak: int = 0
 
 
 def free_memory(device: torch.device) -> int:
@@ -55,11 +59,11 @@ def evaluation_bytes(features: FeatureExtractor, layers: Iterable[str], pixels: 
     if not wanted:
         return 0
     item = torch.finfo(features.dtype).bits // 8
-    deepest = max(features.halo([name]) for name in wanted)
+    names = list(features.geometry)
+    deepest = max(names.index(name) for name in wanted)
     total = 0.0
-    for name, g in features.geometry.items():
-        if g.radius > deepest:
-            continue
+    for name in names[: deepest + 1]:
+        g = features.geometry[name]
         area = pixels / g.stride**2
         if name.startswith("conv"):
             total += g.channels * area * item  # its ReLU overwrites it
@@ -74,35 +78,41 @@ def plan_memory(
     features: FeatureExtractor,
     layers: Iterable[str],
     size: tuple[int, int],
-    optimizer: str,
+    scheme: MemoryPlan,
     limit: int,
 ) -> MemoryPlan:
     """The fastest way to optimize a picture of this size in ``limit`` bytes.
 
-    Tries the whole picture, then ever smaller tiles; then the same with the optimizer's history in
-    half precision; then with Adam, which needs two pictures' worth of state and no more.
+    Chooses among the whole picture and tiles of several sizes, and for L-BFGS among a history in
+    float32, one in bfloat16, and Adam in its place, which needs two pictures' worth of state.
+
+    Args:
+        scheme: what to start from: its optimizer and number of evaluations.
 
     Raises:
-        OutOfMemory: when not even the last fits.
+        OutOfMemory: when nothing fits.
     """
     wanted = list(layers)
-    ways = [(optimizer, torch.float32)]
-    if optimizer == "lbfgs":
-        ways += [("lbfgs", torch.bfloat16), ("adam", torch.float32)]
+    ways = [(1.0, scheme)]
+    if scheme.optimizer == "lbfgs":
+        ways.append((HALF_HISTORY_COST, replace(scheme, history_dtype=torch.bfloat16)))
+        ways.append((ADAM_COST, replace(scheme, optimizer="adam")))
     least: MemoryPlan | None = None
-    for name, dtype in ways:
-        for tile in (0, *TILES):
-            if tile >= max(size):
-                continue
-            plan = MemoryPlan(tile, name, dtype, 0)
+    best: tuple[float, MemoryPlan] | None = None
+    for way_cost, way in ways:
+        for tile in (0, *(t for t in TILES if t < max(size))):
+            plan = replace(way, tile=tile)
             plan = replace(plan, peak=predict_peak(features, wanted, size, plan))
-            if plan.peak <= limit:
-                return plan
+            cost = way_cost * evaluation_cost(features, wanted, size, tile)
+            if plan.peak <= limit and (best is None or cost < best[0]):
+                best = cost, plan
             least = plan if least is None or plan.peak < least.peak else least
+    if best:
+        return best[1]
     assert least is not None
     raise OutOfMemory(
         f"{size[1]}x{size[0]} needs about {gigabytes(least.peak)}, and the limit leaves "
-        f"{gigabytes(limit)}. Ask for a smaller --size or allow more with --max-memory."
+        f"{gigabytes(max(0, limit))}. Ask for a smaller --size or allow more with --max-memory."
     )
 
 
@@ -111,21 +121,35 @@ def predict_peak(
 ) -> int:
     """Bytes that a run needs at this size beyond the idle process with its network."""
     wanted = list(layers)
-    height, width = size
-    region = height * width
-    if plan.tile and wanted:
-        side = plan.tile + 2 * features.halo(wanted)
-        region = min(height, side) * min(width, side)
-    pictures = PICTURES * height * width * 3 * 4
+    pixels = size[0] * size[1]
+    region = max(region_sizes(features, wanted, size, plan.tile))
     return int(
-        ALLOCATOR_SLACK
-        * (
-            evaluation_bytes(features, wanted, region)
-            + pictures
-            + state_bytes(plan, height * width * 3)
-            + content_bytes(features, wanted, height * width)
-        )
+        FIXED
+        + evaluation_bytes(features, wanted, region)
+        + PICTURES * pixels * 3 * 4
+        + state_bytes(plan, pixels * 3)
+        + content_bytes(features, wanted, pixels)
     )
+
+
+def evaluation_cost(
+    features: FeatureExtractor, layers: Iterable[str], size: tuple[int, int], tile: int
+) -> float:
+    """The work of an evaluation in tiles, relative to one of the whole picture at once."""
+    regions = region_sizes(features, list(layers), size, tile)
+    return (SECOND_PASS if len(regions) > 1 else 1.0) * sum(regions) / (size[0] * size[1])
+
+
+def region_sizes(
+    features: FeatureExtractor, layers: list[str], size: tuple[int, int], tile: int
+) -> list[int]:
+    """The pixels of each tile with its halo."""
+    halo = features.halo(layers) if layers else 0
+    align = features.smallest_side(layers) if layers else 1
+    return [
+        (t.rows.high - t.rows.low) * (t.columns.high - t.columns.low)
+        for t in tiles(*size, tile, halo, align)
+    ]
 
 
 def state_bytes(plan: MemoryPlan, values: int) -> int:
@@ -133,7 +157,8 @@ def state_bytes(plan: MemoryPlan, values: int) -> int:
     if plan.optimizer == "adam":
         return 2 * 4 * values
     item = torch.finfo(plan.history_dtype).bits // 8
-    return (2 * LBFGS_HISTORY * item + 3 * 4) * values
+    pairs = min(LBFGS_HISTORY, plan.evaluations)
+    return (2 * pairs * item + 3 * 4) * values
 
 
 def content_bytes(features: FeatureExtractor, layers: Iterable[str], pixels: int) -> int:

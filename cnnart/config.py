@@ -58,7 +58,7 @@ class Preset:
 
 
 PRESETS: dict[str, Preset] = {
-    "draft": Preset((60, 40, 12, 8, 6)),
-    "standard": Preset((100, 100, 40, 24, 12)),
+    "draft": Preset((60, 30, 12, 8, 6)),
+    "standard": Preset((100, 60, 36, 24, 12)),
     "fine": Preset((200, 200, 120, 60, 30)),
 }

@@ -24,29 +24,31 @@ POOLING_SCALE = {"max": 1.0, "avg": 2.0}
 
 @dataclass(frozen=True)
 class LayerGeometry:
-    """Where a layer sees: one unit every ``stride`` pixels, each within ``radius`` pixels."""
+    """Where a layer sees: a unit for each block of ``stride`` x ``stride`` pixels.
+
+    It depends on nothing further than ``reach`` pixels outside its block.
+    """
 
     stride: int
-    radius: int
+    reach: int
     channels: int
 
 
 def layer_geometry(weights: VGGWeights) -> dict[str, LayerGeometry]:
     """The geometry of every layer of a VGG, in network order."""
     geometry: dict[str, LayerGeometry] = {}
-    stride, radius, block = 1, 0, 1
+    stride, reach, block = 1, 0, 1
     channels = 3
     for name, (weight, _) in weights.convs.items():
         if (this := _block(name)) != block:
-            radius += stride  # a 2x2 pool reaches one unit further on one side
-            stride *= 2
-            geometry[f"pool{block}"] = LayerGeometry(stride, radius, channels)
+            stride *= 2  # a pool looks at nothing outside the block
+            geometry[f"pool{block}"] = LayerGeometry(stride, reach, channels)
             block = this
-        radius += stride
+        reach += stride
         channels = weight.shape[0]
         for kind in ("conv", "relu"):
-            geometry[name.replace("conv", kind)] = LayerGeometry(stride, radius, channels)
-    geometry[f"pool{block}"] = LayerGeometry(stride * 2, radius + stride, channels)
+            geometry[name.replace("conv", kind)] = LayerGeometry(stride, reach, channels)
+    geometry[f"pool{block}"] = LayerGeometry(stride * 2, reach, channels)
     return geometry
 
 
@@ -106,7 +108,7 @@ class FeatureExtractor:
 
     def halo(self, layers: Iterable[str]) -> int:
         """Pixels around a region that its activations at these layers depend on."""
-        return max(self.geometry[name].radius for name in layers)
+        return max(self.geometry[name].reach for name in layers)
 
     def smallest_side(self, layers: Iterable[str]) -> int:
         """The smallest picture side that gives at least one unit at each of these layers."""

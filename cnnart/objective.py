@@ -89,7 +89,11 @@ class PerceptualObjective:
             for r in self.regions
         ]
         self.content = gather_features(features, photo, self.content_layers, self.tiles)
-        self.energy = {k: float(t.float().square().sum()) for k, t in self.content.items()}
+        # A norm, because squares would be as many copies of the activations, and in float32.
+        self.energy = {
+            k: float(torch.linalg.vector_norm(t, dtype=torch.float32)) ** 2
+            for k, t in self.content.items()
+        }
 
     def __call__(self, image: Tensor) -> Evaluation:
         """The objective at ``image`` (``1x3xHxW`` float32)."""
@@ -283,7 +287,7 @@ def layer_masks(
 
     A unit near the border mixes both sides; counting it would let one region's style bleed into
     the other (guided Gram matrices, Gatys et al. 2017). Each mask is eroded by half the layer's
-    receptive radius, or left alone where that would leave less than a quarter of it.
+    reach, or left alone where that would leave less than a quarter of it.
     """
     result = {}
     for layer in layers:
@@ -292,7 +296,7 @@ def layer_masks(
         # Units tile the picture from its top left corner; a remainder belongs to no unit.
         whole = mask[..., : size[0] * g.stride, : size[1] * g.stride]
         small = F.avg_pool2d(whole, g.stride) if g.stride > 1 else whole
-        reach = round(g.radius / 2 / g.stride)
+        reach = round(g.reach / 2 / g.stride)
         eroded = -F.max_pool2d(-small, 2 * reach + 1, stride=1, padding=reach)
         result[layer] = eroded if eroded.sum() > small.sum() / 4 else small
     return result

@@ -60,7 +60,7 @@ class Optimizer(Protocol):
 def optimize_image(
     image: Tensor, objective: Objective, steps: int, make_optimizer: Callable[..., Optimizer]
 ) -> Iterator[tuple[dict[str, float], Tensor]]:
-    """Lower ``objective`` by changing the pixels of ``image``.
+    """Lower ``objective`` by changing the pixels of ``image`` (float32), in place.
 
     Yields, ``steps`` times, the losses of an evaluation and the picture after the step it led to
     (the same tensor each time: copy what is to be kept).
@@ -74,7 +74,7 @@ def optimize_image(
     Raises:
         CnnartError: when the very first evaluation is not finite.
     """
-    x = image.detach().clone().float()
+    x = image
     best, best_loss = x.clone(), math.inf
     best_losses: dict[str, float] = {}
     factor, failures = 1.0, 0
@@ -86,10 +86,12 @@ def optimize_image(
             if evaluation.total < best_loss:
                 best_loss, best_losses = evaluation.total, evaluation.losses
                 best.copy_(x)
+            losses = evaluation.losses
             engine.step(evaluation.gradient)
+            del evaluation  # its gradient, before the next one is computed
             if bool(torch.isfinite(x).all()):
                 failures, index = 0, index + 1
-                yield evaluation.losses, x
+                yield losses, x
                 continue
         elif best_loss == math.inf:
             raise CnnartError(

@@ -17,6 +17,7 @@ from torch import Tensor
 from cnnart.budget import (
     FREE_SHARE,
     MemoryPlan,
+    evaluation_cost,
     free_memory,
     plan_memory,
     predict_peak,
@@ -49,8 +50,7 @@ __all__ = ["StyleImage", "Stylization", "check_config"]
 STYLE_TO_CONTENT = 4.0
 PALETTE_TO_CONTENT = 4.0
 TV_TO_CONTENT = 0.02
-DETAIL = 0.5  # of what a scale adds to the photo, how much the picture starts with
-TILED_COST = 2.0  # of an evaluation in tiles: a second forward pass, and the halos
+DETAIL = 1.0  # how much of what a scale adds to the photo the picture starts with
 PIXEL_TO_CONTENT = 4.0  # below strength 0.5: what holds the photo's colours and details
 
 
@@ -114,24 +114,25 @@ class Stylization:
                 f"{least} pixels. Ask for more with --size."
             )
         self.smallest = max(least, SMALLEST_SIDE)
+        self.schedule = schedule(config, *size, self.smallest)
         self.memory = self._memory_plan(size)
         self.photo = resize(photo.to(device), *size)
         self.init = None if init is None else init.to(device)
         self.regions = style_regions([_on(device, s) for s in styles], *size)
         if not self.regions:
             raise UsageError("The masks are empty: no style applies anywhere in the picture.")
-        self.schedule = schedule(config, *size, self.smallest)
 
     def _memory_plan(self, size: tuple[int, int]) -> MemoryPlan:
         device = self.features.device
         idle = used_memory(device)
         limit = self.limits.memory or idle + int(FREE_SHARE * free_memory(device))
+        plan = MemoryPlan(
+            optimizer=self.config.optimizer, evaluations=self.schedule[-1].evaluations
+        )
         if self.limits.tile is None:
-            plan = plan_memory(
-                self.features, self.layers, size, self.config.optimizer, limit - idle
-            )
+            plan = plan_memory(self.features, self.layers, size, plan, limit - idle)
         else:
-            plan = MemoryPlan(self.limits.tile, self.config.optimizer, torch.float32, 0)
+            plan = replace(plan, tile=self.limits.tile)
             plan = replace(plan, peak=predict_peak(self.features, self.layers, size, plan))
         return replace(plan, peak=plan.peak + idle)
 
@@ -158,11 +159,11 @@ class Stylization:
     def _enlarged(self, image: Tensor, size: tuple[int, int]) -> Tensor:
         """A scale's result as the start of the next: enlarged, with the photo's finer details."""
         before = (image.shape[-2], image.shape[-1])
-        result = resize(image, *size)
-        if before == size or not DETAIL:
-            return result
+        if before == size:
+            return image.clone()
         photo, _ = self._scaled(*size)
-        return result + DETAIL * (photo - resize(resize(photo, *before), *size))
+        result = resize(resize(photo, *before), *size).neg_()
+        return result.add_(photo).mul_(DETAIL).add_(resize(image, *size))
 
     def _optimize(self, image: Tensor, scale: Scale) -> Iterator[tuple[dict[str, float], Tensor]]:
         """One scale. When the optimizer's own memory does not fit, Adam goes on in its place."""
@@ -198,11 +199,11 @@ class Stylization:
                 objective(image)
                 clock.tick(scales[0].work)
         assert clock.rate is not None
-        tile = self.memory.tile
-        costed = [
-            replace(s, cost=TILED_COST if tile and max(s.height, s.width) > tile else 1.0)
-            for s in scales
-        ]
+        costed = []
+        for s in scales:
+            size = (s.height, s.width)
+            cost = evaluation_cost(self.features, self.layers, size, self.memory.tile)
+            costed.append(replace(s, cost=cost))
         fitted = fit_to_time(costed, clock.remaining, clock.rate)
         if scales is self.schedule:
             work = ", ".join(f"{s.evaluations} at {s.width}x{s.height}" for s in fitted)

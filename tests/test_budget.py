@@ -30,7 +30,7 @@ def test_memory_of_this_machine_is_told():
 
 
 def test_a_small_picture_is_not_cut(features):
-    assert plan_memory(features, LAYERS, (512, 512), "lbfgs", 64 * GIB).tile == 0
+    assert plan_memory(features, LAYERS, (512, 512), MemoryPlan(), 64 * GIB).tile == 0
 
 
 @given(st.integers(300, 12000), st.integers(300, 12000), st.floats(0.3, 16))
@@ -38,19 +38,19 @@ def test_a_small_picture_is_not_cut(features):
 def test_a_plan_fits_or_says_that_nothing_does(features, height, width, gigabytes_allowed):
     limit = int(gigabytes_allowed * GIB)
     size = (height, width)
-    least = MemoryPlan(min(TILES), "adam", torch.float32, 0)
+    least = MemoryPlan(min(TILES), "adam")
     if max(size) > min(TILES) and predict_peak(features, LAYERS, size, least) > limit:
         with pytest.raises(OutOfMemory, match=r"--size.*--max-memory"):
-            plan_memory(features, LAYERS, size, "lbfgs", limit)
+            plan_memory(features, LAYERS, size, MemoryPlan(), limit)
         return
-    plan = plan_memory(features, LAYERS, size, "lbfgs", limit)
+    plan = plan_memory(features, LAYERS, size, MemoryPlan(), limit)
     assert plan.peak <= limit
     assert plan.peak == predict_peak(features, LAYERS, size, plan)
 
 
 def test_less_memory_means_smaller_tiles_then_a_leaner_optimizer(features):
     plans = [
-        plan_memory(features, LAYERS, (3072, 4096), "lbfgs", int(limit * GIB))
+        plan_memory(features, LAYERS, (3072, 4096), MemoryPlan(), int(limit * GIB))
         for limit in (200, 20, 8, 4, 3)
     ]
     peaks = [plan.peak for plan in plans]
@@ -70,8 +70,8 @@ def test_the_evaluation_grows_with_the_area_and_the_precision(features):
 
 
 def test_state_of_the_optimizers():
-    adam = MemoryPlan(0, "adam", torch.float32, 0)
-    full, half = (MemoryPlan(0, "lbfgs", d, 0) for d in (torch.float32, torch.bfloat16))
+    adam = MemoryPlan(optimizer="adam")
+    full, half = (MemoryPlan(history_dtype=d) for d in (torch.float32, torch.bfloat16))
     assert state_bytes(adam, 1000) == 8000
     assert state_bytes(adam, 1000) < state_bytes(half, 1000) < 0.6 * state_bytes(full, 1000)
 

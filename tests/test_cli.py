@@ -19,7 +19,7 @@ from samples import cnnart_process, only_builtin_style, save_picture
 from cnnart import __version__, api
 from cnnart.__main__ import main
 from cnnart.cli import COMMANDS, cli
-from cnnart.cli.values import LAYERS, SIZE
+from cnnart.cli.values import DURATION, LAYERS, MEMORY, SIZE
 from cnnart.config import StylizeConfig
 
 QUICK = [
@@ -474,3 +474,60 @@ def test_layers() -> None:
 
 def test_click_itself_runs_the_group() -> None:
     assert CliRunner().invoke(cli, ["stylize", "--help"]).exit_code == 0
+
+
+# Limits of memory and time
+
+
+def test_the_same_settings_make_the_same_file() -> None:
+    for name in ("first.png", "second.png"):
+        assert main(["stylize", "photo.png", "-s", "art.png", "-o", name, *QUICK]) == 0
+    assert Path("first.png").read_bytes() == Path("second.png").read_bytes()
+
+
+def test_max_memory_is_kept_to_and_told(capsys: pytest.CaptureFixture[str]) -> None:
+    """In little memory the picture is cut into tiles; in none there is a sentence."""
+    command = ["stylize", "photo.png", "-s", "art.png", "--size", "512", "--json"]
+    command += ["--time-budget", "1s", "--precision", "fp32", "--device", "cpu"]
+    assert main([*command, "--max-memory", "64GB"]) == 0
+    start = json.loads(capsys.readouterr().out.splitlines()[0])
+    assert start["tile"] == 0
+    assert main([*command, "--max-memory", f"{start['memory'] - (100 << 20)}b"]) == 0
+    tiled = json.loads(capsys.readouterr().out.splitlines()[0])
+    assert tiled["tile"] > 0
+    assert tiled["memory"] <= start["memory"] - (100 << 20)
+    assert main([*command, "--max-memory", "50MB"]) == 1
+    assert "Ask for a smaller --size or allow more with --max-memory." in capsys.readouterr().out
+
+
+def test_a_time_budget_is_kept(capsys: pytest.CaptureFixture[str]) -> None:
+    """A budget far below the preset's time ends the run early, with a picture, and says how."""
+    command = ["stylize", "photo.png", "-s", "art.png", "--size", "512", "--preset", "fine"]
+    assert main([*command, "--time-budget", "1s", "--json"]) == 0
+    events = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    said = [e["message"] for e in events if e["event"] == "warning"]
+    assert any(m.startswith("Time budget: ") and m.endswith(" evaluations.") for m in said)
+    steps = [e for e in events if e["event"] == "step"]
+    assert 1 <= len(steps) < 200
+    saved = next(e for e in events if e["event"] == "saved")
+    assert Image.open(saved["path"]).size == (512, 384)
+
+
+@pytest.mark.parametrize(
+    ("text", "value"), [("4GB", 4 << 30), ("1.5 gib", 3 << 29), ("800mb", 800 << 20), ("7b", 7)]
+)
+def test_amounts_of_memory(text: str, value: int) -> None:
+    assert MEMORY.convert(text, None, None) == value
+
+
+@pytest.mark.parametrize(
+    ("text", "value"), [("90", 90), ("90s", 90), ("5m", 300), ("1h", 3600), ("0.5 min", 30)]
+)
+def test_durations(text: str, value: float) -> None:
+    assert DURATION.convert(text, None, None) == value
+
+
+@pytest.mark.parametrize("text", ["", "4", "-4GB", "0GB", "4 elephants"])
+def test_what_is_no_amount_of_memory(text: str) -> None:
+    with pytest.raises(click.UsageError, match="write 4GB or 800MB"):
+        MEMORY.convert(text, None, None)

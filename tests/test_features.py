@@ -22,11 +22,11 @@ def test_geometry_of_vgg19(features):
     g = features.geometry
     assert g["relu1_1"] == LayerGeometry(1, 1, 64)
     assert g["conv1_2"] == LayerGeometry(1, 2, 64)
-    assert g["pool1"] == LayerGeometry(2, 3, 64)
-    assert g["relu2_1"] == LayerGeometry(2, 5, 128)
-    assert g["relu3_1"] == LayerGeometry(4, 13, 256)
-    assert g["relu4_2"] == LayerGeometry(8, 45, 512)
-    assert g["relu5_1"] == LayerGeometry(16, 85, 512)
+    assert g["pool1"] == LayerGeometry(2, 2, 64)
+    assert g["relu2_1"] == LayerGeometry(2, 4, 128)
+    assert g["relu3_1"] == LayerGeometry(4, 10, 256)
+    assert g["relu4_2"] == LayerGeometry(8, 38, 512)
+    assert g["relu5_1"] == LayerGeometry(16, 70, 512)
     assert g["pool5"].stride == 32
     assert len(g) == 16 + 16 + 5
     assert [n for n in g if n.startswith("pool")] == [f"pool{i}" for i in range(1, 6)]
@@ -48,8 +48,8 @@ def test_embedded_activations_have_the_channels_the_geometry_says(features, phot
 
 
 @pytest.mark.parametrize("layer", ["conv1_2", "pool1", "conv2_2", "pool3", "relu3_1", "conv5_1"])
-def test_nothing_beyond_the_radius_matters(tiny, layer):
-    """One pixel changes: units further than the radius stay as they were, bit for bit."""
+def test_nothing_beyond_the_reach_matters(tiny, layer):
+    """One pixel changes: units further than the reach stay as they were, bit for bit."""
     small = FeatureExtractor(tiny, pooling="avg")
     g = small.geometry[layer]
     side, pixel = 320, 161
@@ -60,10 +60,10 @@ def test_nothing_beyond_the_radius_matters(tiny, layer):
         before, after = small(image, [layer])[layer], small(changed, [layer])[layer]
     differs = (before != after).any(3).any(1)[0].nonzero().flatten() * g.stride
     assert len(differs) > 0
-    assert pixel - g.radius <= int(differs.min())
-    assert int(differs.max()) <= pixel + g.radius
+    assert pixel - g.reach <= int(differs.min()) + g.stride - 1
+    assert int(differs.max()) <= pixel + g.reach
     # Not padded for safety either: it reaches that far upwards, give or take a unit.
-    assert int(differs.min()) < pixel - g.radius + 2 * g.stride
+    assert int(differs.min()) < pixel - g.reach + g.stride
 
 
 @pytest.mark.parametrize(
@@ -141,7 +141,7 @@ def test_bfloat16_is_close_and_pictures_stay_float32(features, photo):
 
 
 def test_halo_and_smallest_side_are_those_of_the_deepest(features):
-    assert features.halo(["relu1_1", "relu5_1", "relu3_1"]) == 85
+    assert features.halo(["relu1_1", "relu5_1", "relu3_1"]) == 70
     assert features.smallest_side(["relu1_1", "relu4_2"]) == 8
 
 

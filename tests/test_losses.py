@@ -267,5 +267,5 @@ def test_unknown_statistic():
     m = moments(activations())
     with pytest.raises(UsageError) as error:
         style_loss(m, m, "grams")
-    expected = "Unknown statistic 'grams': use gram, covariance, wasserstein."
+    expected = "Unknown statistic 'grams': use covariance, gram, wasserstein."
     assert str(error.value) == expected

@@ -297,7 +297,7 @@ def test_masks_shrink_with_the_receptive_field(tiny):
     for layer, m in found.items():
         g = features.geometry[layer]
         first = int(m[0, 0, 0].nonzero()[0]) * g.stride
-        assert 120 <= first <= 120 + g.radius / 2 + 1.5 * g.stride, layer
+        assert 120 <= first <= 120 + g.reach / 2 + 1.5 * g.stride, layer
         assert m[..., -1].min() == 1  # the picture's own border takes nothing away
     assert int(found["relu3_1"][0, 0, 0].nonzero()[0]) * 4 > 120
 

@@ -10,6 +10,7 @@ from cnnart import schedule as schedule_module
 from cnnart.config import COARSEST, PRESETS, SMALLEST_SIDE, StylizeConfig
 from cnnart.errors import UsageError
 from cnnart.features import FeatureExtractor
+from cnnart.objective import picture_tiles
 from cnnart.schedule import scale_sizes, schedule
 from cnnart.stylization import Limits, StyleImage, Stylization, check_config, output_size
 
@@ -221,6 +222,25 @@ def test_strength_1_has_no_content_term(photo, painting, features):
     assert step.losses["style"] > 0
 
 
+def test_there_is_no_seam_between_tiles(photo_of, painting, features):
+    """Differences across the borders of tiles are those of the picture computed whole."""
+    photo, tile = photo_of(150, 203), 64
+    jobs = [prepare(photo, [painting], features, tile=t, steps=6) for t in (0, tile)]
+    whole, tiled = (job.finish(list(job.steps())[-1].image) for job in jobs)
+    grid = picture_tiles(features, jobs[1].layers, photo.shape[-2:], tile)
+    columns = sorted({t.columns.start for t in grid} - {0})
+    rows = sorted({t.rows.start for t in grid} - {0})
+    assert columns
+    assert rows
+
+    def across(image):
+        sideways = (image[..., columns] - image[..., [c - 1 for c in columns]]).abs().mean()
+        down = (image[..., rows, :] - image[..., [r - 1 for r in rows], :]).abs().mean()
+        return float(sideways), float(down)
+
+    assert across(tiled) == pytest.approx(across(whole), rel=0.02)
+
+
 def test_a_run_in_tiles_is_the_same_run(photo_of, painting, features):
     photo = photo_of(72, 100)
     whole, tiled = (run(photo, [painting], features, tile=t, steps=4) for t in (0, 48))
@@ -325,7 +345,7 @@ def test_blended_styles_lie_between(photo, painting_of, features):
         ({"optimizer": "sgd"}, "Unknown optimizer 'sgd': use lbfgs, adam."),
         (
             {"statistic": "grams"},
-            "Unknown statistic 'grams': use gram, covariance, wasserstein. Did you mean gram?",
+            "Unknown statistic 'grams': use covariance, gram, wasserstein. Did you mean gram?",
         ),
         (
             {"init": "nose"},
@@ -429,5 +449,7 @@ def test_styles_need_a_weight(photo, painting, features, weights):
 
 def test_a_picture_too_small_for_its_layers(photo, painting, features):
     """One unit at pool5 needs 32 pixels."""
-    with pytest.raises(UsageError, match="too small to stylize"):
+    with pytest.raises(
+        UsageError, match="too small for these layers: the short side needs at least 32"
+    ):
         run(photo[..., :20, :30], [painting], features, content_layers={"pool5": 1.0}, steps=1)

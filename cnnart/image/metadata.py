@@ -61,11 +61,20 @@ def kept_exif(image: Image.Image) -> bytes | None:
         return None
 
 
+def srgb_profile() -> bytes:
+    """The sRGB ICC profile, the same bytes every time: its creation date is left out."""
+    made = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
+    date = slice(
+        24, 36
+    )  # ICC.1:2022, section 7.2.10; 7.2.18 has the checksum, which we leave empty
+    return made[: date.start] + bytes(date.stop - date.start) + made[date.stop :]
+
+
 def save_options(
     kind: str, dpi: tuple[float, float] | None, exif: bytes | None, record: str | None
 ) -> dict[str, Any]:
     """Pillow's save options for the sRGB profile, resolution, EXIF and record in a format."""
-    profile = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
+    profile = srgb_profile()
     options: dict[str, Any] = {"icc_profile": profile}
     tags = Image.Exif()
     if exif:
