@@ -48,14 +48,18 @@ styles: $(STAMP)
 pictures: $(STAMP)
 	$(BIN)/python tools/make_pictures.py
 
+# Each writes a table, JSON and a plot to out/benchmarks; the last two after each line they measure.
 bench: bench-stylize bench-scale bench-memory
 
+# Our default against the plain loop.
 bench-stylize: $(STAMP)
 	$(BIN)/python -m benchmarks.stylize
 
+# Seconds per megapixel and peak memory of one evaluation, tiled and untiled.
 bench-scale: $(STAMP)
 	$(BIN)/python -m benchmarks.scale
 
+# Peak memory of full runs beside the one predicted.
 bench-memory: $(STAMP)
 	$(BIN)/python -m benchmarks.memory
 

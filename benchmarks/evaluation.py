@@ -1,4 +1,4 @@
-"""One evaluation of the objective in a process of its own, for ``memory`` and ``scale``.
+"""One evaluation of the objective in a process of its own, for ``scale``.
 
     python -m benchmarks.evaluation --long-side 2048 --tile 512 --repeats 2
 
@@ -17,11 +17,13 @@ from torch import Tensor
 
 from cnnart.api import Stylizer
 from cnnart.config import StylizeConfig
+from cnnart.features import FeatureExtractor
 from cnnart.image import read_image, resize
 from cnnart.objective import PerceptualObjective, Region, gather_moments
 from cnnart.palette import PaletteLoss
 from cnnart.stylization import term_weights
 
+STYLE_SIDE = 2048  # of the style at most: targets cost an evaluation nothing, whatever their size
 EXAMPLES = Path(__file__).resolve().parent.parent / "examples"
 
 
@@ -34,11 +36,16 @@ def make_objective(long_side: int, tile: int) -> PerceptualObjective:
     """The default objective, as ``Stylization`` builds it for its largest scale."""
     config = StylizeConfig()
     features = Stylizer().features(config.pooling)
-    style = example("coffee.jpg", long_side)
-    targets = gather_moments(features, style, list(config.style_layers), tile)
-    region = Region(targets, PaletteLoss([(style, 1.0)]))
+    region = make_region(features, list(config.style_layers), long_side, tile)
     photo = example("raccoon.jpg", long_side)
     return PerceptualObjective(features, photo, [region], term_weights(config), tile=tile)
+
+
+def make_region(features: FeatureExtractor, layers: list[str], long_side: int, tile: int) -> Region:
+    """The style's targets. The style's picture itself is gone when this returns."""
+    style = example("coffee.jpg", min(long_side, STYLE_SIDE))
+    targets = gather_moments(features, style, layers, tile)
+    return Region(targets, PaletteLoss([(style, 1.0)]))
 
 
 def main() -> None:

@@ -74,7 +74,9 @@ def axis(values: Sequence[float], log: bool, start: float, stop: float) -> Axis:
     return Axis(0.0, (max(values) or 1.0) * 1.05, start, stop, False)
 
 
-def draw_charts(panels: Sequence[Panel], target: Path, columns: int = 2) -> None:
+def draw_charts(
+    panels: Sequence[Panel], target: Path, columns: int = 2, *, quiet: bool = False
+) -> None:
     """Draw the panels into one PNG, ``columns`` in a row."""
     columns = min(columns, len(panels))
     rows = -(-len(panels) // columns)
@@ -84,7 +86,8 @@ def draw_charts(panels: Sequence[Panel], target: Path, columns: int = 2) -> None
         image.paste(tile, ((i % columns) * WIDTH, (i // columns) * HEIGHT))
     target.parent.mkdir(parents=True, exist_ok=True)
     image.save(target, optimize=True)
-    print(f"written: {target}")
+    if not quiet:
+        print(f"written: {target}")
 
 
 def draw_panel(panel: Panel) -> Image.Image:

@@ -12,6 +12,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from benchmarks.table import gibibytes
+
 ROOT = Path(__file__).resolve().parent.parent
 
 
@@ -22,6 +24,11 @@ class Finished(NamedTuple):
     peak: int
     seconds: float
     output: str
+
+    def peak_told(self) -> str:
+        """The peak for a table; where the process did not finish, that, and how far it came."""
+        peak = gibibytes(self.peak)
+        return peak if self.code == 0 else f"did not finish (code {self.code}, {peak} reached)"
 
 
 def run_measured(arguments: Sequence[str]) -> Finished:

@@ -9,11 +9,17 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+GIB = 2**30
+
 
 def markdown_table(header: Sequence[str], rows: Sequence[Sequence[object]]) -> str:
     """A Markdown table; numbers are given as the caller formats them."""
     lines = [list(header), ["---"] * len(header), *([str(cell) for cell in row] for row in rows)]
     return "\n".join("| " + " | ".join(line) + " |" for line in lines) + "\n"
+
+
+def gibibytes(count: float) -> str:
+    return f"{count / GIB:.2f} GiB"
 
 
 def machine() -> dict[str, Any]:
@@ -43,9 +49,10 @@ def machine_line() -> str:
     return f"{found['cpu']}, {found['cores']} cores, {found['system']}, Python {found['python']}"
 
 
-def write_report(folder: Path, name: str, markdown: str, data: Any) -> None:
-    """``NAME.md`` and ``NAME.json`` in ``folder``, which is made if need be."""
+def write_report(folder: Path, name: str, markdown: str, data: Any, *, quiet: bool = False) -> None:
+    """``NAME.md`` and ``NAME.json`` in ``folder``, which is made if need be; printed too."""
     folder.mkdir(parents=True, exist_ok=True)
     (folder / f"{name}.md").write_text(markdown, encoding="utf-8")
     (folder / f"{name}.json").write_text(json.dumps(data, indent=2) + "\n", encoding="utf-8")
-    print(f"\n{markdown}\nwritten: {folder / name}.md, .json")
+    if not quiet:
+        print(f"\n{markdown}\nwritten: {folder / name}.md, .json")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
@@ -46,8 +47,12 @@ def free_memory(device: torch.device) -> int:
     return int(psutil.virtual_memory().available)
 
 
-def used_memory(device: torch.device) -> int:
-    """Bytes this process holds on the device already."""
+@functools.cache
+def idle_memory(device: torch.device) -> int:
+    """Bytes this process holds on the device before its first picture.
+
+    Asked once: afterwards it also holds what a picture left behind, which the next one uses again.
+    """
     if device.type == "cuda":
         return int(torch.cuda.memory_reserved(device))
     return int(psutil.Process().memory_info().rss)

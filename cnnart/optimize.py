@@ -17,6 +17,7 @@ from cnnart.lbfgs import LBFGS
 LBFGS_HISTORY = 20
 ADAM_STEP = 10 / 255  # per evaluation, in units of the [0, 1] range
 RETRIES = 3
+FLAT, PATIENCE = 1e-4, 20  # the loss is flat after so many evaluations without such a gain
 
 
 @dataclass(frozen=True)
@@ -66,7 +67,9 @@ def optimize_image(
     (the same tensor each time: copy what is to be kept).
 
     A step that ends in NaN or raises the loss a hundredfold is undone and retried with a quarter of
-    the step length, up to three times; then the best picture stands and the scale ends.
+    the step length, up to three times; then the best picture stands and the scale ends. A loss that
+    has gone flat gets one fresh start of the optimizer from the best picture; when it is flat again
+    there is nothing left to gain, and the scale ends before its ``steps``.
 
     Args:
         make_optimizer: called with the picture and a factor on the step length.
@@ -77,12 +80,13 @@ def optimize_image(
     x = image
     best, best_loss = x.clone(), math.inf
     best_losses: dict[str, float] = {}
-    factor, failures = 1.0, 0
+    factor, failures, flat, fresh_starts = 1.0, 0, 0, 0
     engine = make_optimizer(x, factor)
     index = 0
     while index < steps:
         evaluation = objective(x)
         if math.isfinite(evaluation.total) and evaluation.total <= 100 * best_loss:
+            flat = 0 if evaluation.total < best_loss * (1 - FLAT) else flat + 1
             if evaluation.total < best_loss:
                 best_loss, best_losses = evaluation.total, evaluation.losses
                 best.copy_(x)
@@ -92,6 +96,13 @@ def optimize_image(
             if bool(torch.isfinite(x).all()):
                 failures, index = 0, index + 1
                 yield losses, x
+                if flat < PATIENCE:
+                    continue
+                if fresh_starts:
+                    return
+                flat, fresh_starts = 0, 1
+                x.copy_(best)
+                engine = make_optimizer(x, factor)
                 continue
         elif best_loss == math.inf:
             raise CnnartError(

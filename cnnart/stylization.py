@@ -19,9 +19,9 @@ from cnnart.budget import (
     MemoryPlan,
     evaluation_cost,
     free_memory,
+    idle_memory,
     plan_memory,
     predict_peak,
-    used_memory,
 )
 from cnnart.color import check_color, color_content, color_result, color_style, keeps_photo_colors
 from cnnart.config import (
@@ -124,7 +124,7 @@ class Stylization:
 
     def _memory_plan(self, size: tuple[int, int]) -> MemoryPlan:
         device = self.features.device
-        idle = used_memory(device)
+        idle = idle_memory(device)
         limit = self.limits.memory or idle + int(FREE_SHARE * free_memory(device))
         plan = MemoryPlan(
             optimizer=self.config.optimizer, evaluations=self.schedule[-1].evaluations

@@ -11,10 +11,10 @@ from cnnart.budget import (
     evaluation_bytes,
     free_memory,
     gigabytes,
+    idle_memory,
     plan_memory,
     predict_peak,
     state_bytes,
-    used_memory,
 )
 from cnnart.config import CONTENT_LAYERS, STYLE_LAYERS
 from cnnart.errors import OutOfMemory
@@ -26,7 +26,8 @@ GIB = 1 << 30
 def test_memory_of_this_machine_is_told():
     cpu = torch.device("cpu")
     assert free_memory(cpu) > 0
-    assert used_memory(cpu) > 50 << 20  # torch alone is more
+    assert idle_memory(cpu) > 50 << 20  # torch alone is more
+    assert idle_memory(cpu) == idle_memory(cpu)
 
 
 def test_a_small_picture_is_not_cut(features):

@@ -182,3 +182,20 @@ def test_unknown_optimizer():
     with pytest.raises(UsageError) as error:
         optimizer_factory("sgd")
     assert str(error.value) == "Unknown optimizer 'sgd': use lbfgs or adam."
+
+
+def test_a_flat_loss_gets_one_fresh_start_and_then_ends_the_scale():
+    """Nothing depends on the picture: there is nothing to gain, and no need to go on for ever."""
+    starts = []
+
+    def factory(x, factor):
+        starts.append(factor)
+        return optimizer_factory("adam")(x, factor)
+
+    def flat(image):
+        return Evaluation({"style": 1.0}, torch.zeros_like(image))
+
+    found = list(optimize_image(START.clone(), flat, 1000, factory))
+    assert starts == [1.0, 1.0]
+    assert 2 * 20 <= len(found) <= 2 * 20 + 2
+    assert torch.equal(found[-1][1], START)

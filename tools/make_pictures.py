@@ -22,13 +22,22 @@ from PIL import Image
 
 ROOT = Path(__file__).resolve().parent.parent
 TARGET = ROOT / "docs" / "pictures"
+STYLE_FILES = (ROOT / "styles").glob("*.jpg")
 RESULTS = ROOT / "out" / "pictures"  # what the commands made, before it is put together
 LARGEST = 200_000  # bytes of a finished picture
 QUALITIES = (92, 88, 84, 80, 75, 70, 60)
 GAP = 8  # white pixels between cells
 
-FIRST_STYLES = ("night-swirls", "harvest-fields", "river-dots", "cubist-facets")
-STRENGTHS = (0.3, 0.5, 0.7)
+STYLES = (
+    "night-swirls",
+    "stained-glass",
+    "linocut-coast",
+    "watercolour-garden",
+    "pop-halftone",
+    "torn-paper",
+)
+STRENGTHS = (0.25, 0.5, 0.75)
+COLORS = ("style", "keep", "luma", "histogram")
 
 
 @dataclass(frozen=True)
@@ -64,28 +73,30 @@ PICTURES: dict[str, Picture] = {
         ),
         columns=3,
     ),
-    "styles": Picture(tuple(stylize("coffee", name) for name in FIRST_STYLES), columns=2),
+    "builtin": Picture(tuple(f"styles/{path.name}" for path in sorted(STYLE_FILES)), columns=6),
+    "styles": Picture(tuple(stylize("coffee", name, "--size 480") for name in STYLES), columns=3),
     "strength": Picture(
         tuple(
-            stylize("astronaut", "cubist-facets", f"--size 512 --strength {strength}")
+            stylize("astronaut", "river-dots", f"--size 400 --strength {strength}")
             for strength in STRENGTHS
         ),
         columns=3,
     ),
     "color": Picture(
-        (
-            stylize("pagoda", "night-swirls"),
-            stylize("pagoda", "night-swirls", "--size 512 --color keep"),
+        tuple(
+            stylize("pagoda", "harvest-fields", f"--size 400 --color {color}") for color in COLORS
         ),
         columns=2,
     ),
-    "blend": Picture(
+    "regions": Picture(
         (
+            "examples/sky-mask.png",
             Command(
-                "stylize examples/raccoon.jpg --style night-swirls:2 --style river-dots --size 512"
+                "stylize examples/pagoda.jpg --size 512 --style night-swirls --style linocut-coast "
+                "--mask examples/sky-mask.png"
             ),
         ),
-        width=700,
+        columns=2,
     ),
 }
 
