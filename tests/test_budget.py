@@ -1,5 +1,9 @@
 """Predicting memory and choosing what fits. The prediction's truth is benchmarks/memory.py's."""
 
+import json
+import subprocess
+import sys
+
 import pytest
 import torch
 from hypothesis import given, settings
@@ -80,3 +84,35 @@ def test_state_of_the_optimizers():
 def test_bytes_for_people():
     assert gigabytes(3 * GIB) == "3.0 GB"
     assert gigabytes(5 << 20) == "5 MB"
+
+
+MEASURE = """
+import json, resource, sys
+from dataclasses import replace
+import torch
+from cnnart.api import Stylizer
+from cnnart.config import StylizeConfig
+from cnnart.stylization import Limits, Stylization, StyleImage
+
+side, tile = int(sys.argv[1]), int(sys.argv[2])
+features = Stylizer(device="cpu").features("max")
+picture = torch.rand(1, 3, side * 3 // 4, side, generator=torch.Generator().manual_seed(0))
+run = Stylization(
+    picture, [StyleImage(picture)], StylizeConfig(steps=3), features, limits=Limits(tile=tile)
+)
+run.schedule = [replace(run.schedule[0], evaluations=1), run.schedule[-1]]
+for _ in run.steps():
+    pass
+peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+print(json.dumps([run.memory.peak, peak]))
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="ru_maxrss has other units elsewhere")
+@pytest.mark.parametrize(("side", "tile"), [(256, 0), (448, 0), (576, 192)])
+def test_the_prediction_is_within_a_quarter_of_the_measured_peak(side, tile):
+    """Of a process of its own, everything included. benchmarks/memory.py measures whole runs."""
+    command = [sys.executable, "-c", MEASURE, str(side), str(tile)]
+    told = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+    predicted, measured = json.loads(told)
+    assert predicted == pytest.approx(measured, rel=0.25)
