@@ -19,9 +19,10 @@ from cnnart.api import Stylizer
 from cnnart.config import StylizeConfig
 from cnnart.features import FeatureExtractor
 from cnnart.image import read_image, resize
-from cnnart.objective import PerceptualObjective, Region, gather_moments
+from cnnart.objective import PerceptualObjective, Region
 from cnnart.palette import PaletteLoss
 from cnnart.stylization import term_weights
+from cnnart.tiled_features import gather_moments
 
 STYLE_SIDE = 2048  # of the style at most: targets cost an evaluation nothing, whatever their size
 EXAMPLES = Path(__file__).resolve().parent.parent / "examples"

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from torch import Tensor
 
-from cnnart.config import StylizeConfig
+from cnnart.config import StylizeConfig, check_config
 from cnnart.device import pick_device, pick_precision
 from cnnart.errors import ImageError, UsageError, did_you_mean
 from cnnart.features import FeatureExtractor
@@ -17,7 +17,7 @@ from cnnart.image import read_mask, resize, to_picture, to_pil
 from cnnart.jobs.memory import guarded, memory_errors_named
 from cnnart.jobs.recipe import StyleChoice, choose_style, make_config, parse_weight
 from cnnart.optimize import Step
-from cnnart.stylization import Limits, StyleImage, Stylization, check_config
+from cnnart.stylization import Limits, StyleImage, Stylization
 from cnnart.weights import EMBEDDED, backbone_names, load_vgg
 from cnnart.weights.backbones import BACKBONES, layers
 

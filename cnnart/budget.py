@@ -12,7 +12,7 @@ import torch
 from cnnart.errors import OutOfMemory
 from cnnart.features import FeatureExtractor
 from cnnart.optimize import LBFGS_HISTORY
-from cnnart.tiling import tiles
+from cnnart.tiled_features import picture_tiles
 
 MIB = 1 << 20
 FREE_SHARE = 0.7  # of the free memory, what a run may take when nothing is said
@@ -149,11 +149,9 @@ def region_sizes(
     features: FeatureExtractor, layers: list[str], size: tuple[int, int], tile: int
 ) -> list[int]:
     """The pixels of each tile with its halo."""
-    halo = features.halo(layers) if layers else 0
-    align = features.smallest_side(layers) if layers else 1
     return [
         (t.rows.high - t.rows.low) * (t.columns.high - t.columns.low)
-        for t in tiles(*size, tile, halo, align)
+        for t in picture_tiles(features, layers, size, tile)
     ]
 
 

@@ -12,19 +12,10 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from cnnart.config import COLOR_MODES
-from cnnart.errors import UsageError, did_you_mean
 from cnnart.palette import PaletteLoss, colour_gaussian, recolour
 
 # ITU-R BT.601 full-range YCbCr, as in JPEG.
 LUMA = (0.299, 0.587, 0.114)
-
-
-def check_color(mode: str) -> None:
-    """Raise UsageError for an unknown colour mode."""
-    if mode not in COLOR_MODES:
-        hint = did_you_mean(mode, list(COLOR_MODES))
-        raise UsageError(f"Unknown color mode {mode!r}: use {', '.join(COLOR_MODES)}.{hint}")
 
 
 def keeps_photo_colors(mode: str) -> bool:

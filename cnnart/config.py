@@ -5,7 +5,10 @@ A size is the long side of a picture in pixels unless it is a ``(height, width)`
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+
+from cnnart.errors import UsageError, did_you_mean
 
 COARSEST = 128  # the first scale's long side is at least this
 SMALLEST_SIDE = 16  # below it the network has nothing left to see at relu5_1
@@ -62,3 +65,33 @@ PRESETS: dict[str, Preset] = {
     "standard": Preset((100, 60, 36, 24, 12)),
     "fine": Preset((200, 200, 120, 60, 30)),
 }
+
+
+def check_config(config: StylizeConfig) -> None:
+    """Raise UsageError for a setting out of its range or unknown."""
+    _one_of("preset", config.preset, PRESETS)
+    _one_of("optimizer", config.optimizer, OPTIMIZERS)
+    _one_of("statistic", config.statistic, STATISTICS)
+    _one_of("init", config.init, INITS)
+    _one_of("color mode", config.color, COLOR_MODES)
+    if not 0 <= config.strength <= 1:
+        raise UsageError(
+            f"Strength {config.strength:g} is out of range: use 0 (photo) to 1 (style)."
+        )
+    if not 0.05 <= config.style_scale <= 8:
+        raise UsageError(f"Style scale {config.style_scale:g} is out of range: use 0.05 to 8.")
+    if config.steps is not None and config.steps < 1:
+        raise UsageError(f"Steps must be at least 1, not {config.steps}.")
+    for name in ("content", "style", "tv", "palette"):
+        if getattr(config, f"{name}_weight") < 0:
+            raise UsageError(f"The {name} weight must not be negative.")
+    if not config.style_layers or not any(w > 0 for w in config.style_layers.values()):
+        raise UsageError("No style layer has a positive weight: name at least one, like relu3_1.")
+    if any(w < 0 for w in (*config.style_layers.values(), *config.content_layers.values())):
+        raise UsageError("Layer weights must not be negative.")
+
+
+def _one_of(what: str, value: str, known: Sequence[str] | Mapping[str, object]) -> None:
+    if value not in known:
+        hint = did_you_mean(value, list(known))
+        raise UsageError(f"Unknown {what} {value!r}: use {', '.join(known)}.{hint}")

@@ -23,25 +23,19 @@ from cnnart.budget import (
     plan_memory,
     predict_peak,
 )
-from cnnart.color import check_color, color_content, color_result, color_style, keeps_photo_colors
-from cnnart.config import (
-    INITS,
-    OPTIMIZERS,
-    PRESETS,
-    SMALLEST_SIDE,
-    STATISTICS,
-    StylizeConfig,
-)
-from cnnart.errors import UsageError, did_you_mean, is_out_of_memory
+from cnnart.color import color_content, color_result, color_style, keeps_photo_colors
+from cnnart.config import SMALLEST_SIDE, StylizeConfig, check_config
+from cnnart.errors import UsageError, is_out_of_memory
 from cnnart.features import FeatureExtractor, trusted
 from cnnart.image import fit_long_side, resize
 from cnnart.losses import Moments, blend
-from cnnart.objective import PerceptualObjective, Region, Weights, gather_moments
+from cnnart.objective import PerceptualObjective, Region, Weights
 from cnnart.optimize import Step, optimize_image, optimizer_factory
 from cnnart.palette import PaletteLoss, blend_gaussians, colour_gaussian, recolour
 from cnnart.regions import StyledRegion, StyleImage, coverage, style_regions
 from cnnart.resilience import ResilientObjective
 from cnnart.schedule import Clock, Scale, fit_to_time, schedule
+from cnnart.tiled_features import gather_moments
 
 __all__ = ["StyleImage", "Stylization", "check_config"]
 
@@ -297,36 +291,6 @@ def term_weights(config: StylizeConfig) -> Weights:
         content_layers=config.content_layers,
         style_layers=config.style_layers,
     )
-
-
-def check_config(config: StylizeConfig) -> None:
-    """Raise UsageError for a setting out of its range or unknown."""
-    _one_of("preset", config.preset, PRESETS)
-    _one_of("optimizer", config.optimizer, OPTIMIZERS)
-    _one_of("statistic", config.statistic, STATISTICS)
-    _one_of("init", config.init, INITS)
-    check_color(config.color)
-    if not 0 <= config.strength <= 1:
-        raise UsageError(
-            f"Strength {config.strength:g} is out of range: use 0 (photo) to 1 (style)."
-        )
-    if not 0.05 <= config.style_scale <= 8:
-        raise UsageError(f"Style scale {config.style_scale:g} is out of range: use 0.05 to 8.")
-    if config.steps is not None and config.steps < 1:
-        raise UsageError(f"Steps must be at least 1, not {config.steps}.")
-    for name in ("content", "style", "tv", "palette"):
-        if getattr(config, f"{name}_weight") < 0:
-            raise UsageError(f"The {name} weight must not be negative.")
-    if not config.style_layers or not any(w > 0 for w in config.style_layers.values()):
-        raise UsageError("No style layer has a positive weight: name at least one, like relu3_1.")
-    if any(w < 0 for w in (*config.style_layers.values(), *config.content_layers.values())):
-        raise UsageError("Layer weights must not be negative.")
-
-
-def _one_of(what: str, value: str, known: Sequence[str] | dict) -> None:
-    if value not in known:
-        hint = did_you_mean(value, list(known))
-        raise UsageError(f"Unknown {what} {value!r}: use {', '.join(known)}.{hint}")
 
 
 def _on(device: torch.device, style: StyleImage) -> StyleImage:

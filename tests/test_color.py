@@ -4,14 +4,13 @@ import pytest
 import torch
 
 from cnnart.color import (
-    COLOR_MODES,
-    check_color,
     color_content,
     color_result,
     color_style,
     keeps_photo_colors,
     luma,
 )
+from cnnart.config import COLOR_MODES, StylizeConfig, check_config
 from cnnart.errors import UsageError
 from cnnart.palette import PaletteLoss, colour_gaussian
 
@@ -89,7 +88,7 @@ def test_which_modes_keep_the_photos_colours():
 
 def test_every_mode_is_known():
     for mode in COLOR_MODES:
-        check_color(mode)
+        check_config(StylizeConfig(color=mode))
 
 
 @pytest.mark.parametrize(
@@ -97,6 +96,6 @@ def test_every_mode_is_known():
 )
 def test_unknown_mode(mode, hint):
     with pytest.raises(UsageError) as error:
-        check_color(mode)
+        check_config(StylizeConfig(color=mode))
     expected = f"Unknown color mode {mode!r}: use style, keep, luma, histogram.{hint}"
     assert str(error.value) == expected

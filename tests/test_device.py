@@ -9,8 +9,9 @@ from cnnart import device as module
 from cnnart.device import device_reason, pick_device, pick_precision
 from cnnart.errors import UsageError
 from cnnart.features import FeatureExtractor
-from cnnart.objective import PerceptualObjective, Region, Weights, gather_moments
+from cnnart.objective import PerceptualObjective, Region, Weights
 from cnnart.palette import PaletteLoss
+from cnnart.tiled_features import gather_moments
 
 CPU, CUDA, MPS = torch.device("cpu"), torch.device("cuda"), torch.device("mps")
 

@@ -7,16 +7,9 @@ import torch
 
 from cnnart.features import FeatureExtractor
 from cnnart.losses import blend, moments
-from cnnart.objective import (
-    PerceptualObjective,
-    Region,
-    Weights,
-    gather_features,
-    gather_moments,
-    layer_masks,
-    picture_tiles,
-)
+from cnnart.objective import PerceptualObjective, Region, Weights, layer_masks
 from cnnart.palette import PaletteLoss
+from cnnart.tiled_features import gather_features, gather_moments, picture_tiles
 
 STYLE = {"relu1_1": 1.0, "relu3_1": 0.5, "relu5_1": 2.0}
 CONTENT = {"relu4_2": 1.0, "conv2_2": 0.5}
