@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 
 from cnnart.errors import UsageError, did_you_mean
 
-COARSEST = 128  # the first scale's long side is at least this
+COARSEST = 96  # the first scale's long side is at least this
 SMALLEST_SIDE = 16  # below it the network has nothing left to see at relu5_1
 
 OPTIMIZERS = ("lbfgs", "adam")

@@ -74,17 +74,17 @@ PICTURES: dict[str, Picture] = {
         columns=3,
     ),
     "builtin": Picture(tuple(f"styles/{path.name}" for path in sorted(STYLE_FILES)), columns=6),
-    "styles": Picture(tuple(stylize("coffee", name, "--size 480") for name in STYLES), columns=3),
+    "styles": Picture(tuple(stylize("coffee", name, "--size 384") for name in STYLES), columns=3),
     "strength": Picture(
         tuple(
-            stylize("astronaut", "river-dots", f"--size 400 --strength {strength}")
+            stylize("astronaut", "river-dots", f"--size 384 --strength {strength}")
             for strength in STRENGTHS
         ),
         columns=3,
     ),
     "color": Picture(
         tuple(
-            stylize("pagoda", "harvest-fields", f"--size 400 --color {color}") for color in COLORS
+            stylize("pagoda", "harvest-fields", f"--size 384 --color {color}") for color in COLORS
         ),
         columns=2,
     ),
