@@ -37,9 +37,6 @@ from cnnart.resilience import ResilientObjective
 from cnnart.schedule import Clock, Scale, fit_to_time, schedule
 from cnnart.tiled_features import gather_moments
 
-__all__ = ["StyleImage", "Stylization", "check_config"]
-
-
 # The terms' weights at strength 0.5, all losses being relative (about 1 for unrelated pictures).
 STYLE_TO_CONTENT = 4.0
 PALETTE_TO_CONTENT = 4.0
@@ -155,7 +152,7 @@ class Stylization:
         before = (image.shape[-2], image.shape[-1])
         if before == size:
             return image.clone()
-        photo, _ = self._scaled(*size)
+        photo = color_content(self.config.color, resize(self.photo, *size))
         result = resize(resize(photo, *before), *size).neg_()
         return result.add_(photo).mul_(DETAIL).add_(resize(image, *size))
 
