@@ -15,7 +15,7 @@ from cnnart import __version__
 from cnnart.device import PRECISIONS, device_reason, pick_precision
 from cnnart.errors import CnnartError
 from cnnart.styles import builtin_styles
-from cnnart.weights import EMBEDDED, backbone_names, cached_path, status, verify
+from cnnart.weights import EMBEDDED, cached_path, network_names, status, verify
 
 PACKAGES = ("torch", "torchvision", "numpy", "pillow")
 
@@ -31,7 +31,7 @@ def describe_environment() -> dict[str, Any]:
         "cpu_threads": torch.get_num_threads(),
         "memory": _memory(),
         "devices": [_device(device) for device in _devices()],
-        "weights": [_weights(name) for name in backbone_names() if _is_here(name)],
+        "weights": [_weights(name) for name in network_names() if _is_here(name)],
         "weights_cache": str(cached_path(EMBEDDED).parent),
         "styles": _styles(),
     }

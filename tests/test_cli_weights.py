@@ -10,7 +10,13 @@ from torchvision.models import vgg as torchvision_vgg
 
 from cnnart.cli.weights import weights
 from cnnart.errors import CnnartError, UsageError, WeightsError
-from cnnart.weights import backbone_names, cached_path, embedded_path
+from cnnart.weights import (
+    backbone_names,
+    cached_path,
+    embedded_names,
+    embedded_path,
+    network_names,
+)
 
 
 @pytest.fixture(autouse=True)
@@ -39,19 +45,22 @@ def error_of(result) -> CnnartError:
 
 def test_list_json_has_every_network():
     rows = {row["name"]: row for row in json.loads(run("list", "--json").output)}
-    assert list(rows) == backbone_names()
-    assert rows["vgg19"]["present"] == "embedded"
+    assert list(rows) == network_names()
+    assert set(backbone_names()) < set(rows)
+    assert [n for n in rows if rows[n]["present"] == "embedded"] == embedded_names()
     assert rows["vgg19"]["bytes"] == embedded_path().stat().st_size
     assert rows["vgg16"]["present"] == "missing"
     assert rows["vgg16"]["file"] == "vgg16-397923af.pth"
     assert rows["vgg16-oxford"]["source"] == "import only"
-    assert {row["licence"] for row in rows.values()} == {"CC-BY-4.0", "BSD-3-Clause"}
+    assert {row["licence"] for row in rows.values()} == {
+        *("CC-BY-4.0", "BSD-3-Clause", "Apache-2.0")
+    }
 
 
 def test_list_is_a_table_of_one_line_each():
     lines = run("list").output.splitlines()
     assert lines[0].split() == ["network", "comes", "from", "here", "size", "licence"]
-    assert [line.split()[0] for line in lines[1:]] == backbone_names()
+    assert [line.split()[0] for line in lines[1:]] == network_names()
 
 
 def test_path_of_the_embedded_network_and_of_the_folder(tmp_path):
@@ -82,13 +91,16 @@ def test_import_then_verify_then_damage(vgg11_file):
     assert "weights (2).pth is vgg11 (not the published file, but its shapes fit)" in result.output
     result = run("verify")
     assert result.exit_code == 0
-    assert [line.split(":")[0] for line in result.output.splitlines()] == ["vgg19", "vgg11"]
+    assert [line.split(":")[0] for line in result.output.splitlines()] == [
+        *embedded_names(),
+        "vgg11",
+    ]
     cached_path("vgg11").write_bytes(b"damage")
     assert "is damaged" in str(error_of(run("verify", "vgg11")))
     result = run("verify")
     assert "vgg19: ok" in result.stdout
     assert "vgg11: " in result.stderr
-    assert str(error_of(result)) == "1 of 2 failed, see above."
+    assert str(error_of(result)) == "1 of 4 failed, see above."
     assert error_of(result).exit_code == 1
 
 
@@ -117,8 +129,17 @@ def test_fetch_offline_downloads_nothing(monkeypatch):
     assert "cnnart is offline" in str(error)
 
 
-def test_fetch_of_the_embedded_network_needs_nothing():
-    assert run("fetch", "vgg19", "--offline").output == f"vgg19: {embedded_path()}\n"
+@pytest.mark.parametrize("name", ["vgg19", "alexnet", "efficientnet-lite0"])
+def test_fetch_of_an_embedded_network_needs_nothing(name):
+    assert run("fetch", name, "--offline").output == f"{name}: {embedded_path(name)}\n"
+
+
+def test_a_classification_network_of_torchvision_is_known_but_not_listed_until_it_is_here():
+    assert "resnet50" not in run("list").output
+    error = error_of(run("fetch", "resnet50", "--offline"))
+    assert "https://download.pytorch.org/models/resnet50-" in str(error)
+    assert "`cnnart weights fetch resnet50`" in str(error_of(run("path", "resnet50")))
+    assert "Did you mean resnet50" in str(error_of(run("fetch", "resnet-50")))
 
 
 def test_help_does_not_import_torch():

@@ -18,6 +18,7 @@ from cnnart.weights import (
     VGGWeights,
     backbones,
     cached_path,
+    embedded_path,
     fetch,
     import_file,
     load_vgg,
@@ -26,6 +27,7 @@ from cnnart.weights import (
 )
 from cnnart.weights.backbones import BACKBONES
 from cnnart.weights.cache import file_sha256
+from cnnart.weights.classifiers import hub_path
 
 CONFIGS = {8: "A", 10: "B", 13: "D", 16: "E"}  # torchvision's letter for a number of convolutions
 IMAGENET = ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
@@ -122,31 +124,6 @@ def test_embedded_network_reproduces_the_published_file(layer):
         assert values == pytest.approx(GOLDEN_VALUES[layer], rel=1e-4, abs=1e-2)
 
 
-def test_manifest_describes_the_embedded_file():
-    entry = store.manifest()["vgg19"]
-    path = store.embedded_path()
-    assert entry["bytes"] == path.stat().st_size
-    assert entry["sha256"] == file_sha256(path) == load_vgg().sha256
-    assert entry["licence"] == "CC-BY-4.0"
-    notice = (path.parent / entry["notice"]).read_text(encoding="utf-8")
-    for owed in ("Simonyan", "Zisserman", "Creative Commons Attribution 4.0", "Daniel Steinberg"):
-        assert owed in notice
-
-
-def test_a_damaged_embedded_file_is_noticed(tmp_path, monkeypatch):
-    shutil.copytree(store.DATA, tmp_path / "data")
-    monkeypatch.setattr(store, "DATA", tmp_path / "data")
-    path = store.embedded_path()
-    content = bytearray(path.read_bytes())
-    content[-1] ^= 1
-    path.write_bytes(content)
-    with pytest.raises(WeightsError, match="is damaged: reinstall cnnart"):
-        load_vgg()
-    path.unlink()
-    with pytest.raises(WeightsError, match="is missing"):
-        load_vgg()
-
-
 @pytest.mark.parametrize("name", BACKBONES)
 def test_every_backbone_has_torchvisions_shapes(name):
     backbone = BACKBONES[name]
@@ -216,7 +193,7 @@ def test_a_common_std_moves_into_the_biases():
 
 def test_the_caffe_original_imports_as_the_embedded_network(tmp_path):
     state = {}
-    with safe_open(store.embedded_path(), framework="pt") as file:
+    with safe_open(embedded_path(), framework="pt") as file:
         for layer, index, *_ in backbones.layers(BACKBONES["vgg19-oxford"]):
             table, indices = file.get_tensor(f"{layer}.table"), file.get_tensor(f"{layer}.index")
             state[f"features.{index}.weight"] = table[indices.long()]
@@ -315,7 +292,7 @@ def test_fetch_asks_torchvision_for_a_checked_download(vgg11_file, monkeypatch):
     class FakeEnum:
         def get_state_dict(self, **options):
             asked.append(options)
-            target = store.hub_path("vgg11-8a719046.pth")
+            target = hub_path("vgg11-8a719046.pth")
             target.parent.mkdir(parents=True)
             shutil.copy(vgg11_file, target)
 
@@ -330,7 +307,7 @@ def test_fetch_asks_torchvision_for_a_checked_download(vgg11_file, monkeypatch):
 
 
 def test_a_file_in_torch_hubs_cache_is_used_offline_but_verified(vgg11_file, monkeypatch):
-    target = store.hub_path("vgg11-8a719046.pth")
+    target = hub_path("vgg11-8a719046.pth")
     target.parent.mkdir(parents=True)
     shutil.copy(vgg11_file, target)
     assert store.status("vgg11").present == "downloaded"

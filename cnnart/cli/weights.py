@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 
 import click
@@ -13,19 +14,23 @@ from cnnart.errors import CnnartError, WeightsError
 def weights() -> None:
     """List, verify, import and fetch the networks cnnart looks at pictures with.
 
-    The default network, vgg19, is part of cnnart: nothing needs to be downloaded.
+    vgg19, alexnet and efficientnet-lite0 are part of cnnart: nothing needs to be downloaded.
     """
 
 
 @weights.command("list")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON instead of a table.")
 def list_(as_json: bool) -> None:
-    """Show every network: where it comes from, whether it is here, size, licence."""
+    """Show the networks: where they come from, whether they are here, size, licence.
+
+    Of torchvision's other classification networks (resnet50, googlenet, ...), which `cnnart weights
+    fetch` brings as well, only those that are here are listed.
+    """
     from dataclasses import asdict
 
-    from cnnart.weights import backbone_names, status
+    from cnnart.weights import network_names, status
 
-    rows = [status(name) for name in backbone_names()]
+    rows = [status(name) for name in network_names()]
     if as_json:
         import json
 
@@ -38,7 +43,8 @@ def list_(as_json: bool) -> None:
     for row in rows:
         size = f"{row.bytes / 2**20:.0f} MiB" if row.bytes else "?"
         table.add_row(row.name, row.source, row.present, size, row.licence)
-    Console().print(table)
+    # Piped, a line is as long as it needs to be.
+    Console(width=None if sys.stdout.isatty() else 200).print(table)
 
 
 @weights.command()
@@ -60,10 +66,10 @@ def path(name: str | None) -> None:
 @click.argument("names", metavar="[NAME]...", nargs=-1)
 def verify(names: tuple[str, ...]) -> None:
     """Test checksums: of every NAME, or of all networks on this machine."""
-    from cnnart.weights import backbone_names, status
+    from cnnart.weights import network_names, status
     from cnnart.weights import verify as verify_one
 
-    chosen = names or [n for n in backbone_names() if status(n).present != "missing"]
+    chosen = names or [n for n in network_names() if status(n).present != "missing"]
     failed: list[CnnartError] = []
     for name in chosen:
         try:
@@ -103,7 +109,10 @@ def import_(files: tuple[Path, ...], name: str | None) -> None:
 @click.argument("names", metavar="NAME...", nargs=-1, required=True)
 @click.option("--offline", is_flag=True, help="Never download: fail if the network is not here.")
 def fetch(names: tuple[str, ...], offline: bool) -> None:
-    """Download NAME through torchvision, verify it and keep its convolutions."""
+    """Download NAME through torchvision and verify it.
+
+    Any classification network of torchvision will do; of a VGG the convolutions are kept apart too.
+    """
     from cnnart.weights import fetch as fetch_one
 
     for name in names:

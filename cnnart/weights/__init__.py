@@ -2,14 +2,21 @@
 
 from cnnart.weights.backbones import VGGWeights
 from cnnart.weights.cache import cached_path
-from cnnart.weights.store import (
+from cnnart.weights.classifiers import classifier_names, fetch_classifier
+from cnnart.weights.embedded import (
     EMBEDDED,
-    backbone_names,
+    embedded_names,
     embedded_path,
+    embedded_state,
+    imagenet_ids,
+)
+from cnnart.weights.store import (
+    backbone_names,
     fetch,
     import_file,
     load_vgg,
     missing,
+    network_names,
     status,
     verify,
 )
@@ -19,11 +26,17 @@ __all__ = [
     "VGGWeights",
     "backbone_names",
     "cached_path",
+    "classifier_names",
+    "embedded_names",
     "embedded_path",
+    "embedded_state",
     "fetch",
+    "fetch_classifier",
+    "imagenet_ids",
     "import_file",
     "load_vgg",
     "missing",
+    "network_names",
     "status",
     "verify",
 ]

@@ -90,14 +90,14 @@ BACKBONES: dict[str, Backbone] = {
 def published(backbone: Backbone) -> Published:
     """The published file of a backbone, as torchvision's own weights API has it where it does."""
     if backbone.weights is None:
-        prefix = _hash_prefix(backbone.file)
+        prefix = hash_prefix(backbone.file)
         return Published(backbone.file, None, prefix, OXFORD_MEAN, (1 / 255,) * 3, None)
     weights = torchvision_weights(backbone)
     file = weights.url.rsplit("/", 1)[1]
     preset = weights.transforms()
     mean, std = tuple(preset.mean), tuple(preset.std)
     size = weights.meta.get("_file_size")
-    return Published(file, weights.url, _hash_prefix(file), mean, std, size)
+    return Published(file, weights.url, hash_prefix(file), mean, std, size)
 
 
 def torchvision_weights(backbone: Backbone):  # type: ignore[no-untyped-def]  # a WeightsEnum member
@@ -109,8 +109,9 @@ def torchvision_weights(backbone: Backbone):  # type: ignore[no-untyped-def]  # 
     return get_model_weights(model)[member]
 
 
-def _hash_prefix(file: str) -> str:
-    found = re.search(r"-([0-9a-f]{8})\.pth$", file)
+def hash_prefix(file: str) -> str:
+    """The start of a published file's SHA-256, which its name ends in; '' where it does not."""
+    found = re.search(r"-([0-9a-f]{8,})\.pth$", file)
     return found[1] if found else ""
 
 

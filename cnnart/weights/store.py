@@ -6,25 +6,33 @@ convolutions alone, with its checksum inside; every load verifies it.
 
 from __future__ import annotations
 
-import json
-import os
-import sys
 from dataclasses import dataclass
-from http.client import HTTPException
 from pathlib import Path
-
-import numpy as np
-import torch
-from safetensors import safe_open
 
 from cnnart.errors import UsageError, WeightsError, did_you_mean
 from cnnart.weights import backbones
-from cnnart.weights.backbones import BACKBONES, Backbone, Convs, Published, VGGWeights
+from cnnart.weights.backbones import BACKBONES, Backbone, VGGWeights
 from cnnart.weights.cache import cached_path, file_sha256, load_cached, store
-from cnnart.weights.files import describe, read_tensors, refuse_disguise
-
-EMBEDDED = "vgg19"
-DATA = Path(__file__).parent.parent / "data"
+from cnnart.weights.classifiers import (
+    check_published,
+    classifier_licence,
+    classifier_names,
+    download,
+    fetch_classifier,
+    hub_path,
+    import_classifier,
+    published_classifier,
+    refuse_offline,
+)
+from cnnart.weights.embedded import (
+    EMBEDDED,
+    embedded_digest,
+    embedded_names,
+    embedded_path,
+    embedded_vgg19,
+    manifest,
+)
+from cnnart.weights.files import describe, read_tensors
 
 
 @dataclass(frozen=True)
@@ -58,6 +66,16 @@ def backbone_names() -> list[str]:
     return [EMBEDDED, *BACKBONES]
 
 
+def network_names() -> list[str]:
+    """What ``cnnart weights list`` shows: the embedded networks, the VGGs, and what is here.
+
+    Any other name of ``classifier_names()`` can be fetched as well.
+    """
+    shown = [*embedded_names(), *BACKBONES]
+    here = (n for n in classifier_names() if hub_path(published_classifier(n).file).is_file())
+    return [*shown, *(name for name in here if name not in shown)]
+
+
 def load_vgg(name: str = EMBEDDED, *, offline: bool = False) -> VGGWeights:
     """The network called ``name``: embedded, else from the user's cache, else by torchvision.
 
@@ -66,36 +84,24 @@ def load_vgg(name: str = EMBEDDED, *, offline: bool = False) -> VGGWeights:
     name, WeightsError when the weights are missing or damaged.
     """
     if name == EMBEDDED:
-        return _load_embedded()
+        return embedded_vgg19()
     backbone = _find(name)
     if not cached_path(name).is_file():
         fetch(name, offline=offline)
     return load_cached(backbone)
 
 
-def hub_path(file: str) -> Path:
-    """Where torchvision keeps a downloaded file; TORCH_HOME moves it."""
-    return Path(torch.hub.get_dir()) / "checkpoints" / file
-
-
-def manifest() -> dict[str, dict]:
-    """What is known of each embedded file: source, licence, SHA-256, size."""
-    content: dict[str, dict] = json.loads((DATA / "manifest.json").read_text(encoding="utf-8"))
-    return content
-
-
-def embedded_path(name: str = EMBEDDED) -> Path:
-    return DATA / str(manifest()[name]["file"])
-
-
 def fetch(name: str, *, offline: bool = False) -> Path:
-    """Make a network present and return its path: torchvision's download, verified, then imported.
+    """Make a network present and return its path: torchvision's download, verified.
 
-    A file already in torch.hub's cache is used without any download. Raises as ``load_vgg`` does.
+    Of a VGG the convolutions are then imported; another network stays the file it is. A file
+    already in torch.hub's cache is used without any download. Raises as ``load_vgg`` does.
     """
-    if name == EMBEDDED:
-        return embedded_path()
-    backbone = _find(name)
+    if name in embedded_names():
+        return embedded_path(name)
+    if name not in BACKBONES:
+        return fetch_classifier(_known(name), offline=offline)
+    backbone = BACKBONES[name]
     if cached_path(name).is_file():
         return cached_path(name)
     source = backbones.published(backbone)
@@ -103,80 +109,89 @@ def fetch(name: str, *, offline: bool = False) -> Path:
     if not path.is_file():
         if backbone.weights is None:
             raise WeightsError(missing(name))
-        if offline or os.environ.get("CNNART_OFFLINE", "") not in ("", "0"):
-            raise WeightsError(
-                f"{name} is not on this machine and cnnart is offline: get {source.url} elsewhere, "
-                f"then run `cnnart weights import FILE` (or put it at {path})."
-            )
-        _download(backbone, source)
-    _check_published(path, source, name)
+        refuse_offline(name, source, offline)
+        download(backbones.torchvision_weights(backbone), name, str(source.url))
+    check_published(path, source, name)
     return import_file(path, name=name).path
 
 
 def import_file(path: Path | str, *, name: str | None = None) -> Imported:
-    """Recognize a weights file by its content and keep its convolutions in the user's cache.
+    """Recognize a weights file by its content and keep what is needed of it.
 
-    The SHA-256 tells a published file, whatever it is called; the names and shapes of the tensors
-    tell any other. ``name`` decides where several networks share their shapes. Nothing in the file
-    is run. Raises WeightsError when it holds no network cnnart knows, UsageError for a ``name`` it
-    cannot be.
+    Of a VGG the convolutions go to the user's cache: the SHA-256 tells a published file, whatever
+    it is called; the names and shapes of the tensors tell any other. Another network's published
+    file is copied to where torchvision looks for it. ``name`` decides where several networks share
+    their shapes. Nothing in the file is run. Raises WeightsError when it holds no network cnnart
+    knows, UsageError for a ``name`` it cannot be.
     """
     path = Path(path)
     if name is not None:
-        _find(name)
+        _known(name)
     state = read_tensors(path)
+    digest = file_sha256(path)
     fitting = backbones.candidates(state)
     if not fitting:
-        raise WeightsError(
-            f"{path.name} is {describe(state)}, none of the networks of `cnnart weights list`."
-        )
-    digest = file_sha256(path)
+        return _import_whole(path, digest, describe(state), name)
     exact = [b for b in fitting if digest.startswith(backbones.published(b).hash_prefix)]
     backbone = _choose(path.name, exact or fitting, name)
     stored = store(backbone, state, source_sha256=digest)
     return Imported(backbone.name, stored, verified=bool(exact))
 
 
+def _import_whole(path: Path, digest: str, what: str, name: str | None) -> Imported:
+    """Import a file that is no VGG: only torchvision's published ones are known."""
+    done = import_classifier(path, digest)
+    if done is None:
+        raise WeightsError(
+            f"{path.name} is {what}: neither a VGG of `cnnart weights list` nor a file that "
+            "torchvision publishes. A network of your own is named as MODULE:FUNCTION."
+        )
+    if name not in (None, done[0]):
+        raise UsageError(f"{path.name} is not {name}: it is {done[0]}.")
+    return Imported(*done, verified=True)
+
+
 def status(name: str) -> Status:
     """Where a network comes from and whether it is on this machine (its checksum is not tested)."""
-    if name == EMBEDDED:
-        entry, path = manifest()[EMBEDDED], embedded_path()
+    if name in embedded_names():
+        entry, path = manifest()[name], embedded_path(name)
         origin, size = f"PyPI {entry['source']['requirement']}", entry["bytes"]
         return Status(name, origin, path.name, "embedded", str(path), size, entry["licence"])
-    backbone = _find(name)
-    source = backbones.published(backbone)
+    backbone = BACKBONES.get(_known(name))
+    source = backbones.published(backbone) if backbone else published_classifier(name)
+    licence = backbone.licence if backbone else classifier_licence(name)
     origin = "torchvision" if source.url else "import only"
     size = round(source.megabytes * 2**20) if source.megabytes else None
-    present, path = "missing", cached_path(name)
-    if path.is_file():
+    present, path = "missing", cached_path(name) if backbone else hub_path(source.file)
+    if backbone and path.is_file():
         present = "imported"
     elif hub_path(source.file).is_file():
         present, path = "downloaded", hub_path(source.file)
     if present != "missing":
         size = path.stat().st_size
-    return Status(name, origin, source.file, present, str(path), size, backbone.licence)
+    return Status(name, origin, source.file, present, str(path), size, licence)
 
 
 def verify(name: str) -> Path:
     """Check a network's checksum and return its path; WeightsError if damaged or missing."""
-    if name == EMBEDDED:
-        _embedded_digest()
-        return embedded_path()
-    backbone = _find(name)
-    if cached_path(name).is_file():
+    if name in embedded_names():
+        embedded_digest(name)
+        return embedded_path(name)
+    backbone = BACKBONES.get(_known(name))
+    if backbone and cached_path(name).is_file():
         load_cached(backbone)
         return cached_path(name)
-    source = backbones.published(backbone)
+    source = backbones.published(backbone) if backbone else published_classifier(name)
     if not hub_path(source.file).is_file():
         raise WeightsError(missing(name))
-    _check_published(hub_path(source.file), source, name)
+    check_published(hub_path(source.file), source, name)
     return hub_path(source.file)
 
 
 def missing(name: str) -> str:
     """The sentence for a network that is not on this machine, with the way to get it."""
-    backbone = _find(name)
-    if backbone.weights is None:
+    backbone = BACKBONES.get(_known(name))
+    if backbone and backbone.weights is None:
         return (
             f"{name} is not on this machine, and cnnart cannot download it: get {backbone.file} "
             "(a model of neural-style-pt) and run `cnnart weights import FILE`."
@@ -184,41 +199,25 @@ def missing(name: str) -> str:
     return f"{name} is not on this machine: run `cnnart weights fetch {name}`."
 
 
+def _known(name: str) -> str:
+    """``name`` if it is a network's; otherwise UsageError."""
+    shown = [*embedded_names(), *BACKBONES]
+    if name not in shown and name not in (whole := classifier_names()):
+        raise UsageError(
+            f"Unknown network {name!r}.{did_you_mean(name, [*shown, *whole])} Known: "
+            f"{', '.join(shown)}, and torchvision's classification networks by name."
+        )
+    return name
+
+
 def _find(name: str) -> Backbone:
+    """The VGG of this name; otherwise UsageError."""
     if name not in BACKBONES:
         known = backbone_names()
         raise UsageError(
             f"Unknown network {name!r}.{did_you_mean(name, known)} Known: {', '.join(known)}."
         )
     return BACKBONES[name]
-
-
-def _embedded_digest() -> str:
-    """The embedded file's SHA-256, after comparing it with the manifest."""
-    try:
-        digest = file_sha256(embedded_path())
-    except OSError as error:
-        raise WeightsError(
-            f"The embedded VGG-19 is missing ({error}): reinstall cnnart."
-        ) from error
-    if digest != manifest()[EMBEDDED]["sha256"]:
-        raise WeightsError(f"The embedded VGG-19 ({embedded_path()}) is damaged: reinstall cnnart.")
-    return digest
-
-
-def _load_embedded() -> VGGWeights:
-    """Expand the codebook: each weight is an 8-bit index into its layer's table of 256 values."""
-    digest = _embedded_digest()
-    convs: Convs = {}
-    with safe_open(embedded_path(), framework="numpy") as file:
-        for layer, *_ in backbones.layers(BACKBONES["vgg19-oxford"]):
-            table, index = file.get_tensor(f"{layer}.table"), file.get_tensor(f"{layer}.index")
-            bias = file.get_tensor(f"{layer}.bias")
-            convs[layer] = (torch.from_numpy(np.take(table, index)), torch.from_numpy(bias))
-    convs, mean, std = backbones.unit_std(
-        backbones.bgr_to_rgb(convs), backbones.OXFORD_MEAN, (1 / 255,) * 3
-    )
-    return VGGWeights(EMBEDDED, convs, mean, std, digest)
 
 
 def _choose(file: str, fitting: list[Backbone], name: str | None) -> Backbone:
@@ -234,26 +233,3 @@ def _choose(file: str, fitting: list[Backbone], name: str | None) -> Backbone:
     if name not in names:
         raise UsageError(f"{file} is not {name}: it is {' or '.join(names)}.")
     return BACKBONES[name]
-
-
-def _download(backbone: Backbone, source: Published) -> None:
-    try:
-        backbones.torchvision_weights(backbone).get_state_dict(
-            progress=sys.stderr.isatty(), check_hash=True, map_location="cpu", weights_only=True
-        )
-    except (OSError, HTTPException, RuntimeError) as error:
-        raise WeightsError(
-            f"{backbone.name} could not be downloaded from {source.url} ({error}): get the file "
-            "another way and run `cnnart weights import FILE`."
-        ) from error
-
-
-def _check_published(path: Path, source: Published, name: str) -> None:
-    with path.open("rb") as file:
-        refuse_disguise(str(path), file.read(1024))
-    found = file_sha256(path)
-    if not found.startswith(source.hash_prefix):
-        raise WeightsError(
-            f"{path} is damaged (SHA-256 {found[:8]}..., published {source.hash_prefix}...): "
-            f"delete it, then run `cnnart weights fetch {name}`."
-        )

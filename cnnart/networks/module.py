@@ -1,0 +1,204 @@
+"""Any torch module as a Network: its layers by their module paths, its classes as ``logits``."""
+
+from __future__ import annotations
+
+import copy
+import hashlib
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+from torch.func import functional_call
+from torchvision.transforms import InterpolationMode
+from torchvision.transforms import functional as TF
+
+from cnnart.errors import UsageError, did_you_mean
+from cnnart.features import ReceptiveField
+from cnnart.networks.survey import survey
+
+IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
+LOGITS = "logits"
+
+
+@dataclass(frozen=True)
+class Intake:
+    """How a network wants its pictures, and what it calls its outputs.
+
+    ``mean``, ``std``: of red, green and blue; one number each for a network that takes grey.
+    ``input_size``: the square's side; ``resize``: the short side before it is cropped.
+    """
+
+    mean: tuple[float, ...] = IMAGENET_MEAN
+    std: tuple[float, ...] = IMAGENET_STD
+    input_size: int = 224
+    resize: int = 256
+    interpolation: str = "bilinear"
+    classes: list[str] | None = None
+
+
+class _Enough(Exception):
+    """Raised inside a forward pass when all wanted layers have been seen."""
+
+
+class ModuleNetwork:
+    """A frozen ``nn.Module`` in evaluation mode, on one device, in one precision.
+
+    Args:
+        name: for messages and records.
+        model: takes ``Bx3xHxW`` normalized by ``intake``; its parameters are frozen here.
+        intake: what it wants, see there.
+        sha256: of the weights; None: computed from the model's tensors.
+
+    Its layers are its modules, by their paths, in the order in which they finish ("layer3.0.conv2",
+    "inception4c", "features.4"); a network with one ``BxK`` output also has the layer "logits", so
+    that activations and scores come from one pass. ``model`` is the module itself.
+
+    Raises UsageError for a module that cannot take a picture.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        model: nn.Module,
+        intake: Intake,
+        *,
+        device: torch.device | str = "cpu",
+        dtype: torch.dtype = torch.float32,
+        sha256: str | None = None,
+    ) -> None:
+        self.name = name
+        self.sha256 = sha256 or state_sha256(model)
+        self.device, self.dtype = torch.device(device), dtype
+        self.intake = intake
+        self.input_size, self.resize = intake.input_size, intake.resize
+        self.classes = intake.classes
+        self.model = model.eval().requires_grad_(False)
+        self._layers = survey(name, self.model, intake.input_size, len(intake.mean))
+        self.model.to(self.device, dtype)
+        if all(p.ndim in (1, 2, 4) for p in self.model.parameters()):
+            self.model.to(memory_format=torch.channels_last)
+        self.geometry = {name: layer.geometry for name, layer in self._layers.items()}
+        self._mean = torch.tensor(intake.mean, device=self.device).view(1, -1, 1, 1)
+        self._std = torch.tensor(intake.std, device=self.device).view(1, -1, 1, 1)
+
+    def with_dtype(self, dtype: torch.dtype) -> ModuleNetwork:
+        """The same network in another precision; what was rounded before stays so."""
+        model = copy.deepcopy(self.model).float().cpu()  # as the survey wants it
+        return ModuleNetwork(
+            self.name, model, self.intake, device=self.device, dtype=dtype, sha256=self.sha256
+        )
+
+    @property
+    def is_classifier(self) -> bool:
+        """Whether there are ``logits``."""
+        return LOGITS in self._layers
+
+    def check_layers(self, layers: Iterable[str]) -> None:
+        """Raise UsageError for a layer this network does not have."""
+        for name in layers:
+            if name not in self._layers:
+                hint = did_you_mean(name, list(self._layers))
+                raise UsageError(
+                    f"{self.name} has no layer {name!r}.{hint}"
+                    f" `cnnart inspect layers {self.name}` lists them."
+                )
+
+    def halo(self, layers: Iterable[str]) -> int:
+        """Pixels around a region that its activations at these layers depend on."""
+        return max(self.geometry[name].reach for name in layers)
+
+    def smallest_side(self, layers: Iterable[str]) -> int:
+        """The smallest picture side that gives at least one unit at each of these layers.
+
+        Found by trying, without computing anything.
+        """
+        wanted = list(layers)
+        low, high = 0, self.input_size  # low fails, high works
+        while high - low > 1:
+            middle = (low + high) // 2
+            low, high = (low, middle) if self._works(middle, wanted) else (middle, high)
+        return high
+
+    def kind(self, layer: str) -> str:
+        """What a layer does, in a word: the module's class in lower case, or a shorter word."""
+        return self._layers[layer].kind
+
+    def receptive_field(self, layer: str) -> ReceptiveField:
+        """Which pixels a unit of ``layer`` sees; not ``local``: all of them, in part or only."""
+        self.check_layers([layer])
+        return self._layers[layer].field
+
+    def __call__(self, image: Tensor, layers: Iterable[str]) -> dict[str, Tensor]:
+        """Activations at ``layers``; the pass ends with the deepest. See ``Network``."""
+        wanted = list(layers)
+        self.check_layers(wanted)
+        with self._listening(self.model, wanted) as found, suppress(_Enough):
+            found[LOGITS] = self.model(self._normalized(image)).float()
+        return {name: found[name] for name in wanted}
+
+    def logits(self, image: Tensor) -> Tensor:
+        """``BxK`` float32 for ``Bx3xSxS`` in [0, 1]. UsageError for a network without classes."""
+        if not self.is_classifier:
+            raise UsageError(f"{self.name} has no classes: take efficientnet-lite0 or resnet50.")
+        return self.model(self._normalized(image)).float()
+
+    def prepare(self, image: Tensor) -> Tensor:
+        """``1x3xHxW`` resized (antialiased) and cropped at the centre to the trained size."""
+        mode = InterpolationMode(self.intake.interpolation)
+        small = TF.resize(image, [self.resize], interpolation=mode, antialias=True)
+        return TF.center_crop(small, [self.input_size]).clamp(0, 1)
+
+    def _normalized(self, image: Tensor) -> Tensor:
+        if len(self.intake.mean) == 1:
+            image = TF.rgb_to_grayscale(image)
+        return ((image - self._mean) / self._std).to(self.dtype)
+
+    @contextmanager
+    def _listening(self, model: nn.Module, wanted: list[str]) -> Iterator[dict[str, Tensor]]:
+        """Hooks that fill the dict it yields, and end the pass when they have seen enough."""
+        found: dict[str, Tensor] = {}
+        left = {name: self._layers[name].calls for name in wanted}
+
+        def listener(name: str):  # type: ignore[no-untyped-def]
+            def hear(module: nn.Module, inputs: object, out: Tensor) -> Tensor | None:
+                left[name] -= 1
+                if left[name]:  # a module used several times: its last output counts
+                    return None
+                found[name] = self._layers[name].as_map(out)
+                if not any(left.values()):
+                    raise _Enough
+                return out.clone()  # what follows may work in place, and not on what was found
+
+            return hear
+
+        modules = dict(model.named_modules())
+        handles = [modules[n].register_forward_hook(listener(n)) for n in left if n != LOGITS]
+        try:
+            yield found
+        finally:
+            for handle in handles:
+                handle.remove()
+
+    def _works(self, side: int, wanted: list[str]) -> bool:
+        """Whether a picture of this side has a unit at each layer."""
+        meta = {k: v.to("meta") for k, v in self.model.state_dict().items()}
+        shape = (1, len(self.intake.mean), side, side)
+        image = torch.empty(shape, device="meta", dtype=self.dtype)
+        with torch.no_grad(), self._listening(self.model, wanted) as found:
+            try:
+                with suppress(_Enough):
+                    found[LOGITS] = functional_call(self.model, meta, (image,))
+            except Exception:  # "Kernel size can't be greater than input", in many words
+                return False
+        return all(0 not in found[name].shape for name in wanted)
+
+
+def state_sha256(model: nn.Module) -> str:
+    """A checksum of a module's tensors and their names."""
+    digest = hashlib.sha256()
+    for name, tensor in model.state_dict().items():
+        digest.update(name.encode())
+        digest.update(tensor.detach().cpu().contiguous().flatten().view(torch.uint8).numpy().data)
+    return digest.hexdigest()

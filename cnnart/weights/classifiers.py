@@ -1,0 +1,133 @@
+"""torchvision's classification networks: whole, as published, in torch.hub's own cache."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shutil
+import sys
+from http.client import HTTPException
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from cnnart.errors import UsageError, WeightsError, did_you_mean
+from cnnart.weights.backbones import BSD, Published, hash_prefix
+from cnnart.weights.cache import file_sha256
+from cnnart.weights.files import refuse_disguise
+
+
+def classifier_names() -> list[str]:
+    """Every classification network torchvision publishes weights for."""
+    from torchvision import models
+
+    return list(models.list_models(module=models))
+
+
+def classifier_weights(name: str) -> Any:
+    """The default member of a network's weights enum. UsageError for an unknown name."""
+    from torchvision import models
+
+    known = classifier_names()
+    if name not in known:
+        raise UsageError(f"torchvision has no network {name!r}.{did_you_mean(name, known)}")
+    return models.get_model_weights(name).DEFAULT
+
+
+def published_classifier(name: str) -> Published:
+    """The published file of a network."""
+    weights = classifier_weights(name)
+    file = weights.url.rsplit("/", 1)[1]
+    preset = weights.transforms()
+    mean, std = tuple(preset.mean), tuple(preset.std)
+    return Published(
+        file, weights.url, hash_prefix(file), mean, std, weights.meta.get("_file_size")
+    )
+
+
+def classifier_licence(name: str) -> str:
+    """torchvision's own licence, or where a network's other one is to be read."""
+    return str(classifier_weights(name).meta.get("license", BSD))
+
+
+def hub_path(file: str) -> Path:
+    """Where torchvision keeps a downloaded file; TORCH_HOME moves it."""
+    return Path(torch.hub.get_dir()) / "checkpoints" / file
+
+
+def fetch_classifier(name: str, *, offline: bool = False) -> Path:
+    """The network's file in torch.hub's cache: verified, downloaded if it is not there.
+
+    Raises UsageError for an unknown name, WeightsError when it is not to be had or damaged.
+    """
+    source = published_classifier(name)
+    path = hub_path(source.file)
+    if not path.is_file():
+        refuse_offline(name, source, offline)
+        download(classifier_weights(name), name, str(source.url))
+    check_published(path, source, name)
+    return path
+
+
+def import_classifier(path: Path, digest: str) -> tuple[str, Path] | None:
+    """Copy a published file into torch.hub's cache: its network's name and path there.
+
+    ``digest``: the file's SHA-256. None if no network's default weights begin with it.
+    """
+    for name in classifier_names():
+        source = published_classifier(name)
+        if source.hash_prefix and digest.startswith(source.hash_prefix):
+            _copy(path, target := hub_path(source.file))
+            return name, target
+    return None
+
+
+def _copy(path: Path, target: Path) -> None:
+    """Whole or not at all."""
+    part = target.with_suffix(f".{os.getpid()}.part")
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(path, part)
+        part.replace(target)
+    except OSError as error:
+        raise WeightsError(
+            f"Cannot write {target} ({error}): set TORCH_HOME to a folder you can write to."
+        ) from error
+    finally:
+        with contextlib.suppress(OSError):
+            part.unlink()
+
+
+def refuse_offline(name: str, source: Published, offline: bool) -> None:
+    """Raise WeightsError if nothing may be downloaded (``offline``, or CNNART_OFFLINE=1)."""
+    if offline or os.environ.get("CNNART_OFFLINE", "") not in ("", "0"):
+        raise WeightsError(
+            f"{name} is not on this machine and cnnart is offline: get {source.url} elsewhere, "
+            f"then run `cnnart weights import FILE` (or put it at {hub_path(source.file)})."
+        )
+
+
+def download(weights: Any, name: str, url: str) -> None:
+    """Let torchvision download a member of a weights enum and compare its checksum."""
+    try:
+        weights.get_state_dict(
+            progress=sys.stderr.isatty(), check_hash=True, map_location="cpu", weights_only=True
+        )
+    except (OSError, HTTPException, RuntimeError) as error:
+        raise WeightsError(
+            f"{name} could not be downloaded from {url} ({error}): get the file "
+            "another way and run `cnnart weights import FILE`."
+        ) from error
+
+
+def check_published(path: Path, source: Published, name: str) -> None:
+    """Raise WeightsError if a file is not the published one."""
+    with path.open("rb") as file:
+        refuse_disguise(str(path), file.read(1024))
+    found = file_sha256(path)
+    if not found.startswith(source.hash_prefix):
+        raise WeightsError(
+            f"{path} is damaged (SHA-256 {found[:8]}..., published {source.hash_prefix}...): "
+            f"delete it, then run `cnnart weights fetch {name}`."
+        )

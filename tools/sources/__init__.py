@@ -1,0 +1,1 @@
+"""Where the embedded weights come from: one module for each, with ``build(folder) -> Built``."""
