@@ -15,8 +15,8 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from cnnart.api import Stylizer
 from cnnart.config import StylizeConfig
+from cnnart.engine import Engine
 from cnnart.features import FeatureExtractor
 from cnnart.image import read_image, resize
 from cnnart.objective import PerceptualObjective, Region
@@ -36,7 +36,7 @@ def example(name: str, long_side: int) -> Tensor:
 def make_objective(long_side: int, tile: int) -> PerceptualObjective:
     """The default objective, as ``Stylization`` builds it for its largest scale."""
     config = StylizeConfig()
-    features = Stylizer().features(config.pooling)
+    features = Engine().features(config.pooling)
     region = make_region(features, list(config.style_layers), long_side, tile)
     photo = example("raccoon.jpg", long_side)
     return PerceptualObjective(features, photo, [region], term_weights(config), tile=tile)

@@ -175,6 +175,13 @@ class Judge:
             "content": _mean(content),
         }
 
+    def style(self, picture: Tensor) -> float:
+        """The style score alone, of a ``1x3xHxW`` picture of any size, seen at its own size."""
+        found = self._statistics(picture, self.features(picture))
+        return _mean(
+            [float((g - h).norm() / h.norm()) for (g, *_), (h, *_) in _pairs(found, self._style)]
+        )
+
     def _statistics(self, picture: Tensor, features: dict[str, Tensor]) -> Statistics:
         """Of every scale and layer; ``features`` are those at full size."""
         result = []

@@ -22,8 +22,9 @@ from benchmarks.plain import plain_loop
 from benchmarks.plot import Panel, draw_charts
 from benchmarks.race import Run, Scores, Snapshot, races
 from benchmarks.table import machine, machine_line, markdown_table, write_report
-from cnnart.api import Stylizer
+from cnnart.api import begin
 from cnnart.config import StylizeConfig
+from cnnart.engine import Engine
 from cnnart.image import fit_long_side, read_image, resize, write_image
 from cnnart.jobs.recipe import choose_style, make_config
 from cnnart.stylization import StyleImage
@@ -50,7 +51,7 @@ def main() -> None:
 
 def our_pictures(photo: Tensor, style: Tensor, config: StylizeConfig) -> Iterator[Tensor | None]:
     """cnnart as the command line runs it; a picture now and then, None in between."""
-    run = Stylizer().begin(photo, [StyleImage(style)], config)
+    run = begin(Engine(), photo, [StyleImage(style)], config)
     for step in run.steps():
         wanted = step.index % 20 == 0 or step.index == step.steps
         yield run.finish(step.image) if wanted else None

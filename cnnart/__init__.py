@@ -12,17 +12,34 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from cnnart.api import Stylizer, stylize
-    from cnnart.config import StylizeConfig
+    from cnnart.api import stylize
+    from cnnart.config import DreamConfig, StylizeConfig, TextureConfig
+    from cnnart.dreaming.api import dream
+    from cnnart.engine import Engine
     from cnnart.errors import CnnartError
+    from cnnart.textures.api import texture
 
 __version__ = "0.1.0"
-__all__ = ["CnnartError", "StylizeConfig", "Stylizer", "__version__", "stylize"]
+__all__ = [
+    "CnnartError",
+    "DreamConfig",
+    "Engine",
+    "StylizeConfig",
+    "TextureConfig",
+    "__version__",
+    "dream",
+    "stylize",
+    "texture",
+]
 
 _HOME = {
     "stylize": "cnnart.api",
-    "Stylizer": "cnnart.api",
+    "texture": "cnnart.textures.api",
+    "dream": "cnnart.dreaming.api",
+    "Engine": "cnnart.engine",
     "StylizeConfig": "cnnart.config",
+    "TextureConfig": "cnnart.config",
+    "DreamConfig": "cnnart.config",
     "CnnartError": "cnnart.errors",
 }
 

@@ -27,6 +27,20 @@ HALF_HISTORY_COST, ADAM_COST = 1.05, 2.0  # evaluations that L-BFGS in float32 w
 
 
 @dataclass(frozen=True)
+class Limits:
+    """What a run may take.
+
+    ``memory``: bytes on the device, all included; None: a share of what is free.
+    ``seconds``: None: as long as the preset takes.
+    ``tile``: side of the tiles in pixels, 0 for none; None: as memory allows.
+    """
+
+    memory: int | None = None
+    seconds: float | None = None
+    tile: int | None = None
+
+
+@dataclass(frozen=True)
 class MemoryPlan:
     """How to evaluate and optimize a picture, and the bytes that takes beyond the idle process.
 
@@ -37,6 +51,7 @@ class MemoryPlan:
     optimizer: str = "lbfgs"
     history_dtype: torch.dtype = torch.float32
     evaluations: int = LBFGS_HISTORY  # at the largest scale; L-BFGS remembers no more than these
+    wrap: tuple[bool, bool] = (False, False)  # the axes along which the picture repeats
     peak: int = 0
 
 
@@ -58,20 +73,27 @@ def idle_memory(device: torch.device) -> int:
     return int(psutil.Process().memory_info().rss)
 
 
-def evaluation_bytes(features: FeatureExtractor, layers: Iterable[str], pixels: int) -> int:
-    """Bytes that one forward and backward pass over ``pixels`` at these layers keeps alive."""
+def evaluation_bytes(
+    features: FeatureExtractor, layers: Iterable[str], pixels: int, *, wrap: bool = False
+) -> int:
+    """Bytes that one forward and backward pass over ``pixels`` at these layers keeps alive.
+
+    ``wrap``: the region repeats; then each convolution keeps a padded copy of what it sees.
+    """
     wanted = list(layers)
     if not wanted:
         return 0
     item = torch.finfo(features.dtype).bits // 8
     names = list(features.geometry)
     deepest = max(names.index(name) for name in wanted)
-    total = 0.0
+    total, seen = 0.0, 3
     for name in names[: deepest + 1]:
         g = features.geometry[name]
         area = pixels / g.stride**2
         if name.startswith("conv"):
             total += g.channels * area * item  # its ReLU overwrites it
+            total += seen * area * item * wrap
+            seen = g.channels
         elif name.startswith("pool"):
             total += g.channels * area * (item + 8)  # and where the maxima were, as int64
     first = features.geometry["conv1_1"].channels * pixels
@@ -108,7 +130,7 @@ def plan_memory(
         for tile in (0, *(t for t in TILES if t < max(size))):
             plan = replace(way, tile=tile)
             plan = replace(plan, peak=predict_peak(features, wanted, size, plan))
-            cost = way_cost * evaluation_cost(features, wanted, size, tile)
+            cost = way_cost * evaluation_cost(features, wanted, size, tile, way.wrap)
             if plan.peak <= limit and (best is None or cost < best[0]):
                 best = cost, plan
             least = plan if least is None or plan.peak < least.peak else least
@@ -127,10 +149,10 @@ def predict_peak(
     """Bytes that a run needs at this size beyond the idle process with its network."""
     wanted = list(layers)
     pixels = size[0] * size[1]
-    region = max(region_sizes(features, wanted, size, plan.tile))
+    grid = picture_tiles(features, wanted, size, plan.tile, plan.wrap)
     return int(
         FIXED
-        + evaluation_bytes(features, wanted, region)
+        + max(evaluation_bytes(features, wanted, t.pixels, wrap=any(t.wrap)) for t in grid)
         + PICTURES * pixels * 3 * 4
         + state_bytes(plan, pixels * 3)
         + content_bytes(features, wanted, pixels)
@@ -138,21 +160,15 @@ def predict_peak(
 
 
 def evaluation_cost(
-    features: FeatureExtractor, layers: Iterable[str], size: tuple[int, int], tile: int
+    features: FeatureExtractor,
+    layers: Iterable[str],
+    size: tuple[int, int],
+    tile: int,
+    wrap: tuple[bool, bool] = (False, False),
 ) -> float:
     """The work of an evaluation in tiles, relative to one of the whole picture at once."""
-    regions = region_sizes(features, list(layers), size, tile)
+    regions = [t.pixels for t in picture_tiles(features, list(layers), size, tile, wrap)]
     return (SECOND_PASS if len(regions) > 1 else 1.0) * sum(regions) / (size[0] * size[1])
-
-
-def region_sizes(
-    features: FeatureExtractor, layers: list[str], size: tuple[int, int], tile: int
-) -> list[int]:
-    """The pixels of each tile with its halo."""
-    return [
-        (t.rows.high - t.rows.low) * (t.columns.high - t.columns.low)
-        for t in picture_tiles(features, layers, size, tile)
-    ]
 
 
 def state_bytes(plan: MemoryPlan, values: int) -> int:

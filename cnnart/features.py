@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from weakref import WeakKeyDictionary
 
 import torch
 import torch.nn.functional as F
@@ -32,6 +33,20 @@ class LayerGeometry:
     stride: int
     reach: int
     channels: int
+
+
+@dataclass(frozen=True)
+class ReceptiveField:
+    """The pixels a unit depends on: unit (i, j) sees [i * stride - offset, ... + size) per axis.
+
+    It may reach beyond the picture, into padding. ``local`` is False where units also depend on
+    all other pixels through a global average (squeeze-and-excitation, attention, a linear layer).
+    """
+
+    size: int
+    stride: int
+    offset: int
+    local: bool = True
 
 
 def layer_geometry(weights: VGGWeights) -> dict[str, LayerGeometry]:
@@ -81,6 +96,7 @@ class FeatureExtractor:
         if pooling not in POOLING_SCALE:
             raise UsageError(f"Unknown pooling {pooling!r}: use max or avg.")
         self.weights = weights
+        self.name, self.sha256 = weights.name, weights.sha256
         self.pooling = pooling
         self.device = torch.device(device)
         self.dtype = dtype
@@ -114,8 +130,25 @@ class FeatureExtractor:
         """The smallest picture side that gives at least one unit at each of these layers."""
         return max(self.geometry[name].stride for name in layers)
 
-    def __call__(self, image: Tensor, layers: Iterable[str]) -> dict[str, Tensor]:
-        """Activations of ``image`` at ``layers``, computed no deeper than the deepest of them."""
+    def kind(self, layer: str) -> str:
+        """``conv``, ``relu`` or ``pool``."""
+        return layer[:4]
+
+    def receptive_field(self, layer: str) -> ReceptiveField:
+        """The pixels a unit of ``layer`` sees: its block and ``reach`` more on every side."""
+        self.check_layers([layer])
+        g = self.geometry[layer]
+        return ReceptiveField(g.stride + 2 * g.reach, g.stride, g.reach)
+
+    def __call__(
+        self, image: Tensor, layers: Iterable[str], *, wrap: tuple[bool, bool] = (False, False)
+    ) -> dict[str, Tensor]:
+        """Activations of ``image`` at ``layers``, computed no deeper than the deepest of them.
+
+        ``wrap``: whether the picture repeats (vertically, horizontally). What lies beyond such a
+        border is the other side of the picture, whose length there must be a multiple of the
+        layers' strides.
+        """
         wanted = set(layers)
         found: dict[str, Tensor] = {}
         x = ((image - self._mean) / self._std).to(self.dtype)
@@ -131,10 +164,7 @@ class FeatureExtractor:
                     if len(found) == len(wanted):
                         return found
                 block = this
-            if name == "conv1_1":
-                x = F.conv2d(F.pad(x, (1, 1, 1, 1), mode="replicate"), weight, bias)
-            else:
-                x = F.conv2d(x, weight, bias, padding=1)
+            x = _convolve(x, weight, bias, wrap, replicate=name == "conv1_1")
             if name in wanted:
                 found[name] = x
                 x = F.relu(x)
@@ -152,6 +182,23 @@ class FeatureExtractor:
         return F.avg_pool2d(x, 2) * POOLING_SCALE["avg"]
 
 
+def _convolve(
+    x: Tensor, weight: Tensor, bias: Tensor, wrap: tuple[bool, bool], *, replicate: bool
+) -> Tensor:
+    """A 3x3 convolution that keeps the size; beyond a border lies what ``wrap`` says."""
+    down, across = (int(w) for w in wrap)
+    if down or across:
+        x = F.pad(x, (across, across, down, down), mode="circular")
+    if replicate:
+        x = F.pad(x, (1 - across, 1 - across, 1 - down, 1 - down), mode="replicate")
+        return F.conv2d(x, weight, bias)
+    return F.conv2d(x, weight, bias, padding=(1 - down, 1 - across))
+
+
+# The layers at which a network's half precision was found to agree: asked once in a batch.
+_AGREED: WeakKeyDictionary[FeatureExtractor, set[str]] = WeakKeyDictionary()
+
+
 def trusted(
     features: FeatureExtractor, picture: Tensor, layers: Iterable[str]
 ) -> tuple[FeatureExtractor, str | None]:
@@ -161,7 +208,8 @@ def trusted(
     the known case). Returns the extractor to use and a line of warning, or None.
     """
     wanted = list(layers)
-    if features.dtype == torch.float32 or not wanted:
+    agreed = _AGREED.setdefault(features, set())
+    if features.dtype == torch.float32 or agreed.issuperset(wanted):
         return features, None
     exact = features.with_dtype(torch.float32)
     with torch.no_grad():
@@ -171,6 +219,7 @@ def trusted(
     ]
     error = float(torch.stack(errors).max())  # unlike Python's max, NaN wins
     if error < PRECISION_TOLERANCE:
+        agreed.update(wanted)
         return features, None
     name = str(features.dtype).removeprefix("torch.")
     return (

@@ -170,17 +170,24 @@ def tv_loss(image: Tensor) -> Tensor:
     return tv_part(image, image.shape[-2:], image.shape[-2:])
 
 
-def tv_part(piece: Tensor, core: Sequence[int], whole: Sequence[int]) -> Tensor:
+def tv_part(
+    piece: Tensor,
+    core: Sequence[int],
+    whole: Sequence[int],
+    wrap: tuple[bool, bool] = (False, False),
+) -> Tensor:
     """What a piece adds to the TV loss of a picture of size ``whole`` (height, width).
 
     ``core``: the size of the part that is the piece's own. Where the picture goes on below or to
     the right of it, ``piece`` has one more row or column: the difference to it is counted here.
+    ``wrap``: the axes (vertical, horizontal) along which it goes on at the other side.
     """
     (height, width), (rows, columns) = core, whole
+    pairs_down, pairs_across = rows - 1 + wrap[0], columns - 1 + wrap[1]
     down = piece[..., 1:, :width] - piece[..., :-1, :width]
     across = piece[..., :height, 1:] - piece[..., :height, :-1]
-    return down.square().sum() / max(3 * (rows - 1) * columns, 1) + across.square().sum() / max(
-        3 * rows * (columns - 1), 1
+    return down.square().sum() / max(3 * pairs_down * columns, 1) + across.square().sum() / max(
+        3 * rows * pairs_across, 1
     )
 
 

@@ -19,7 +19,15 @@ from cnnart.features import FeatureExtractor
 from cnnart.losses import Moments, content_loss_sum, excess_sum, moments, style_loss, tv_part
 from cnnart.optimize import Evaluation
 from cnnart.palette import Levels, PaletteLoss
-from cnnart.tiled_features import core_of, crop, gather_features, picture_tiles, whole_core
+from cnnart.tiled_features import (
+    activations,
+    add_crop,
+    core_of,
+    crop,
+    gather_features,
+    picture_tiles,
+    whole_core,
+)
 from cnnart.tiling import Tile
 
 LINEAR = "linear"  # not a loss: its gradient is the style loss's, its value means nothing
@@ -45,13 +53,15 @@ class Region:
 
     ``mask``: ``1x1xHxW`` in [0, 1] at the picture's size, or None for the whole picture.
     ``share``: its part of the picture, and so of the style loss: a pixel counts the same in a small
-    region as in a large one.
+    region as in a large one. ``shrink``: whether the mask keeps away from its border at each layer;
+    not where what is beyond the border has the same style.
     """
 
     targets: dict[str, Moments]
     palette: PaletteLoss
     mask: Tensor | None = None
     share: float = 1.0
+    shrink: bool = True
 
 
 class PerceptualObjective:
@@ -64,6 +74,8 @@ class PerceptualObjective:
         weights: of the terms.
         statistic: ``gram``, ``covariance`` or ``wasserstein``.
         tile: side of a tile in pixels; 0: the whole picture at once.
+        wrap: the axes (vertical, horizontal) along which the picture repeats; its length there must
+            be a multiple of the layers' strides.
     """
 
     def __init__(
@@ -75,18 +87,22 @@ class PerceptualObjective:
         *,
         statistic: str = "gram",
         tile: int = 0,
+        wrap: tuple[bool, bool] = (False, False),
     ) -> None:
         self.features = features
         self.photo = photo
         self.regions = list(regions)
         self.weights = weights
         self.statistic = statistic
+        self.wrap = wrap
         self.content_layers = active(weights.content_layers, weights.content)
         self.style_layers = active(weights.style_layers, weights.style)
         self.layers = sorted({*self.content_layers, *self.style_layers})
-        self.tiles = picture_tiles(features, self.layers, photo.shape[-2:], tile)
+        self.tiles = picture_tiles(features, self.layers, photo.shape[-2:], tile, wrap)
         self.masks = [
-            None if r.mask is None else layer_masks(r.mask, features, self.style_layers)
+            None
+            if r.mask is None
+            else layer_masks(r.mask, features, self.style_layers, wrap, shrink=r.shrink)
             for r in self.regions
         ]
         self.content = gather_features(features, photo, self.content_layers, self.tiles)
@@ -108,12 +124,11 @@ class PerceptualObjective:
             values["style"] = float(style.detach())
         gradient = torch.zeros_like(image)
         for tile in self.tiles:
-            rows, columns = tile.region
-            leaf = image[..., rows, columns].clone().requires_grad_(True)
+            leaf = crop(image, tile).clone().requires_grad_(True)
             terms = self._network_terms(leaf, tile, totals) | self._pixel_terms(leaf, tile, levels)
             torch.stack(list(terms.values())).sum().backward()
             assert leaf.grad is not None
-            gradient[..., rows, columns] += leaf.grad
+            add_crop(gradient, tile, leaf.grad)
             for name, value in terms.items():
                 if name != LINEAR:
                     values[name] = values.get(name, 0.0) + float(value.detach())
@@ -123,7 +138,7 @@ class PerceptualObjective:
         """A tile's part of content and style (with ``totals``: what has the style's gradient)."""
         if not self.layers:
             return {}
-        found = self.features(leaf, self.layers)
+        found = activations(self.features, leaf, tile, self.layers)
         terms = {}
         if self.content_layers:
             terms["content"] = self._content(found, tile)
@@ -138,7 +153,7 @@ class PerceptualObjective:
         totals: Statistics = {}
         with torch.no_grad():
             for tile in self.tiles:
-                found = self.features(crop(image, tile), self.style_layers)
+                found = activations(self.features, crop(image, tile), tile, self.style_layers)
                 add_statistics(totals, self._statistics(found, tile))
         return {k: Moments(*(t.requires_grad_(True) for t in m)) for k, m in totals.items()}
 
@@ -182,8 +197,8 @@ class PerceptualObjective:
         w, whole = self.weights, self.photo.shape[-2:]
         values = 3 * whole[0] * whole[1]
         core = leaf[..., tile.rows.core_at(1), tile.columns.core_at(1)]
-        beyond = leaf[..., tile.rows.core_at(1, beyond=1), tile.columns.core_at(1, beyond=1)]
-        tv = tv_part(beyond, core.shape[-2:], whole)
+        beyond = with_neighbours(leaf, tile)
+        tv = tv_part(beyond, core.shape[-2:], whole, self.wrap)
         terms = {"tv": w.tv * tv + excess_sum(core) / values}
         if w.pixel:
             photo = whole_core(self.photo, tile, 1)
@@ -219,10 +234,30 @@ def linear_functional(totals: Statistics, found: Statistics) -> Tensor:
     return torch.stack(parts).sum()
 
 
+def with_neighbours(leaf: Tensor, tile: Tile) -> Tensor:
+    """A tile's core with the row below and the column to the right of it, where there are any."""
+    spans = (tile.rows, tile.columns)
+    # Where the region closes on itself, the row below its last one is its first.
+    down, across = (int(s.is_closed and s.stop == s.high) for s in spans)
+    if down or across:
+        leaf = F.pad(leaf, (0, across, 0, down), mode="circular")
+    ends = (tile.rows.high + down, tile.columns.high + across)
+    rows, columns = (
+        slice(s.start - s.low, min(s.stop + 1, end) - s.low)
+        for s, end in zip(spans, ends, strict=True)
+    )
+    return leaf[..., rows, columns]
+
+
 def layer_masks(
-    mask: Tensor, features: FeatureExtractor, layers: Sequence[str]
+    mask: Tensor,
+    features: FeatureExtractor,
+    layers: Sequence[str],
+    wrap: tuple[bool, bool] = (False, False),
+    *,
+    shrink: bool = True,
 ) -> dict[str, Tensor]:
-    """A mask at each layer's resolution, shrunk away from its border where units see across it.
+    """A mask at each layer's resolution, shrunk away from its border, where units see across it.
 
     A unit near the border mixes both sides; counting it would let one region's style bleed into
     the other (guided Gram matrices, Gatys et al. 2017). Each mask is eroded by half the layer's
@@ -235,7 +270,13 @@ def layer_masks(
         # Units tile the picture from its top left corner; a remainder belongs to no unit.
         whole = mask[..., : size[0] * g.stride, : size[1] * g.stride]
         small = F.avg_pool2d(whole, g.stride) if g.stride > 1 else whole
+        if not shrink:
+            result[layer] = small
+            continue
         reach = round(g.reach / 2 / g.stride)
-        eroded = -F.max_pool2d(-small, 2 * reach + 1, stride=1, padding=reach)
+        down, across = (reach * w for w in wrap)
+        around = F.pad(small, (across, across, down, down), mode="circular") if any(wrap) else small
+        rest = (reach - down, reach - across)
+        eroded = -F.max_pool2d(-around, 2 * reach + 1, stride=1, padding=rest)
         result[layer] = eroded if eroded.sum() > small.sum() / 4 else small
     return result

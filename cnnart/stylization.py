@@ -9,32 +9,24 @@ colours of the pixels are part of the objective; losses are relative, so one str
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import torch
 from torch import Tensor
 
-from cnnart.budget import (
-    FREE_SHARE,
-    MemoryPlan,
-    evaluation_cost,
-    free_memory,
-    idle_memory,
-    plan_memory,
-    predict_peak,
-)
+from cnnart.budget import Limits, MemoryPlan
+from cnnart.coarse_to_fine import CoarseToFine
 from cnnart.color import color_content, color_result, color_style, keeps_photo_colors
 from cnnart.config import SMALLEST_SIDE, StylizeConfig, check_config
-from cnnart.errors import UsageError, is_out_of_memory
-from cnnart.features import FeatureExtractor, trusted
+from cnnart.errors import UsageError
+from cnnart.features import FeatureExtractor
 from cnnart.image import fit_long_side, resize
 from cnnart.losses import Moments, blend
 from cnnart.objective import PerceptualObjective, Region, Weights
-from cnnart.optimize import Step, optimize_image, optimizer_factory
+from cnnart.optimize import Step
 from cnnart.palette import PaletteLoss, blend_gaussians, colour_gaussian, recolour
 from cnnart.regions import StyledRegion, StyleImage, coverage, style_regions
-from cnnart.resilience import ResilientObjective
-from cnnart.schedule import Clock, Scale, fit_to_time, schedule
+from cnnart.schedule import Scale, schedule
 from cnnart.tiled_features import gather_moments
 
 # The terms' weights at strength 0.5, all losses being relative (about 1 for unrelated pictures).
@@ -43,20 +35,6 @@ PALETTE_TO_CONTENT = 4.0
 TV_TO_CONTENT = 0.02
 DETAIL = 1.0  # how much of what a scale adds to the photo the picture starts with
 PIXEL_TO_CONTENT = 4.0  # below strength 0.5: what holds the photo's colours and details
-
-
-@dataclass(frozen=True)
-class Limits:
-    """What a run may take.
-
-    ``memory``: bytes on the device, all included; None: a share of what is free.
-    ``seconds``: None: as long as the preset takes.
-    ``tile``: side of the tiles in pixels, 0 for none; None: as memory allows.
-    """
-
-    memory: int | None = None
-    seconds: float | None = None
-    tile: int | None = None
 
 
 class Stylization:
@@ -94,9 +72,6 @@ class Stylization:
         if config.init == "picture" and init is None:
             raise UsageError("To start from a picture, give it: --init FILE.")
         self.config = config
-        self.features = features
-        self.limits = limits or Limits()
-        self.notes: list[str] = []
         device = features.device
         size = output_size(photo.shape[-2], photo.shape[-1], config.size)
         if min(size) < (least := features.smallest_side(self.layers)):
@@ -105,49 +80,37 @@ class Stylization:
                 f"{least} pixels. Ask for more with --size."
             )
         self.smallest = max(least, SMALLEST_SIDE)
-        self.schedule = schedule(config, *size, self.smallest)
-        self.memory = self._memory_plan(size)
+        scales = schedule(config, *size, self.smallest)
+        self.run = CoarseToFine(
+            features, self.layers, scales, optimizer=config.optimizer, limits=limits
+        )
+        self.notes = self.run.notes
         self.photo = resize(photo.to(device), *size)
         self.init = None if init is None else init.to(device)
         self.regions = style_regions([_on(device, s) for s in styles], *size)
         if not self.regions:
             raise UsageError("The masks are empty: no style applies anywhere in the picture.")
 
-    def _memory_plan(self, size: tuple[int, int]) -> MemoryPlan:
-        device = self.features.device
-        idle = idle_memory(device)
-        limit = self.limits.memory or idle + int(FREE_SHARE * free_memory(device))
-        plan = MemoryPlan(
-            optimizer=self.config.optimizer, evaluations=self.schedule[-1].evaluations
-        )
-        if self.limits.tile is None:
-            plan = plan_memory(self.features, self.layers, size, plan, limit - idle)
-        else:
-            plan = replace(plan, tile=self.limits.tile)
-            plan = replace(plan, peak=predict_peak(self.features, self.layers, size, plan))
-        return replace(plan, peak=plan.peak + idle)
+    @property
+    def features(self) -> FeatureExtractor:
+        """The network; another one than was given if that could not be trusted."""
+        return self.run.features
+
+    @property
+    def memory(self) -> MemoryPlan:
+        """What the run takes."""
+        return self.run.memory
+
+    @property
+    def schedule(self) -> list[Scale]:
+        """The scales, coarsest first."""
+        return self.run.schedule
 
     def steps(self) -> Iterator[Step]:
         """Run, yielding a Step for every evaluation of the network."""
-        clock = Clock(self.limits.seconds)
-        scales = self.schedule
-        image = self._start(scales[0].height, scales[0].width)
-        self.features, warning = trusted(self.features, image, self.layers)
-        if warning:
-            self.notes.append(warning)
-        index = 0
-        while scales:
-            scale, *scales = self._fit_to_time(scales, clock, image)
-            steps = index + scale.evaluations + sum(s.evaluations for s in scales)
-            size = (scale.height, scale.width)
-            for losses, iterate in self._optimize(self._enlarged(image, size), scale):
-                image, index = iterate, index + 1
-                clock.tick(scale.work)
-                yield Step(index, steps, losses, image, size, clock.seconds)
-                if clock.is_over:
-                    return
+        return self.run.steps(self)
 
-    def _enlarged(self, image: Tensor, size: tuple[int, int]) -> Tensor:
+    def enlarged(self, image: Tensor, size: tuple[int, int]) -> Tensor:
         """A scale's result as the start of the next: enlarged, with the photo's finer details."""
         before = (image.shape[-2], image.shape[-1])
         if before == size:
@@ -155,51 +118,6 @@ class Stylization:
         photo = color_content(self.config.color, resize(self.photo, *size))
         result = resize(resize(photo, *before), *size).neg_()
         return result.add_(photo).mul_(DETAIL).add_(resize(image, *size))
-
-    def _optimize(self, image: Tensor, scale: Scale) -> Iterator[tuple[dict[str, float], Tensor]]:
-        """One scale. When the optimizer's own memory does not fit, Adam goes on in its place."""
-        objective = ResilientObjective(
-            lambda tile: self._objective(scale, tile),
-            self.memory.tile,
-            max(scale.height, scale.width),
-            self.notes,
-        )
-        done = 0
-        while done < scale.evaluations:
-            make = optimizer_factory(self.memory.optimizer, self.memory.history_dtype)
-            try:
-                todo = scale.evaluations - done
-                for losses, iterate in optimize_image(image, objective, todo, make):
-                    image, done = iterate, done + 1
-                    yield losses, image
-                return
-            except Exception as error:
-                if self.memory.optimizer == "adam" or not is_out_of_memory(error):
-                    raise
-            self.memory = replace(self.memory, optimizer="adam", tile=objective.tile)
-            self.notes.append("Out of memory: going on with Adam, which needs less.")
-
-    def _fit_to_time(self, scales: list[Scale], clock: Clock, image: Tensor) -> list[Scale]:
-        """The scales still to come, as the time budget allows."""
-        if self.limits.seconds is None:
-            return scales
-        if clock.rate is None:
-            objective = self._objective(scales[0], 0)
-            for _ in range(2):  # the first evaluation is slower than those to come
-                clock.start()
-                objective(image)
-                clock.tick(scales[0].work)
-        assert clock.rate is not None
-        costed = []
-        for s in scales:
-            size = (s.height, s.width)
-            cost = evaluation_cost(self.features, self.layers, size, self.memory.tile)
-            costed.append(replace(s, cost=cost))
-        fitted = fit_to_time(costed, clock.remaining, clock.rate)
-        if scales is self.schedule:
-            work = ", ".join(f"{s.evaluations} at {s.width}x{s.height}" for s in fitted)
-            self.notes.append(f"Time budget: {work} evaluations.")
-        return fitted
 
     def finish(self, image: Tensor) -> Tensor:
         """Any Step's picture as it is to be written: output size, colours as asked, on the CPU."""
@@ -222,7 +140,7 @@ class Stylization:
             regions.append(replace(region, styles=styles, mask=mask))
         return color_content(mode, photo), regions
 
-    def _start(self, height: int, width: int) -> Tensor:
+    def start(self, height: int, width: int) -> Tensor:
         """The first picture: the recoloured photo, noise in the style's colours, or as given."""
         photo, regions = self._scaled(height, width)
         if self.init is not None and self.config.init == "picture":
@@ -242,7 +160,7 @@ class Stylization:
             result += amount * (change if region.mask is None else change * region.mask)
         return result
 
-    def _objective(self, scale: Scale, tile: int) -> PerceptualObjective:
+    def objective(self, scale: Scale, tile: int) -> PerceptualObjective:
         height, width = scale.height, scale.width
         photo, regions = self._scaled(height, width)
         return PerceptualObjective(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import torch
 from torch import Tensor
@@ -13,17 +13,48 @@ from cnnart.tiling import Tile, tiles
 
 
 def picture_tiles(
-    features: FeatureExtractor, layers: Sequence[str], size: Sequence[int], tile: int
+    features: FeatureExtractor,
+    layers: Sequence[str],
+    size: Sequence[int],
+    tile: int,
+    wrap: tuple[bool, bool] = (False, False),
 ) -> list[Tile]:
-    """The tiles of a picture for evaluating ``layers``."""
+    """The tiles of a picture for evaluating ``layers``; it repeats along the axes ``wrap``."""
     halo = features.halo(layers) if layers else 0
-    align = features.smallest_side(layers) if layers else 1
-    return list(tiles(size[0], size[1], tile, halo, align))
+    align = max((features.geometry[name].stride for name in layers), default=1)
+    return list(tiles(size[0], size[1], tile, halo, align, wrap=wrap))
 
 
 def crop(image: Tensor, tile: Tile) -> Tensor:
-    rows, columns = tile.region
-    return image[..., rows, columns]
+    """The tile's region of a picture."""
+    for axis, span in ((-2, tile.rows), (-1, tile.columns)):
+        if span.crosses:
+            image = image.index_select(axis, torch.tensor(span.places(), device=image.device))
+        else:
+            image = image.narrow(axis, span.low, span.high - span.low)
+    return image
+
+
+def add_crop(image: Tensor, tile: Tile, piece: Tensor) -> None:
+    """Add to a picture, in place, what was found for the tile's region of it."""
+    for axis, span in ((-1, tile.columns), (-2, tile.rows)):
+        if span.crosses:  # a place may occur more than once
+            shape = list(piece.shape)
+            shape[axis] = span.period
+            places = torch.tensor(span.places(), device=piece.device)
+            piece = piece.new_zeros(shape).index_add_(axis, places, piece)
+    rows = slice(None) if tile.rows.crosses else tile.region[0]
+    columns = slice(None) if tile.columns.crosses else tile.region[1]
+    image[..., rows, columns] += piece
+
+
+def activations(
+    features: FeatureExtractor, region: Tensor, tile: Tile, layers: Sequence[str]
+) -> dict[str, Tensor]:
+    """Activations of a tile's region."""
+    if any(tile.wrap):
+        return features(region, layers, wrap=tile.wrap)
+    return features(region, layers)
 
 
 def core_of(features: Tensor, tile: Tile, stride: int) -> Tensor:
@@ -52,7 +83,7 @@ def gather_features(
         result[layer] = torch.empty(shape, dtype=features.dtype, device=image.device)
     with torch.no_grad():
         for tile in grid:
-            found = features(crop(image, tile), layers)
+            found = activations(features, crop(image, tile), tile, layers)
             for layer in layers:
                 stride = features.geometry[layer].stride
                 whole_core(result[layer], tile, stride).copy_(core_of(found[layer], tile, stride))
@@ -60,15 +91,23 @@ def gather_features(
 
 
 def gather_moments(
-    features: FeatureExtractor, image: Tensor, layers: Sequence[str], tile: int
+    features: FeatureExtractor,
+    image: Tensor,
+    layers: Sequence[str],
+    tile: int,
+    masks: Mapping[str, Tensor] | None = None,
 ) -> dict[str, Moments]:
-    """Moments of a whole picture at ``layers``, computed tile by tile, without gradient."""
+    """Moments of a whole picture at ``layers``, computed tile by tile, without gradient.
+
+    ``masks``: how much each position of a layer counts (``1x1xhxw``, see ``layer_masks``).
+    """
     result: dict[str, Moments] = {}
     with torch.no_grad():
         for part in picture_tiles(features, layers, image.shape[-2:], tile):
             found = features(crop(image, part), layers)
             for layer in layers:
-                core = core_of(found[layer], part, features.geometry[layer].stride)
-                m = moments(core)
+                stride = features.geometry[layer].stride
+                core = core_of(found[layer], part, stride)
+                m = moments(core, None if masks is None else whole_core(masks[layer], part, stride))
                 result[layer] = result[layer].plus(m) if layer in result else m
     return result

@@ -11,7 +11,8 @@ from PIL import Image
 from samples import cnnart_process, only_builtin_style, save_picture
 
 import cnnart
-from cnnart import api
+from cnnart import api, engine
+from cnnart.engine import Engine
 from cnnart.errors import ImageError, OutOfMemory, UsageError
 from cnnart.jobs.memory import guarded
 from cnnart.optimize import Step
@@ -132,18 +133,18 @@ def test_a_built_in_style_recommends_and_the_caller_decides(
 def test_wrong_requests_are_refused_before_the_network_is_loaded(
     arguments: dict, sentence: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(api, "load_vgg", lambda *_, **__: pytest.fail("loaded"))
+    monkeypatch.setattr(engine, "load_vgg", lambda *_, **__: pytest.fail("loaded"))
     with pytest.raises(UsageError, match=sentence):
         cnnart.stylize("photo.png", **arguments)
 
 
 def test_layers_of_every_backbone_are_known_without_loading_it() -> None:
-    names = api.layer_names("vgg16")
+    names = engine.layer_names("vgg16")
     assert names[:2] == ["conv1_1", "conv1_2"]
     assert {"relu4_3", "pool5"} <= set(names)
     assert "relu4_4" not in names
-    features = api.Stylizer(device="cpu", precision="fp32").features("max")
-    assert set(api.layer_names("vgg19")) == set(features.geometry)
+    features = Engine(device="cpu", precision="fp32").features("max")
+    assert set(engine.layer_names("vgg19")) == set(features.geometry)
 
 
 def test_a_mask_that_selects_nothing_is_named() -> None:

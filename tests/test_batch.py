@@ -64,7 +64,9 @@ def open_run(task: Task, steps: Iterator[Step] | None = None) -> Run:
         )
         write_image(target, rgb, record=record)
 
-    start = Start(name, str(task.target), (4, 4), ["s"], "cpu", "CPU", "fp32", 0, 1 << 30, 0)
+    start = Start(
+        *("dream", name, str(task.target), (4, 4), "", "cpu", "CPU", "fp32", 0, 1 << 30, 0)
+    )
     return Run(start, steps or four_steps(), lambda image: image, write, ["note"])
 
 

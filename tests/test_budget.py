@@ -90,17 +90,18 @@ MEASURE = """
 import json, resource, sys
 from dataclasses import replace
 import torch
-from cnnart.api import Stylizer
+from cnnart.engine import Engine
 from cnnart.config import StylizeConfig
-from cnnart.stylization import Limits, Stylization, StyleImage
+from cnnart.budget import Limits
+from cnnart.stylization import Stylization, StyleImage
 
 side, tile = int(sys.argv[1]), int(sys.argv[2])
-features = Stylizer(device="cpu").features("max")
+features = Engine(device="cpu").features("max")
 picture = torch.rand(1, 3, side * 3 // 4, side, generator=torch.Generator().manual_seed(0))
 run = Stylization(
     picture, [StyleImage(picture)], StylizeConfig(steps=3), features, limits=Limits(tile=tile)
 )
-run.schedule = [replace(run.schedule[0], evaluations=1), run.schedule[-1]]
+run.run.schedule = [replace(run.schedule[0], evaluations=1), run.schedule[-1]]
 for _ in run.steps():
     pass
 peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024

@@ -16,11 +16,12 @@ from click.testing import CliRunner
 from PIL import Image
 from samples import cnnart_process, only_builtin_style, save_picture
 
-from cnnart import __version__, api
+from cnnart import __version__, api, engine
 from cnnart.__main__ import main
 from cnnart.cli import COMMANDS, cli
 from cnnart.cli.values import DURATION, LAYERS, MEMORY, SIZE
 from cnnart.config import StylizeConfig
+from cnnart.jobs import stylizing
 
 QUICK = [
     "--size",
@@ -48,7 +49,7 @@ def files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture
 def no_network(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(api, "load_vgg", lambda *_, **__: pytest.fail("the network was loaded"))
+    monkeypatch.setattr(engine, "load_vgg", lambda *_, **__: pytest.fail("the network was loaded"))
 
 
 def pixels(path: str | io.BytesIO) -> np.ndarray:
@@ -173,7 +174,7 @@ def test_a_bug_is_one_line_and_a_traceback_with_debug(
     def broken(*_: object, **__: object) -> None:
         raise ZeroDivisionError("two\nlines")
 
-    monkeypatch.setattr(api, "load_vgg", broken)
+    monkeypatch.setattr(engine, "load_vgg", broken)
     command = ["stylize", "photo.png", "-s", "mosaic"]
     assert main(command) == 1
     line = "cnnart: error: this is a bug in cnnart (ZeroDivisionError: two lines). Run it again "
@@ -188,7 +189,7 @@ def test_a_bug_is_one_line_and_a_traceback_with_debug(
 def test_ctrl_c_before_there_is_a_picture(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(api, "load_vgg", lambda *_, **__: signal.raise_signal(signal.SIGINT))
+    monkeypatch.setattr(engine, "load_vgg", lambda *_, **__: signal.raise_signal(signal.SIGINT))
     assert main(["stylize", "photo.png", "-s", "mosaic"]) == 130
     assert capsys.readouterr().err.strip() == "cnnart: interrupted."
     assert not Path("photo-mosaic.png").exists()
@@ -222,11 +223,11 @@ def test_every_setting_arrives(monkeypatch: pytest.MonkeyPatch) -> None:
 
     class Stop(Exception): ...
 
-    def spy(self: object, photo: object, styles: object, config: StylizeConfig, **_: object):
+    def spy(engine: object, photo: object, styles: object, config: StylizeConfig, **_: object):
         seen.append(config)
         raise Stop
 
-    monkeypatch.setattr(api.Stylizer, "begin", spy)
+    monkeypatch.setattr(stylizing, "begin", spy)
     options = (
         "--size 40x20 --strength 0.25 --preset fine --optimizer adam --steps 7 --init noise "
         "--content-weight 2 --style-weight 3 --tv-weight 0 --palette-weight 4 --content-layers "

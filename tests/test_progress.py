@@ -21,10 +21,12 @@ from cnnart.jobs.snapshots import Snapshots, preview_path
 from cnnart.optimize import Step
 
 START = Start(
+    command="stylize",
     input="a.jpg",
     output="out/a.png",
     size=(48, 64),
-    styles=["mosaic", "waves"],
+    about="style mosaic + waves",
+    details={"styles": ["mosaic", "waves"]},
     device="cpu",
     device_reason="CPU, 2 threads",
     precision="bf16",
@@ -55,6 +57,7 @@ def test_json_lines_have_the_documented_keys(capsys: pytest.CaptureFixture[str])
     start, step, *rest = map(json.loads, capsys.readouterr().out.splitlines())
     assert start == {
         "event": "start",
+        "command": "stylize",
         "input": "a.jpg",
         "output": "out/a.png",
         "size": [64, 48],

@@ -10,7 +10,7 @@ from samples import only_builtin_style, save_picture
 from cnnart.config import StylizeConfig
 from cnnart.errors import UsageError
 from cnnart.jobs.recipe import (
-    Recipe,
+    StylizeRecipe,
     layer_weights,
     make_config,
     make_recipe,
@@ -138,5 +138,5 @@ def test_layers_with_and_without_weights() -> None:
 
 def test_a_recipe_is_hashable_in_parts() -> None:
     recipe = make_recipe([parse_style("mosaic")], [], {})
-    assert isinstance(recipe, Recipe)
+    assert isinstance(recipe, StylizeRecipe)
     assert recipe.styles[0].label == "mosaic"

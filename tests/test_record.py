@@ -13,16 +13,16 @@ from cnnart import __version__
 from cnnart.errors import CnnartError, ImageError
 from cnnart.image import write_image
 from cnnart.jobs.files import Source, expand
-from cnnart.jobs.recipe import MaskChoice, Recipe, make_recipe, parse_mask, parse_style
+from cnnart.jobs.recipe import MaskChoice, StylizeRecipe, make_recipe, parse_mask, parse_style
 from cnnart.jobs.record import (
     build_record,
     describe_photo,
-    describe_recipe,
     is_unfinished,
     read_record_of,
     sha256_of,
 )
 from cnnart.jobs.replay import Replay
+from cnnart.jobs.stylizing import describe
 
 RUN = {"backbone": "vgg19", "precision": "fp32", "size": [48, 64]}
 
@@ -37,7 +37,7 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
-def a_recipe() -> Recipe:
+def a_recipe() -> StylizeRecipe:
     return make_recipe(
         [parse_style("art.png:2"), parse_style("mosaic")],
         [parse_mask("inverse:mask.png"), parse_mask("alpha")],
@@ -45,12 +45,11 @@ def a_recipe() -> Recipe:
     )
 
 
-def picture(name: str = "out.png", recipe: Recipe | None = None, **more) -> Path:
+def picture(name: str = "out.png", recipe: StylizeRecipe | None = None, **more) -> Path:
     """A picture with a record, as a run would leave it."""
     (source,) = expand(["in/photo.png"])
-    record = build_record(
-        describe_photo(source), describe_recipe(recipe or a_recipe()), RUN, **more
-    )
+    facts = describe(recipe or a_recipe())
+    record = build_record("stylize", describe_photo(source), facts, RUN, **more)
     write_image(Path(name), torch.rand(1, 3, 48, 64), record=record)
     return Path(name)
 

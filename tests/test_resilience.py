@@ -4,12 +4,13 @@ import pytest
 import torch
 
 from cnnart import stylization
+from cnnart.budget import Limits
 from cnnart.config import StylizeConfig
 from cnnart.errors import OutOfMemory, is_out_of_memory
 from cnnart.lbfgs import LBFGS
 from cnnart.optimize import Evaluation
 from cnnart.resilience import ResilientObjective, release_memory
-from cnnart.stylization import Limits, StyleImage, Stylization
+from cnnart.stylization import StyleImage, Stylization
 
 CPU_WORDS = "[enforce fail at alloc_cpu.cpp:119] DefaultCPUAllocator: can't allocate memory"
 

@@ -7,11 +7,12 @@ import pytest
 import torch
 
 from cnnart import schedule as schedule_module
+from cnnart.budget import Limits
 from cnnart.config import COARSEST, PRESETS, SMALLEST_SIDE, StylizeConfig, check_config
 from cnnart.errors import UsageError
 from cnnart.features import FeatureExtractor
 from cnnart.schedule import scale_sizes, schedule
-from cnnart.stylization import Limits, StyleImage, Stylization, output_size
+from cnnart.stylization import StyleImage, Stylization, output_size
 from cnnart.tiled_features import picture_tiles
 
 # No layer deeper than it takes to see strokes: the tests are about the run, not the network.

@@ -1,4 +1,4 @@
-"""From options to a batch: what ``cnnart stylize`` and ``cnnart rerun`` have in common."""
+"""From options to a batch: what all commands that make pictures have in common."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ from pathlib import Path
 
 from cnnart.cli.options import FileOptions, RunOptions, TalkOptions
 from cnnart.errors import UsageError
+from cnnart.jobs.craft import Recipe
 from cnnart.jobs.files import expand
-from cnnart.jobs.naming import plan
-from cnnart.jobs.recipe import Recipe
+from cnnart.jobs.naming import Task, plan
 
 
 def paint(
@@ -20,11 +20,11 @@ def paint(
     talk: TalkOptions,
     protected: Sequence[Path] = (),
 ) -> int:
-    """Paint all the photos; returns the exit code. Names are checked before torch is imported.
+    """Make a picture of each photo; returns the exit code. Names are checked before torch loads.
 
     ``protected``: further files that no result may overwrite.
     """
-    _check(files, talk)
+    check_options(files, talk)
     tasks = plan(
         expand(files.photos, recursive=files.recursive),
         files.output,
@@ -32,16 +32,23 @@ def paint(
         format=files.format,
         protected=[*recipe.files(), *protected],
     )
+    return work_through(tasks, recipe, files, run, talk)
+
+
+def work_through(
+    tasks: Sequence[Task], recipe: Recipe, files: FileOptions, run: RunOptions, talk: TalkOptions
+) -> int:
+    """Do tasks planned before, after ``check_options``; returns the exit code."""
     import psutil
 
-    from cnnart.api import Stylizer
+    from cnnart.engine import Engine
     from cnnart.jobs.batch import Batch, Habits
     from cnnart.jobs.progress import make_reporter
-    from cnnart.jobs.studio import Studio, Writing
+    from cnnart.jobs.writing import Writing
 
     given = {name: value for name, value in vars(run).items() if value is not None}
-    stylizer = Stylizer(**given, begun=psutil.Process().create_time())
-    studio = Studio(recipe, stylizer, Writing(files.quality, files.metadata, files.max_pixels))
+    engine = Engine(**given, begun=psutil.Process().create_time())
+    studio = recipe.studio(engine, Writing(files.quality, files.metadata, files.max_pixels))
     preview = talk.preview
     if preview is None:
         preview = sys.stderr.isatty() and not (talk.quiet or talk.json) and files.output != "-"
@@ -58,7 +65,7 @@ def picture_to_start_from(name: str) -> Path:
     return path
 
 
-def _check(files: FileOptions, talk: TalkOptions) -> None:
+def check_options(files: FileOptions, talk: TalkOptions) -> None:
     """Refuse options that contradict each other."""
     if talk.quiet and talk.json:
         raise UsageError("--quiet and --json contradict each other.")

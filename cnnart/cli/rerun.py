@@ -19,7 +19,9 @@ from cnnart.errors import UsageError
     metavar="OUT",
     help="A file, a folder, a pattern or - for standard output.  [default: PICTURE-rerun.SUFFIX]",
 )
-@click.option("--photo", metavar="FILE", help="The photo, if it has moved, or another one.")
+@click.option(
+    "--photo", metavar="FILE", help="The photo (or exemplar), if it has moved, or another."
+)
 @click.option(
     "-s", "--style", "styles", multiple=True, metavar="STYLE[:WEIGHT]", help="Likewise the styles."
 )
@@ -40,27 +42,33 @@ def rerun(
     The photo and the styles are looked for where they were, then beside PICTURE. Network and
     precision are the recorded ones unless given; the device is the best one here.
     """
-    from cnnart.cli.paint import paint
+    from cnnart.cli.paint import check_options, paint, work_through
+    from cnnart.jobs.noise_dreams import NoiseRecipe
     from cnnart.jobs.recipe import parse_style
     from cnnart.jobs.record import read_record_of
     from cnnart.jobs.replay import Replay
+    from cnnart.jobs.sheets import SheetRecipe
 
     path = Path(picture).expanduser()
     if not path.is_file():
         raise UsageError(f"No such picture: {picture!r}.")
     record = read_record_of(path)
-    replay = Replay(record, path.parent, photo=photo, styles=[parse_style(text) for text in styles])
+    if styles and record["command"] != "stylize":
+        raise UsageError(f"{picture!r} was made by cnnart {record['command']}: it has no --style.")
+    anew = {"styles": [parse_style(text) for text in styles]} if styles else {}
+    replay = Replay(record, path.parent, photo=photo, **anew)
     if not talk.quiet:
         for warning in replay.warnings:
             click.echo(f"cnnart: warning: {warning}", err=True)
-    files = FileOptions(
-        (replay.photo,),
-        output or str(path.with_stem(f"{path.stem}-rerun")),
-        quality=record["run"].get("quality"),
-    )
+    recipe, output = replay.recipe, output or str(path.with_stem(f"{path.stem}-rerun"))
+    photos = (replay.photo,) if replay.photo else ()
+    files = FileOptions(photos, output, quality=record["run"].get("quality"))
     run = replace(
         run,
         backbone=run.backbone or record["run"]["backbone"],
         precision=run.precision or record["run"]["precision"],
     )
-    ctx.exit(paint(replay.recipe, files, run, talk, protected=[path]))
+    if isinstance(recipe, NoiseRecipe | SheetRecipe):  # made from nothing: they name themselves
+        check_options(files, talk)
+        ctx.exit(work_through(recipe.tasks(output), recipe, files, run, talk))
+    ctx.exit(paint(recipe, files, run, talk, protected=[path]))

@@ -28,6 +28,19 @@ class SizeType(click.ParamType):
         return (sides[1], sides[0]) if len(sides) == 2 else sides[0]
 
 
+class RepeatsType(click.ParamType):
+    """``3x2`` (across x down) -> (rows, columns)."""
+
+    name = "NxM"
+
+    def convert(self, value: Any, param: Any, ctx: Any) -> tuple[int, int]:
+        """Fails as wrong usage for anything else, and for more than 16 each way."""
+        found = re.fullmatch(r"(\d+)\s*[xX\u00d7]\s*(\d+)", str(value).strip())
+        if not found or not all(1 <= int(count) <= 16 for count in found.groups()):
+            self.fail(f"{value!r} is no number of repeats: write 3x3, at most 16x16.", param, ctx)
+        return int(found[2]), int(found[1])
+
+
 class LayersType(click.ParamType):
     """``relu4_2,relu5_1:0.5`` -> weights by layer name."""
 
@@ -67,4 +80,5 @@ MEMORY = UnitType(
 )
 DURATION = UnitType("DURATION", SECONDS, "90s, 5m or 1h")
 SIZE = SizeType()
+REPEATS = RepeatsType()
 LAYERS = LayersType()

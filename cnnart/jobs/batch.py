@@ -15,7 +15,7 @@ from cnnart.jobs.files import identity
 from cnnart.jobs.interrupt import Interrupt
 from cnnart.jobs.naming import Task
 from cnnart.jobs.record import is_unfinished
-from cnnart.jobs.report import Quiet, Start, Summary
+from cnnart.jobs.report import Finding, Quiet, Start, Summary
 from cnnart.jobs.snapshots import Snapshots
 
 if TYPE_CHECKING:
@@ -32,7 +32,8 @@ class Run:
     """One picture about to be made.
 
     ``finish`` turns any step's image into the picture to write; ``write`` takes where to, that
-    picture, and the step after which the run was interrupted (or None); ``notes`` grows meanwhile.
+    picture, and the step after which the run was interrupted (or None); ``notes`` grows meanwhile,
+    and ``findings`` when the result is written.
     """
 
     start: Start
@@ -40,6 +41,7 @@ class Run:
     finish: Callable[[Tensor], Tensor]
     write: Callable[[Path | BinaryIO, Tensor, int | None], None]
     notes: list[str] = field(default_factory=list)
+    findings: list[Finding] = field(default_factory=list)
 
 
 @dataclass(frozen=True)
@@ -150,6 +152,8 @@ class Batch:
         self._cut_short |= stopped is not None
         kind = "result" if stopped is None else "interrupted"
         self._reporter.saved(task.target, kind, time.monotonic() - began)
+        for finding in run.findings:
+            self._reporter.found(finding)
 
     def _follow(self, run: Run, snapshots: Snapshots | None) -> Step:
         """Run to the end or until asked to stop; returns the last step made."""

@@ -176,10 +176,10 @@ def _refuse_overwriting(tasks: Iterable[Task], guarded: Iterable[Path]) -> None:
                 f"The result would overwrite the input {str(path)!r}: choose another -o."
             )
         if task.target:
-            _check_writable(task.target)
+            check_writable(task.target)
 
 
-def _check_writable(target: Path) -> None:
+def check_writable(target: Path) -> None:
     folder = target.parent
     while not folder.exists():
         folder = folder.parent

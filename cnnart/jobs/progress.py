@@ -13,7 +13,7 @@ from rich.text import Text
 
 from cnnart.budget import gigabytes
 from cnnart.jobs.eta import Eta
-from cnnart.jobs.report import JsonLines, Plain, Quiet, Start, duration
+from cnnart.jobs.report import Finding, JsonLines, Plain, Quiet, Start, duration
 
 if TYPE_CHECKING:
     from cnnart.optimize import Step
@@ -32,7 +32,7 @@ class Terminal(Plain):
         number = f"[{start.index}/{start.count}] " if start.count > 1 else ""
         self._print(f"{number}{start.input} -> {start.output}", "bold")
         self._print(
-            f"{width} x {height} px, style {' + '.join(start.styles)}, seed {start.seed}, "
+            f"{width} x {height} px, {start.about}, seed {start.seed}, "
             f"on {start.device_reason}, {start.precision}"
         )
         tiles = f", in tiles of {start.tile} px" if start.tile else ""
@@ -83,6 +83,9 @@ class Terminal(Plain):
         self.stop()
         self._print(f"{'stopped' if kind == 'interrupted' else 'done'} in {duration(seconds)}")
         super().saved(path, kind, seconds)
+
+    def found(self, finding: Finding) -> None:
+        self._print(finding.text)
 
     def skipped(self, name: str, path: Path) -> None:
         self._print(f"{name}: skipped, {path} exists")

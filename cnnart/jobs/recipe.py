@@ -8,10 +8,15 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from cnnart.config import StylizeConfig
 from cnnart.errors import UsageError, did_you_mean
+
+if TYPE_CHECKING:
+    from cnnart.engine import Engine
+    from cnnart.jobs.stylizing import StylizeStudio
+    from cnnart.jobs.writing import Writing
 
 LAYER_SETTINGS = ("content_layers", "style_layers")
 
@@ -42,7 +47,7 @@ class StyleChoice:
 
 
 @dataclass(frozen=True)
-class Recipe:
+class StylizeRecipe:
     """Everything but the photo."""
 
     styles: tuple[StyleChoice, ...]
@@ -59,13 +64,19 @@ class Recipe:
         masks = [s.mask.path for s in self.styles if s.mask and s.mask.path]
         return [*(s.path for s in self.styles), *masks, *([self.init] if self.init else [])]
 
+    def studio(self, engine: Engine, writing: Writing) -> StylizeStudio:
+        """See ``craft.Recipe``."""
+        from cnnart.jobs.stylizing import StylizeStudio
+
+        return StylizeStudio(self, engine, writing)
+
 
 def make_recipe(
     styles: Sequence[StyleChoice],
     masks: Sequence[MaskChoice],
     settings: Mapping[str, Any],
     init: Path | None = None,
-) -> Recipe:
+) -> StylizeRecipe:
     """Pair styles with masks, the first with the first, and settle the settings."""
     if not styles:
         raise UsageError("No style: give a picture or the name of a built-in style.")
@@ -75,7 +86,7 @@ def make_recipe(
     config = make_config([s.settings for s in styles], settings)
     if init is not None:
         config = replace(config, init="picture")
-    return Recipe((*paired, *styles[len(masks) :]), config, init)
+    return StylizeRecipe((*paired, *styles[len(masks) :]), config, init)
 
 
 def make_config(

@@ -8,17 +8,25 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 from cnnart import __version__
 from cnnart.errors import CnnartError
 from cnnart.jobs.files import Source
-from cnnart.jobs.recipe import Recipe, StyleChoice
 from cnnart.weights.cache import file_sha256
 
 FORMAT = 1
+
+# Commands whose pictures can be made again: where their function ``replay(record, files)`` is.
+REPLAYS = {
+    "stylize": "cnnart.jobs.stylizing",
+    "texture": "cnnart.jobs.texturing",
+    "dream": "cnnart.jobs.dreaming",
+    "noise": "cnnart.jobs.noise_dreams",
+    "sheet": "cnnart.jobs.sheets",
+    "fast-stylize": "cnnart.jobs.fast_stylizing",
+}
 
 
 def sha256_of(content: Path | bytes) -> str:
@@ -30,29 +38,29 @@ def sha256_of(content: Path | bytes) -> str:
 
 def describe_photo(source: Source) -> dict[str, str]:
     """Name, path as given and SHA-256 of a photo."""
-    return _file(source.given, source.path or (source.data or b""))
+    return describe_file(source.given, source.path or (source.data or b""))
 
 
-def describe_recipe(recipe: Recipe) -> dict[str, Any]:
-    """Styles, masks and settings. Reads files, so it belongs before a long run, not after it."""
-    return {
-        "styles": [_style(style) for style in recipe.styles],
-        "init": _file(str(recipe.init), recipe.init) if recipe.init else None,
-        "settings": asdict(recipe.config),
-    }
+def describe_file(given: str, content: Path | bytes) -> dict[str, str]:
+    """Name, path as given and SHA-256 of any input. Reads it: belongs before a long run."""
+    name = content.name if isinstance(content, Path) else "stdin"
+    return {"name": name, "path": given, "sha256": sha256_of(content)}
 
 
 def build_record(
+    command: str,
     photo: Mapping[str, str],
     recipe: Mapping[str, Any],
     run: Mapping[str, Any],
     *,
     interrupted_at: int | None = None,
 ) -> str:
-    """The JSON text for a picture made by ``cnnart stylize``.
+    """The JSON text for a picture made by a command.
 
     Args:
-        photo, recipe: from ``describe_photo`` and ``describe_recipe``.
+        command: ``stylize``, ``texture``, ...: who can replay it.
+        photo: from ``describe_photo``.
+        recipe: all else it is made of, as the command's own ``replay`` reads it back.
         run: what it ran on: ``backbone``, ``weights_sha256``, ``device``, ``precision``, ``torch``,
             ``size`` (height, width), ``quality``.
         interrupted_at: the step after which it was stopped; None for a whole run.
@@ -60,7 +68,7 @@ def build_record(
     record = {
         "cnnart": __version__,
         "format": FORMAT,
-        "command": "stylize",
+        "command": command,
         "photo": dict(photo),
         **recipe,
         "run": dict(run),
@@ -68,23 +76,6 @@ def build_record(
     if interrupted_at is not None:
         record["interrupted_at"] = interrupted_at
     return json.dumps(record)
-
-
-def _file(given: str, content: Path | bytes) -> dict[str, str]:
-    name = content.name if isinstance(content, Path) else "stdin"
-    return {"name": name, "path": given, "sha256": sha256_of(content)}
-
-
-def _style(style: StyleChoice) -> dict[str, Any]:
-    given = str(style.path)
-    if style.builtin:
-        given = style.builtin
-    facts: dict[str, Any] = {"builtin": style.builtin, **_file(given, style.path)}
-    facts["weight"] = style.weight
-    if style.mask:
-        mask = _file(str(style.mask.path), style.mask.path) if style.mask.path else {}
-        facts["mask"] = {**mask, "alpha": style.mask.path is None, "inverse": style.mask.inverse}
-    return facts
 
 
 def read_record_of(path: Path) -> dict[str, Any]:
@@ -98,7 +89,7 @@ def read_record_of(path: Path) -> dict[str, Any]:
         )
     try:
         record = json.loads(text)
-        usable = record["format"] == FORMAT and record["command"] == "stylize"
+        usable = record["format"] == FORMAT and record["command"] in REPLAYS
     except (ValueError, KeyError, TypeError):
         raise CnnartError(f"{path}: its cnnart record is damaged.") from None
     if not usable:

@@ -5,8 +5,8 @@ from __future__ import annotations
 import json
 import math
 import sys
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -18,22 +18,36 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Start:
-    """The facts about one picture that is about to be made; ``size`` is (height, width)."""
+    """The facts about one picture that is about to be made.
 
+    ``size``: (height, width). ``about``: the command's own facts in one phrase, for people;
+    ``details``: the same for programs, each a key of the JSON line.
+    """
+
+    command: str
     input: str
     output: str
     size: tuple[int, int]
-    styles: Sequence[str]
+    about: str
     device: str
     device_reason: str
     precision: str
     seed: int
     memory: int
     tile: int
+    details: Mapping[str, Any] = field(default_factory=dict)
     preview: str | None = None
     schedule: Sequence[tuple[tuple[int, int], int]] = ()
     index: int = 1
     count: int = 1
+
+
+@dataclass(frozen=True)
+class Finding:
+    """Something to tell about a finished picture, for people and (as a JSON line) for programs."""
+
+    text: str
+    facts: Mapping[str, Any]
 
 
 @dataclass
@@ -58,6 +72,8 @@ class Quiet:
 
     def saved(self, path: Path | None, kind: str, seconds: float) -> None: ...
 
+    def found(self, finding: Finding) -> None: ...
+
     def skipped(self, name: str, path: Path) -> None: ...
 
     def failed(self, name: str, error: str, exit_code: int) -> None: ...
@@ -79,6 +95,9 @@ class Plain(Quiet):
     def warning(self, message: str) -> None:
         print(f"cnnart: warning: {message}", file=sys.stderr)
 
+    def found(self, finding: Finding) -> None:
+        print(f"cnnart: {finding.text}", file=sys.stderr)
+
     def saved(self, path: Path | None, kind: str, seconds: float) -> None:
         if path and self._paths and kind != "snapshot":
             print(path, flush=True)
@@ -91,8 +110,9 @@ class JsonLines(Quiet):
 
     def start(self, start: Start) -> None:
         height, width = start.size
-        facts = vars(start) | {"size": [width, height], "styles": list(start.styles)}
-        self._event("start", **{key: facts[key] for key in facts if key != "schedule"})
+        facts = vars(start) | {"size": [width, height]}
+        told = {k: v for k, v in facts.items() if k not in ("about", "details", "schedule")}
+        self._event("start", **told, **start.details)
         self._eta = Eta(start.schedule)
 
     def step(self, step: Step) -> None:
@@ -112,6 +132,9 @@ class JsonLines(Quiet):
 
     def saved(self, path: Path | None, kind: str, seconds: float) -> None:
         self._event("saved", path=str(path) if path else None, kind=kind, seconds=round(seconds, 3))
+
+    def found(self, finding: Finding) -> None:
+        self._event("found", **finding.facts)
 
     def skipped(self, name: str, path: Path) -> None:
         self._event("skipped", input=name, path=str(path))

@@ -1,76 +1,66 @@
-"""From files to files: one recipe for any number of photos, with the network loaded once."""
+"""``cnnart stylize`` from files to files: one recipe for any number of photos."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, replace
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any
 
-import torch
 from torch import Tensor
 
-from cnnart.api import Stylizer, alpha_like, style_mask
-from cnnart.device import PRECISIONS, device_reason
+from cnnart.api import begin, check_settings, style_mask
+from cnnart.config import StylizeConfig
+from cnnart.device import device_reason
+from cnnart.engine import Engine
 from cnnart.errors import ImageError
-from cnnart.image import MAX_PIXELS, Picture, read_image, write_image
+from cnnart.image import Picture
 from cnnart.jobs.batch import Run
 from cnnart.jobs.memory import guarded
 from cnnart.jobs.naming import Task
-from cnnart.jobs.recipe import Recipe
-from cnnart.jobs.record import build_record, describe_photo, describe_recipe
+from cnnart.jobs.recipe import MaskChoice, StyleChoice, StylizeRecipe
+from cnnart.jobs.record import build_record, describe_file, describe_photo
+from cnnart.jobs.replay import RecordedFiles
 from cnnart.jobs.report import Start
+from cnnart.jobs.writing import Writing, precision_name
 from cnnart.stylization import StyleImage, Stylization
 
 
-@dataclass(frozen=True)
-class Writing:
-    """How pictures are read and written; ``quality`` None is ``write_image``'s own."""
-
-    quality: int | None = None
-    metadata: bool = True
-    max_pixels: int | None = None
-
-
-class Studio:
+class StylizeStudio:
     """Makes the pictures of a recipe.
 
     The style pictures, masks and the picture to start from are read here, so that what is wrong
     with them is said before the network is loaded or a photo is touched. Raises CnnartError.
     """
 
-    def __init__(self, recipe: Recipe, stylizer: Stylizer, writing: Writing) -> None:
-        stylizer.check(recipe.config)
+    def __init__(self, recipe: StylizeRecipe, engine: Engine, writing: Writing) -> None:
+        check_settings(engine, recipe.config)
         self._recipe = recipe
-        self._stylizer = stylizer
+        self._engine = engine
         self._writing = writing
-        self._limit = writing.max_pixels or MAX_PIXELS
-        self._styles = [read_image(s.path, max_pixels=self._limit).rgb for s in recipe.styles]
+        self._styles = [writing.read(s.path).rgb for s in recipe.styles]
         self._masks = [
             style_mask(s.mask.path, inverse=s.mask.inverse) if s.mask and s.mask.path else None
             for s in recipe.styles
         ]
-        self._facts = describe_recipe(recipe)
-        self._init = read_image(recipe.init, max_pixels=self._limit).rgb if recipe.init else None
+        self._facts = describe(recipe)
+        self._init = writing.read(recipe.init).rgb if recipe.init else None
 
     def open(self, task: Task) -> Run:
         """Read a task's photo and make ready to paint it. Raises CnnartError."""
-        photo = read_image(task.source.open(), max_pixels=self._limit)
+        photo = self._writing.read(task.source.open())
         about = describe_photo(task.source)
         styles = [
             StyleImage(image, choice.weight, self._mask(i, photo, task))
             for i, (choice, image) in enumerate(zip(self._recipe.styles, self._styles, strict=True))
         ]
-        work = self._stylizer.begin(photo.rgb, styles, self._recipe.config, init=self._init)
+        work = begin(self._engine, photo.rgb, styles, self._recipe.config, init=self._init)
 
-        def write(target: Path | BinaryIO, rgb: Tensor, interrupted_at: int | None) -> None:
-            options: dict[str, Any] = {"format": task.format, "dpi": photo.dpi}
-            if self._writing.quality is not None:
-                options["quality"] = self._writing.quality
-            if self._writing.metadata:
-                options["exif"] = photo.exif
-                options["record"] = self._record(about, work, rgb, interrupted_at)
-            write_image(target, rgb, alpha=alpha_like(photo.alpha, rgb), **options)
+        def record(rgb: Tensor, interrupted_at: int | None) -> str:
+            run = self._writing.run_facts(self._engine, work.features, rgb)
+            return build_record("stylize", about, self._facts, run, interrupted_at=interrupted_at)
 
+        write = self._writing.writer(task, photo, record)
         return Run(self._start(task, work), guarded(work.steps()), work.finish, write, work.notes)
 
     def _mask(self, index: int, photo: Picture, task: Task) -> Tensor | None:
@@ -83,35 +73,72 @@ class Studio:
 
     def _start(self, task: Task, work: Stylization) -> Start:
         height, width = work.photo.shape[-2:]
+        styles = [style.label for style in self._recipe.styles]
         return Start(
+            command="stylize",
             input=task.source.given,
             output=str(task.target or "-"),
             size=(height, width),
-            styles=[style.label for style in self._recipe.styles],
-            device=str(self._stylizer.device),
-            device_reason=device_reason(self._stylizer.device),
-            precision=precision_name(self._stylizer.dtype),
+            about=f"style {' + '.join(styles)}",
+            details={"styles": styles},
+            device=str(self._engine.device),
+            device_reason=device_reason(self._engine.device),
+            precision=precision_name(self._engine.dtype),
             seed=self._recipe.config.seed,
             memory=work.memory.peak,
             tile=work.memory.tile,
             schedule=[((s.height, s.width), s.evaluations) for s in work.schedule],
         )
 
-    def _record(
-        self, photo: dict[str, str], work: Stylization, rgb: Tensor, interrupted_at: int | None
-    ) -> str:
-        run = {
-            "backbone": self._stylizer.backbone,
-            "weights_sha256": work.features.weights.sha256,
-            "device": str(work.features.device),
-            "precision": precision_name(work.features.dtype),
-            "torch": torch.__version__,
-            "size": list(rgb.shape[-2:]),
-            "quality": self._writing.quality,
-        }
-        return build_record(photo, self._facts, run, interrupted_at=interrupted_at)
+
+def describe(recipe: StylizeRecipe) -> dict[str, Any]:
+    """Styles, masks and settings, for the record. Reads files, so it belongs before a long run."""
+    init = recipe.init
+    return {
+        "styles": [_describe_style(style) for style in recipe.styles],
+        "init": describe_file(str(init), init) if init else None,
+        "settings": asdict(recipe.config),
+    }
 
 
-def precision_name(dtype: torch.dtype) -> str:
-    """``fp32``, ``bf16`` or ``fp16``."""
-    return next(name for name, known in PRECISIONS.items() if known == dtype)
+def _describe_style(style: StyleChoice) -> dict[str, Any]:
+    given = style.builtin or str(style.path)
+    facts: dict[str, Any] = {"builtin": style.builtin, **describe_file(given, style.path)}
+    facts["weight"] = style.weight
+    if style.mask:
+        path = style.mask.path
+        mask = describe_file(str(path), path) if path else {}
+        facts["mask"] = {**mask, "alpha": path is None, "inverse": style.mask.inverse}
+    return facts
+
+
+def replay(
+    record: Mapping[str, Any], files: RecordedFiles, styles: Sequence[StyleChoice] = ()
+) -> StylizeRecipe:
+    """The recipe of a record; ``styles`` given anew replace what it names, under its masks."""
+    recorded = record["styles"]
+    masks = [_replay_mask(facts.get("mask"), files) for facts in recorded]
+    chosen = styles or [_replay_style(facts, files) for facts in recorded]
+    masks += [None] * (len(chosen) - len(masks))
+    made_of = [replace(s, mask=mask) for s, mask in zip(chosen, masks, strict=False)]
+    init = record["init"] and files.find(record["init"], "the file back")
+    config = files.config(StylizeConfig, record["settings"])
+    return StylizeRecipe(tuple(made_of), config, init or None)
+
+
+def _replay_style(facts: Mapping[str, Any], files: RecordedFiles) -> StyleChoice:
+    if facts["builtin"]:
+        from cnnart.styles import find_style
+
+        path = find_style(facts["builtin"]).path
+        files.compare(facts, path)
+    else:
+        path = files.find(facts, "--style FILE")
+    return StyleChoice(str(path), path, facts["weight"], builtin=facts["builtin"])
+
+
+def _replay_mask(facts: Mapping[str, Any] | None, files: RecordedFiles) -> MaskChoice | None:
+    if not facts:
+        return None
+    path: Path | None = None if facts["alpha"] else files.find(facts, "the mask back")
+    return MaskChoice(str(path or "alpha"), path, facts["inverse"])

@@ -1,0 +1,1 @@
+"""DeepDream, feature visualization, and flights through either."""
