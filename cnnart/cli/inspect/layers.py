@@ -1,0 +1,76 @@
+"""``cnnart inspect layers``."""
+
+from __future__ import annotations
+
+import sys
+from typing import TYPE_CHECKING
+
+import click
+
+if TYPE_CHECKING:
+    from cnnart.inspect.layers import LayerFacts
+
+
+@click.command("layers")
+@click.argument("backbone", default="efficientnet-lite0", metavar="[BACKBONE]")
+@click.option(
+    "--size",
+    type=click.IntRange(1),
+    metavar="N",
+    help="Side of the picture that the shapes are given for.  [default: 224, or as trained]",
+)
+@click.option("--whole", is_flag=True, help="With its classes: of a VGG or AlexNet, all of it.")
+@click.option("--json", "as_json", is_flag=True, help="As one JSON object.")
+@click.option("--offline", is_flag=True, help="Never download anything.")
+def layers(backbone: str, size: int | None, whole: bool, as_json: bool, offline: bool) -> None:
+    """List the layers of BACKBONE [efficientnet-lite0]: shapes, strides, receptive fields.
+
+    BACKBONE is vgg19, alexnet or efficientnet-lite0 (part of cnnart), any classification network
+    of torchvision (resnet50, googlenet, ...), or your own MODULE:FUNCTION.
+    """
+    from dataclasses import asdict
+
+    from cnnart.inspect.layers import describe_layers
+    from cnnart.networks import open_network
+
+    network = open_network(backbone, offline=offline, classifier=whole)
+    side = size or int(getattr(network, "input_size", 224))
+    rows = describe_layers(network, side)
+    if as_json:
+        from cnnart.inspect.result import json_line
+
+        facts = {"network": network.name, "sha256": network.sha256, "size": side}
+        click.echo(json_line({**facts, "layers": [asdict(row) for row in rows]}))
+        return
+    _print(rows, side)
+
+
+def _print(rows: list[LayerFacts], side: int) -> None:
+    from rich.console import Console
+    from rich.table import Table
+
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    table.add_column("layer", no_wrap=True)
+    table.add_column("kind", no_wrap=True)
+    for head in ("channels", "stride", "sees", f"at {side} x {side}"):
+        table.add_column(head, justify="right", no_wrap=True)
+    for row in rows:
+        sees = "all" if row.receptive_field is None else f"{row.receptive_field} px"
+        table.add_row(
+            row.name,
+            row.kind,
+            str(row.channels),
+            str(row.stride or ""),
+            sees if row.local or row.receptive_field is None else f"{sees} + all",
+            " x ".join(map(str, row.shape)),
+        )
+    # Piped, the table is as wide as it needs to be: names must not be cut off.
+    width = None if sys.stdout.isatty() else 200
+    for line in _lines(Console(width=width), table):
+        click.echo(line)
+
+
+def _lines(console, table):  # type: ignore[no-untyped-def]
+    with console.capture() as captured:
+        console.print(table)
+    return [line.rstrip() for line in captured.get().splitlines()]

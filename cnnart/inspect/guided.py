@@ -1,0 +1,72 @@
+"""Guided backpropagation's rule for ReLUs, for any network, however it calls them.
+
+Springenberg et al. 2015, "Striving for Simplicity: The All Convolutional Net". captum's
+``GuidedBackprop`` hooks ``nn.ReLU`` modules only: neither ReLU6 (EfficientNet-Lite) nor ReLUs that
+are called as functions (our VGG) would be guided, so the calls themselves are replaced here.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+from torch.overrides import TorchFunctionMode
+
+RELUS = (F.relu, F.relu_, torch.relu, torch.relu_, Tensor.relu, Tensor.relu_)
+
+
+class _GuidedReLU(torch.autograd.Function):
+    """min(max(x, 0), ceiling), through which only positive gradients pass backwards."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, ceiling: float) -> Tensor:
+        ctx.save_for_backward((x > 0) & (x < ceiling))
+        return x.clamp(0, ceiling)
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, None]:
+        (open_,) = ctx.saved_tensors
+        return gradients[0].clamp_min(0) * open_, None
+
+
+class GuidedReLUs(TorchFunctionMode):
+    """While active (``with GuidedReLUs() as guided``), every ReLU and ReLU6 computed is guided.
+
+    The network is not changed. ``guided.count`` tells how many were met: none means that the
+    network has no ReLUs, and that its gradient would be an ordinary one.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.count = 0
+
+    def __torch_function__(
+        self,
+        func: Callable[..., Any],
+        types: Sequence[type],
+        args: tuple[Any, ...] = (),
+        kwargs: Mapping[str, Any] | None = None,
+    ) -> Any:
+        named = dict(kwargs or {})
+        ceiling = _ceiling(func, args, named)
+        if ceiling is None:
+            return func(*args, **named)
+        self.count += 1
+        return _GuidedReLU.apply(args[0] if args else named["input"], ceiling)
+
+
+def _ceiling(func: Any, args: tuple[Any, ...], named: Mapping[str, Any]) -> float | None:
+    """Where this ReLU levels off; None for any other function."""
+    if func in RELUS:
+        return math.inf
+    if func is F.relu6:
+        return 6.0
+    if func in (F.hardtanh, F.hardtanh_):  # what nn.ReLU6 calls
+        low = args[1] if len(args) > 1 else named.get("min_val", -1.0)
+        high = args[2] if len(args) > 2 else named.get("max_val", 1.0)
+        return float(high) if low == 0 else None
+    return None
