@@ -47,7 +47,7 @@ def list_(as_json: bool) -> None:
 
 
 @styles.command()
-@click.argument("names", metavar="[NAME]...", nargs=-1)
+@click.argument("names", metavar="[PHOTO | NAME]...", nargs=-1)
 @click.option(
     "-o",
     "--output",
@@ -57,13 +57,24 @@ def list_(as_json: bool) -> None:
     help="The sheet to write: .png, .jpg, .webp or .tif.",
 )
 def show(names: tuple[str, ...], output: Path) -> None:
-    """Write a sheet with the pictures of the styles NAME, or of all, and print its path."""
+    """Write a sheet and print its path: what styles look like, or a photo in each.
+
+    Without a PHOTO: the pictures of the styles NAME, or of all. With one: it in the trained styles
+    NAME, or in all.
+    """
     from cnnart.image import output_format, to_picture, write_image
     from cnnart.styles import builtin_styles, contact_sheet, find_style
 
     output_format(output)
-    chosen = [find_style(name) for name in names] or list(builtin_styles().values())
-    write_image(output, to_picture(contact_sheet(chosen)).rgb)
+    photos = [Path(name) for name in names if Path(name).is_file()]
+    if photos:
+        from cnnart.fast.sheet import style_sheet
+
+        chosen_names = [name for name in names if not Path(name).is_file()]
+        write_image(output, style_sheet(photos, chosen_names))
+    else:
+        chosen = [find_style(name) for name in names] or list(builtin_styles().values())
+        write_image(output, to_picture(contact_sheet(chosen)).rgb)
     click.echo(str(output))
 
 

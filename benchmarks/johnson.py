@@ -1,0 +1,58 @@
+"""The network of pytorch/examples' fast_neural_style, in torch's own modules: a reference."""
+
+from __future__ import annotations
+
+from torch import Tensor, nn
+
+
+class TransformerNet(nn.Module):
+    """Photos in 0..255 to pictures about 0..255, ``Bx3xHxW`` of sides divisible by 4."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.conv1, self.in1 = _Conv(3, 32, 9, 1), nn.InstanceNorm2d(32, affine=True)
+        self.conv2, self.in2 = _Conv(32, 64, 3, 2), nn.InstanceNorm2d(64, affine=True)
+        self.conv3, self.in3 = _Conv(64, 128, 3, 2), nn.InstanceNorm2d(128, affine=True)
+        for index in range(1, 6):
+            setattr(self, f"res{index}", _Residual(128))
+        self.deconv1, self.in4 = _Conv(128, 64, 3, 1, 2), nn.InstanceNorm2d(64, affine=True)
+        self.deconv2, self.in5 = _Conv(64, 32, 3, 1, 2), nn.InstanceNorm2d(32, affine=True)
+        self.deconv3 = _Conv(32, 3, 9, 1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        for conv, norm in ((self.conv1, self.in1), (self.conv2, self.in2), (self.conv3, self.in3)):
+            x = norm(conv(x)).relu()
+        for index in range(1, 6):
+            x = getattr(self, f"res{index}")(x)
+        for conv, norm in ((self.deconv1, self.in4), (self.deconv2, self.in5)):
+            x = norm(conv(x)).relu()
+        return self.deconv3(x)
+
+
+class _Conv(nn.Module):
+    def __init__(self, inputs: int, outputs: int, kernel: int, stride: int, up: int = 1) -> None:
+        super().__init__()
+        self.up = up
+        self.pad = nn.ReflectionPad2d(kernel // 2)
+        self.conv2d = nn.Conv2d(inputs, outputs, kernel, stride)
+
+    def forward(self, x: Tensor) -> Tensor:
+        if self.up > 1:
+            x = nn.functional.interpolate(x, mode="nearest", scale_factor=self.up)
+        return self.conv2d(self.pad(x))
+
+
+class _Residual(nn.Module):
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.conv1, self.in1 = (
+            _Conv(channels, channels, 3, 1),
+            nn.InstanceNorm2d(channels, affine=True),
+        )
+        self.conv2, self.in2 = (
+            _Conv(channels, channels, 3, 1),
+            nn.InstanceNorm2d(channels, affine=True),
+        )
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x + self.in2(self.conv2(self.in1(self.conv1(x)).relu()))

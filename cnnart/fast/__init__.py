@@ -1,0 +1,1 @@
+"""Fast style transfer: one forward pass of a trained network per picture, and its training."""

@@ -1,0 +1,84 @@
+"""Small transformer networks, checkpoints and photos."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import torch
+from conftest import make_painting, make_photo, tiny_weights
+from torch import Tensor
+
+from cnnart.config import TrainConfig
+from cnnart.fast.architecture import make_architecture
+from cnnart.fast.checkpoint import Checkpoint, StyleInfo, save_checkpoint
+from cnnart.fast.dataset import find_photos
+from cnnart.fast.learner import Means
+from cnnart.fast.network import StyleNetwork
+from cnnart.fast.perceptual import PerceptualLosses
+from cnnart.fast.trainer import Painting, Trainer
+from cnnart.features import FeatureExtractor
+from cnnart.image import write_image
+
+TINY = "small,widths=6-8,blocks=1"
+SPAN = (0.2, 1.0)
+BLUE = (0.1, 0.3, 0.8)
+
+
+def network(arch: str = TINY, entries: int = 1, seed: int = 0) -> StyleNetwork:
+    """A network whose affine pairs are random, each its own."""
+    made = StyleNetwork(make_architecture(arch), entries, seed=seed)
+    rng = torch.Generator().manual_seed(seed + 1)
+    with torch.no_grad():
+        for unit in made.units():
+            if unit.norm is not None:
+                unit.norm.gamma.copy_(1 + 0.4 * torch.randn(unit.norm.gamma.shape, generator=rng))
+                unit.norm.beta.copy_(0.4 * torch.randn(unit.norm.beta.shape, generator=rng))
+        made.head.weight.mul_(10)
+    return made
+
+
+def checkpoint(*names: str, arch: str = TINY, seed: int = 0, span: Any = SPAN) -> Checkpoint:
+    """A checkpoint of styles that look like nothing in particular."""
+    entries = len(names) * (2 if span else 1)
+    styles = tuple(StyleInfo(name) for name in names)
+    return Checkpoint(network(arch, entries, seed), styles, span)
+
+
+def saved(path: Path, *names: str, **more: Any) -> Path:
+    """A checkpoint's file."""
+    save_checkpoint(path, checkpoint(*names, **more))
+    return path
+
+
+def photo_folder(folder: Path, count: int = 5) -> Path:
+    """Photos of several sizes, one that is no picture and one that is too small."""
+    folder.mkdir(parents=True, exist_ok=True)
+    for index in range(count):
+        write_image(folder / f"p{index}.png", make_photo(80 + index, 100, index))
+    (folder / "broken.jpg").write_text("no picture")
+    write_image(folder / "small.png", make_photo(20, 30))
+    return folder
+
+
+def trainer(
+    folder: Path, means: Means | None = None, into: Checkpoint | None = None, **settings: Any
+) -> Trainer:
+    """A run of two styles that takes a second or so."""
+    usual = {"arch": TINY, "steps": 24, "size": 64, "batch": 2, "style_size": 64}
+    usual |= {"validate_every": 8, "warm_up": 4}
+    config = TrainConfig(**{**usual, **settings})
+    photos = find_photos(sorted(folder.iterdir()), 64)
+    losses = PerceptualLosses(
+        FeatureExtractor(tiny_weights()), config.content_layers, list(config.style_layers)
+    )
+    paintings = [
+        Painting("amber", as_in_a_file(make_painting()), sha256="a"),
+        Painting("blue", as_in_a_file(make_painting(seed=5, colour=BLUE)), sha256="b"),
+    ]
+    return Trainer(config, paintings, photos, losses, means, into)
+
+
+def as_in_a_file(picture: Tensor) -> Tensor:
+    """With the 8 bits that a PNG keeps."""
+    return (picture * 255).round() / 255

@@ -1,0 +1,193 @@
+"""Photos through trained networks: strength, stroke, colours, masks, blends, memory."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from conftest import make_photo
+from fast_samples import checkpoint
+
+from cnnart.budget import Limits
+from cnnart.color import luma
+from cnnart.config import FastConfig
+from cnnart.errors import OutOfMemory, UsageError
+from cnnart.fast import engine as engines
+from cnnart.fast.apply import FastStyle, FastStylization
+from cnnart.fast.architecture import make_architecture
+from cnnart.fast.engine import FastEngine
+from cnnart.palette import colour_gaussian
+
+PHOTO = make_photo(50, 70)
+MADE = checkpoint("candy", "waves")
+OTHER = checkpoint("moss", seed=9, span=None)
+
+
+def engine() -> FastEngine:
+    return FastEngine(torch.device("cpu"), torch.float32)
+
+
+def paint(
+    *styles: FastStyle,
+    photo: torch.Tensor = PHOTO,
+    limits: Limits | None = None,
+    **settings: object,
+) -> torch.Tensor:
+    config = FastConfig(**settings)  # type: ignore[arg-type]
+    chosen = styles or (FastStyle(MADE, "candy"),)
+    return FastStylization(photo, chosen, config, engine(), limits).pictures()
+
+
+def test_the_network_decides_what_a_picture_looks_like() -> None:
+    row = MADE.table.row({"candy": 1}, 0.7)
+    with torch.no_grad():
+        expected = MADE.network(PHOTO, row).clamp(0, 1)
+    assert torch.equal(paint(strength=0.7), expected)
+
+
+def test_strength_goes_from_the_photo_to_the_style() -> None:
+    assert torch.equal(paint(strength=0.0), PHOTO)
+    distances = [float((paint(strength=s) - PHOTO).abs().mean()) for s in (0.1, 0.2)]
+    assert distances[0] == pytest.approx(distances[1] / 2, rel=0.01)
+    assert not torch.equal(paint(strength=0.5), paint(strength=1.0))
+
+
+def test_stroke_runs_the_network_at_another_size_and_keeps_the_pictures() -> None:
+    for stroke in (0.5, 1.5, 2.0):
+        assert paint(stroke=stroke).shape == PHOTO.shape
+    larger = FastStylization(PHOTO, [FastStyle(MADE, "candy")], FastConfig(stroke=2.0), engine())
+    assert larger.working == (25, 35)
+
+
+def test_size_is_the_outputs() -> None:
+    assert paint(size=35).shape == (1, 3, 25, 35)
+    assert paint(size=(40, 30)).shape == (1, 3, 40, 30)
+
+
+def test_colours_can_be_kept() -> None:
+    kept = paint(color="keep")
+    mean, _ = colour_gaussian(kept)
+    wanted, _ = colour_gaussian(PHOTO)
+    usual, _ = colour_gaussian(paint())
+    assert (mean - wanted).norm() < 0.25 * (usual - wanted).norm()
+    flat = checkpoint("grey")
+    with torch.no_grad():
+        flat.network.head.weight.zero_()
+    chroma = PHOTO - luma(PHOTO)
+    found = paint(FastStyle(flat, "grey"), color="luma")
+    inside = (found > 0) & (found < 1)
+    assert torch.allclose((found - luma(found))[inside], chroma[inside], atol=0.05)
+
+
+def test_weights_of_one_network_are_mixed_within_it() -> None:
+    row = MADE.table.row({"candy": 1, "waves": 3}, 0.5)
+    with torch.no_grad():
+        expected = MADE.network(PHOTO, row).clamp(0, 1)
+    found = paint(FastStyle(MADE, "candy", 1.0), FastStyle(MADE, "waves", 3.0))
+    assert torch.allclose(found, expected, atol=1e-6)
+
+
+def test_several_networks_pictures_are_averaged() -> None:
+    candy, moss = paint(), paint(FastStyle(OTHER, "moss"))
+    found = paint(FastStyle(MADE, "candy", 3.0), FastStyle(OTHER, "moss", 1.0))
+    assert torch.allclose(found, 0.75 * candy + 0.25 * moss, atol=1e-5)
+
+
+def test_masks_divide_the_picture() -> None:
+    mask = torch.zeros(1, 1, *PHOTO.shape[-2:])
+    mask[..., :35] = 1
+    both = paint(FastStyle(MADE, "candy", mask=mask), FastStyle(MADE, "waves"))
+    assert torch.allclose(both[..., :35], paint()[..., :35], atol=1e-5)
+    waves = paint(FastStyle(MADE, "waves"))
+    assert torch.allclose(both[..., 35:], waves[..., 35:], atol=1e-5)
+    alone = paint(FastStyle(MADE, "candy", mask=mask))
+    assert torch.allclose(alone[..., 35:], PHOTO[..., 35:], atol=1e-5)
+
+
+def test_a_batch_is_its_pictures() -> None:
+    photos = torch.cat([PHOTO, make_photo(50, 70, seed=4)])
+    found = paint(photo=photos)
+    singles = torch.cat([paint(photo=photos[i : i + 1]) for i in range(2)])
+    assert torch.allclose(found, singles, atol=1e-4)
+
+
+def test_strips_change_nothing() -> None:
+    found = paint(limits=Limits(tile=16))
+    assert torch.allclose(found, paint(), atol=1e-4)
+
+
+def test_little_memory_means_strips_and_too_little_is_told() -> None:
+    huge = torch.zeros(1, 3, 2000, 1500)
+    style = [FastStyle(checkpoint("x", arch="johnson,blocks=0"), "x")]
+    free = FastStylization(huge, style, FastConfig(), engine(), Limits(memory=64 << 30))
+    assert free.memory.tile == 0
+    tight = Limits(memory=free.memory.peak * 2 // 3)
+    strips = FastStylization(huge, style, FastConfig(), engine(), tight)
+    assert strips.memory.tile > 0
+    assert strips.memory.peak <= free.memory.peak * 2 // 3
+    with pytest.raises(OutOfMemory, match="1500x2000 needs about"):
+        FastStylization(huge, style, FastConfig(), engine(), Limits(memory=1 << 20))
+
+
+def test_running_out_of_memory_means_strips(monkeypatch: pytest.MonkeyPatch) -> None:
+    original = FastEngine.run
+
+    def scarce(self: FastEngine, made, photos, mix, rows=0):  # type: ignore[no-untyped-def]
+        if rows == 0 or rows > 64:
+            raise RuntimeError("DefaultCPUAllocator: can't allocate memory")
+        return original(self, made, photos, mix, rows)
+
+    expected = paint(photo=make_photo(200, 40))
+    monkeypatch.setattr(FastEngine, "run", scarce)
+    work = FastStylization(make_photo(200, 40), [FastStyle(MADE, "candy")], FastConfig(), engine())
+    assert torch.allclose(work.pictures(), expected, atol=1e-4)
+    assert work.notes == [
+        "Out of memory: going on in strips of 128 rows.",
+        "Out of memory: going on in strips of 64 rows.",
+    ]
+
+
+def test_compiling_that_fails_is_no_failure(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(network: object) -> object:
+        def run(*_: object) -> None:
+            raise RuntimeError("no C++ compiler")
+
+        return run
+
+    monkeypatch.setattr(engines.torch, "compile", refuse)
+    fast = FastEngine(torch.device("cpu"), torch.float32, compiled=True)
+    work = FastStylization(PHOTO, [FastStyle(MADE, "candy")], FastConfig(engine="compile"), fast)
+    assert torch.equal(work.pictures(), paint())
+    assert work.notes == ["torch.compile does not work here (RuntimeError): running without it."]
+
+
+@pytest.mark.parametrize(
+    ("settings", "sentence"),
+    [
+        ({"strength": 1.5}, "Strength 1.5 is out of range"),
+        ({"stroke": 9.0}, "Stroke 9 is out of range"),
+        ({"color": "gray"}, "Unknown color mode 'gray'"),
+        ({"engine": "onnx"}, "Unknown engine 'onnx': use eager, compile"),
+        ({"size": 4}, "too small to stylize"),
+    ],
+)
+def test_settings_out_of_range_are_refused(settings: dict[str, object], sentence: str) -> None:
+    with pytest.raises(UsageError, match=sentence):
+        paint(**settings)
+
+
+def test_no_style_and_empty_masks_are_refused() -> None:
+    with pytest.raises(UsageError, match="No style given"):
+        FastStylization(PHOTO, [], FastConfig(), engine())
+    empty = torch.zeros(1, 1, 5, 5)
+    with pytest.raises(UsageError, match="masks are empty"):
+        paint(FastStyle(MADE, "candy", mask=empty))
+
+
+def test_a_network_trained_smaller_needs_less_memory() -> None:
+    sizes = []
+    for arch in ("johnson", "small", "quarter"):
+        net = checkpoint("x", arch=arch)
+        assert net.network.arch == make_architecture(arch)
+        work = FastStylization(PHOTO, [FastStyle(net, "x")], FastConfig(), engine())
+        sizes.append(work.memory.peak)
+    assert sizes[0] > sizes[1] > sizes[2]
