@@ -11,7 +11,8 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 DEMO := out/$(basename $(notdir $(PHOTO)))-$(basename $(notdir $(STYLE))).png
 
-.PHONY: help demo test lint styles pictures bench bench-stylize bench-memory bench-scale clean
+.PHONY: help demo test lint styles pictures bench bench-stylize bench-memory bench-scale bench-dream \
+	bench-quilting clean
 
 help:
 	@echo "make demo      stylize an example photo (sets up everything it needs)"
@@ -48,8 +49,8 @@ styles: $(STAMP)
 pictures: $(STAMP)
 	$(BIN)/python tools/make_pictures.py
 
-# Each writes a table, JSON and a plot to out/benchmarks; the last two after each line they measure.
-bench: bench-stylize bench-scale bench-memory
+# Each writes a table, JSON and a plot to out/benchmarks; scale and memory after each line they measure.
+bench: bench-stylize bench-scale bench-memory bench-dream bench-quilting
 
 # Our default against the plain loop.
 bench-stylize: $(STAMP)
@@ -62,6 +63,14 @@ bench-scale: $(STAMP)
 # Peak memory of full runs beside the one predicted.
 bench-memory: $(STAMP)
 	$(BIN)/python -m benchmarks.memory
+
+# DeepDream: wall time, and each octave's share of the matrix-product rate.
+bench-dream: $(STAMP)
+	$(BIN)/python -m benchmarks.dream
+
+# The patch methods over the size of the texture.
+bench-quilting: $(STAMP)
+	$(BIN)/python -m benchmarks.quilting
 
 clean:
 	rm -rf $(VENV) build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from cnnart.dreaming.api import dream
     from cnnart.engine import Engine
     from cnnart.errors import CnnartError
+    from cnnart.fast.api import fast_stylize
     from cnnart.textures.api import texture
 
 __version__ = "0.1.0"
@@ -28,6 +29,7 @@ __all__ = [
     "TextureConfig",
     "__version__",
     "dream",
+    "fast_stylize",
     "stylize",
     "texture",
 ]
@@ -36,6 +38,7 @@ _HOME = {
     "stylize": "cnnart.api",
     "texture": "cnnart.textures.api",
     "dream": "cnnart.dreaming.api",
+    "fast_stylize": "cnnart.fast.api",
     "Engine": "cnnart.engine",
     "StylizeConfig": "cnnart.config",
     "TextureConfig": "cnnart.config",

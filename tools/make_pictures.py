@@ -38,13 +38,20 @@ STYLES = (
 )
 STRENGTHS = (0.25, 0.5, 0.75)
 COLORS = ("style", "keep", "luma", "histogram")
+QUILTED = "--method quilting"
+DREAMS = ("eyes", "birds", "snakes", "shells", "flowers", "leaves", "architecture", "cars")
+LAYERS = ("relu1_2", "relu2_2", "relu3_3", "relu4_3", "relu5_3")
 
 
 @dataclass(frozen=True)
 class Command:
-    """``cnnart ARGUMENTS``, without ``--output``."""
+    """``cnnart ARGUMENTS``, without ``--output``.
+
+    ``shown``: what the name of the file to show adds to the output's, where that is another one.
+    """
 
     arguments: str
+    shown: str = ""
 
 
 Cell = str | Command  # a path from the repository's root, or a command
@@ -61,6 +68,18 @@ class Picture:
 
 def stylize(photo: str, style: str, options: str = "--size 512") -> Command:
     return Command(f"stylize examples/{photo}.jpg --style {style} {options}")
+
+
+def texture(exemplar: str, options: str, shown: str = "") -> Command:
+    return Command(f"texture examples/{exemplar}.jpg {options}", shown)
+
+
+def dream(photo: str, options: str) -> Command:
+    return Command(f"dream examples/{photo}.jpg {options}")
+
+
+def inspect(arguments: str) -> Picture:
+    return Picture((Command(f"inspect {arguments}"),))
 
 
 PICTURES: dict[str, Picture] = {
@@ -98,6 +117,59 @@ PICTURES: dict[str, Picture] = {
         ),
         columns=2,
     ),
+    "texture": Picture(
+        (
+            "examples/tesserae.jpg",
+            texture("tesserae", "--method gram --size 512x160"),
+            "examples/meadow.jpg",
+            texture("meadow", "--method quilting --size 512x160"),
+        ),
+        columns=2,
+    ),
+    "texture-tileable": Picture(
+        (
+            texture("tesserae", "--tileable both --size 160 --preview-tiled 3x2", "-tiled"),
+            texture(
+                "meadow", f"{QUILTED} --tileable both --size 160 --preview-tiled 3x2", "-tiled"
+            ),
+        ),
+        columns=2,
+    ),
+    "texture-mix": Picture(
+        (
+            "examples/tesserae.jpg",
+            "examples/meadow.jpg",
+            texture("tesserae", "examples/meadow.jpg --mix --method gram --size 320x160"),
+            texture("tesserae", f"examples/meadow.jpg --mix {QUILTED} --size 320x160"),
+        ),
+        columns=4,
+    ),
+    "texture-ladder": Picture((texture("tesserae", "--ladder --size 160"),)),
+    "dream-presets": Picture(
+        tuple(dream("coffee", f"--size 320 --preset {name}") for name in DREAMS), columns=4
+    ),
+    "dream-layers": Picture(
+        tuple(dream("pagoda", f"--size 320 --layer {name}") for name in LAYERS), columns=5
+    ),
+    "dream-guided": Picture(
+        (
+            "examples/coffee.jpg",
+            "examples/pagoda.jpg",
+            dream("coffee", "--size 360 --guide examples/pagoda.jpg"),
+        ),
+        columns=3,
+    ),
+    "dream-sheet": Picture((Command("dream --sheet relu4_3 --channels 0-31"),)),
+    "inspect-classify": inspect(
+        "classify examples/astronaut.jpg examples/coffee.jpg "
+        "examples/pagoda.jpg examples/raccoon.jpg"
+    ),
+    "inspect-filters": inspect("filters"),
+    "inspect-occlusion": inspect("occlusion examples/coffee.jpg"),
+    "inspect-saliency": inspect("saliency examples/coffee.jpg --method all --mask --score"),
+    "inspect-class-model": inspect("class-model --class pineapple --class castle"),
+    "inspect-fool": inspect("fool examples/coffee.jpg --to ostrich"),
+    "inspect-invert": inspect("invert examples/raccoon.jpg --size 144"),
 }
 
 
@@ -105,13 +177,14 @@ def result_of(command: Command, keep: bool) -> Path:
     """The picture a command makes; its file is named after the command."""
     digest = hashlib.sha256(command.arguments.encode()).hexdigest()[:12]
     result = RESULTS / f"{digest}.png"
-    if keep and result.is_file():
-        return result
+    shown = result.with_stem(result.stem + command.shown)
+    if keep and shown.is_file():
+        return shown
     print(f"cnnart {command.arguments}", flush=True)
     RESULTS.mkdir(parents=True, exist_ok=True)
     cnnart = [sys.executable, "-m", "cnnart", *shlex.split(command.arguments)]
     subprocess.run([*cnnart, "--output", str(result)], cwd=ROOT, check=True)
-    return result
+    return shown
 
 
 def load(cell: Cell, keep: bool) -> Image.Image:

@@ -43,6 +43,7 @@ def rerun(
     precision are the recorded ones unless given; the device is the best one here.
     """
     from cnnart.cli.paint import check_options, paint, work_through
+    from cnnart.jobs.fast_stylizing import parse_trained
     from cnnart.jobs.noise_dreams import NoiseRecipe
     from cnnart.jobs.recipe import parse_style
     from cnnart.jobs.record import read_record_of
@@ -53,9 +54,10 @@ def rerun(
     if not path.is_file():
         raise UsageError(f"No such picture: {picture!r}.")
     record = read_record_of(path)
-    if styles and record["command"] != "stylize":
+    parsers = {"stylize": parse_style, "fast-stylize": parse_trained}
+    if styles and record["command"] not in parsers:
         raise UsageError(f"{picture!r} was made by cnnart {record['command']}: it has no --style.")
-    anew = {"styles": [parse_style(text) for text in styles]} if styles else {}
+    anew = {"styles": [parsers[record["command"]](text) for text in styles]} if styles else {}
     replay = Replay(record, path.parent, photo=photo, **anew)
     if not talk.quiet:
         for warning in replay.warnings:
