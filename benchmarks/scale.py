@@ -1,6 +1,6 @@
 """Seconds per megapixel and peak memory of one evaluation, tiled and untiled, over sizes.
 
-    python -m benchmarks.scale [--tiled 2048 4096 8192] [--untiled 512 1024 2048] [--tile 1024]
+    python -m benchmarks.scale [--tiled 2048 4096 8192] [--untiled 512 1024 2048] [--tile 768]
 
 Each size runs once, in a process of its own that gives both: it is timed inside, without loading
 the network and preparing the targets; its maximum resident set is the peak. Sizes are long sides of
@@ -111,7 +111,7 @@ def parse_arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--tiled", type=int, nargs="*", default=[2048, 4096, 8192])
     parser.add_argument("--untiled", type=int, nargs="*", default=[512, 1024, 2048])
-    parser.add_argument("--tile", type=int, default=1024)
+    parser.add_argument("--tile", type=int, default=768)
     parser.add_argument("--output", type=Path, default=Path("out", "benchmarks"))
     return parser.parse_args()
 

@@ -105,9 +105,7 @@ class FeatureExtractor:
         self._std = torch.tensor(weights.std, device=self.device).view(1, 3, 1, 1)
         self._convs = {
             name: (
-                _fourth_channel(weight)
-                .to(self.device, dtype)
-                .contiguous(memory_format=torch.channels_last),
+                weight.to(self.device, dtype).contiguous(memory_format=torch.channels_last),
                 bias.to(self.device, dtype),
             )
             for name, (weight, bias) in weights.convs.items()
@@ -153,7 +151,7 @@ class FeatureExtractor:
         """
         wanted = set(layers)
         found: dict[str, Tensor] = {}
-        x = _fourth_channel(((image - self._mean) / self._std).to(self.dtype))
+        x = ((image - self._mean) / self._std).to(self.dtype)
         x = x.contiguous(memory_format=torch.channels_last)
         block = 1
         for name, (weight, bias) in self._convs.items():
@@ -182,14 +180,6 @@ class FeatureExtractor:
         if self.pooling == "max":
             return F.max_pool2d(x, 2)
         return F.avg_pool2d(x, 2) * POOLING_SCALE["avg"]
-
-
-def _fourth_channel(x: Tensor) -> Tensor:
-    """Three channels and one of zeros, which changes nothing; any other number as it is.
-
-    With three, oneDNN's gradient in float32 depends on the number of threads in its last bits.
-    """
-    return F.pad(x, (0, 0, 0, 0, 0, 1)) if x.shape[1] == 3 else x
 
 
 def _convolve(
