@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from cnnart.errors import UsageError
-from cnnart.textures.seam import seam_error
+from cnnart.textures.seam import seam_error, typical_cut
 
 
 def ramp(step, height=6, width=50):
@@ -63,3 +63,20 @@ def test_what_has_no_seam(size, axis, sentence):
     with pytest.raises(UsageError) as error:
         seam_error(torch.zeros(1, 3, *size), axis)
     assert str(error.value) == sentence
+
+
+@pytest.mark.parametrize("axis", ["x", "y"])
+def test_the_typical_cut_makes_the_border_a_line_like_the_others(axis: str) -> None:
+    generator = torch.Generator().manual_seed(0)
+    image = torch.rand(1, 3, 60, 80, generator=generator)
+    image[..., 7:9, 5:9] = 0  # a conspicuous line in each direction
+    dim = -1 if axis == "x" else -2
+    cut = typical_cut(image, axis)
+    opened = image.roll(-cut, dim)
+    assert abs(seam_error(opened, axis)) < 0.01
+    assert abs(seam_error(opened, axis)) <= abs(seam_error(image, axis))
+    assert torch.equal(opened.roll(cut, dim), image)
+
+
+def test_a_picture_all_alike_is_cut_where_it_is() -> None:
+    assert typical_cut(torch.full((1, 3, 8, 8), 0.5), "x") == 0

@@ -20,7 +20,9 @@ from cnnart.optimize import Step
 from cnnart.schedule import Scale
 from cnnart.textures.guide import Guide
 from cnnart.textures.origin import gather
+from cnnart.textures.seam import typical_cut
 from cnnart.textures.sizing import texture_size
+from cnnart.textures.wrapping import wrap_axes
 
 GRAM = "gram"
 
@@ -74,6 +76,11 @@ class Texture:
                 "efros-leung."
             )
         self.alpha: Tensor | None = None
+        # Where things are matters to a guide and to a picture with a hole: they are not moved.
+        rings = wrap_axes(config.tileable)
+        is_free = not (ladder or made_of.guides or made_of.inpaint is not None)
+        self._rings = [axis for axis, ring in zip("yx", rings, strict=True) if ring and is_free]
+        self._shift = (0, 0)
         with memory_errors_named():
             if self.method == GRAM:
                 self.work: Method = _neural(engine, made_of, config, self.size, ladder)
@@ -93,6 +100,9 @@ class Texture:
     def finish(self, image: Tensor) -> Tensor:
         """Any Step's image as it is to be written: ``1x3xHxW``; sets ``alpha``."""
         result = self.work.finish(image)
+        cuts = {axis: typical_cut(result, axis) for axis in self._rings}
+        self._shift = (-cuts.get("y", 0), -cuts.get("x", 0))
+        result = result.roll(self._shift, (-2, -1))
         self.alpha = result[:, 3:] if result.shape[1] == 4 else None
         return result[:, :3]
 
@@ -107,7 +117,7 @@ class Texture:
         result = gather([companion], origin.clamp_min(0))
         if bool(fixed.any()):
             result[0][:, fixed] = companion[0][:, fixed]
-        return result
+        return result.roll(self._shift, (-2, -1))
 
 
 def _size(made_of: Ingredients, config: TextureConfig) -> tuple[int, int]:
