@@ -167,7 +167,7 @@ PICTURES: dict[str, Picture] = {
     "inspect-filters": inspect("filters"),
     "inspect-occlusion": inspect("occlusion examples/coffee.jpg"),
     "inspect-saliency": inspect("saliency examples/coffee.jpg --method all --mask --score"),
-    "inspect-class-model": inspect("class-model --class pineapple --class castle"),
+    "inspect-class-model": inspect("class-model --class castle --class goldfish --class 31"),
     "inspect-fool": inspect("fool examples/coffee.jpg --to ostrich"),
     "inspect-invert": inspect("invert examples/raccoon.jpg --size 144"),
 }

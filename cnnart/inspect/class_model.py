@@ -28,7 +28,7 @@ from cnnart.networks import Classifier, class_name
 GREY = 0.5
 # Rougher shakes than for a channel and a softer spectrum: a class is things at any size, and its
 # logit rises without end with contrast, for which it pays.
-FOURIER = VisualizeConfig(steps=128, learning_rate=0.05, scale=0.25, rotate=10.0, decay=1.25)
+FOURIER = VisualizeConfig(steps=128, learning_rate=0.015, scale=0.35, rotate=10.0, decay=1.7)
 WIDEST = 4  # pictures in a row, where they are not one class's facets
 JITTER = 1 / 14  # of the picture's side
 CONTRAST_PRICE = 100.0  # in logits, per mean square of what a picture differs from grey
