@@ -144,6 +144,19 @@ PICTURES: dict[str, Picture] = {
         ),
         columns=4,
     ),
+    "texture-guide": Picture(
+        (
+            "examples/guide-target.png",
+            texture(
+                "tesserae",
+                "examples/meadow.jpg --mix --guide examples/guide-tesserae.png "
+                "--guide examples/guide-meadow.png --guide-target examples/guide-target.png",
+            ),
+            "examples/scribbled.jpg",
+            texture("scribbled", "--inpaint examples/scribble-mask.png"),
+        ),
+        columns=4,
+    ),
     "texture-ladder": Picture((texture("tesserae", "--ladder --size 160"),)),
     "dream-presets": Picture(
         tuple(dream("coffee", f"--size 320 --preset {name}") for name in DREAMS), columns=4
