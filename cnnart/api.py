@@ -12,7 +12,7 @@ from cnnart.config import StylizeConfig, check_config
 from cnnart.engine import Engine
 from cnnart.errors import ImageError, UsageError
 from cnnart.image import read_mask, to_picture, to_pil
-from cnnart.jobs.memory import guarded, memory_errors_named
+from cnnart.jobs.memory import last_image, memory_errors_named
 from cnnart.jobs.recipe import StyleChoice, choose_style, make_config, parse_weight
 from cnnart.jobs.writing import alpha_like
 from cnnart.optimize import Step
@@ -99,11 +99,7 @@ def stylize(
         time_budget=time_budget,
     )
     run = begin(engine, picture.rgb, images, config, init=start)
-    for step in guarded(run.steps()):
-        image = step.image
-        if callback is not None and callback(step) is False:
-            break
-    rgb = run.finish(image)
+    rgb = run.finish(last_image(run.steps(), callback))
     return to_pil(rgb, alpha_like(picture.alpha, rgb))
 
 

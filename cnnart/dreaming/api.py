@@ -15,7 +15,7 @@ from cnnart.engine import Engine
 from cnnart.errors import UsageError
 from cnnart.image import to_picture, to_pil
 from cnnart.jobs.dreaming import make_dream_config
-from cnnart.jobs.memory import guarded, memory_errors_named
+from cnnart.jobs.memory import last_image, memory_errors_named
 from cnnart.jobs.writing import alpha_like
 from cnnart.optimize import Step
 from cnnart.weights import EMBEDDED, backbone_names
@@ -66,11 +66,7 @@ def dream(
         guide=None if guide is None else to_picture(guide).rgb,
         mask=None if mask is None else style_mask(mask),
     )
-    for step in guarded(run.steps()):
-        image = step.image
-        if callback is not None and callback(step) is False:
-            break
-    rgb = run.finish(image)
+    rgb = run.finish(last_image(run.steps(), callback))
     return to_pil(rgb, alpha_like(picture.alpha, rgb))
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import math
-import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, fields
 from pathlib import Path
@@ -13,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from cnnart.config import DreamConfig, check_dream_config
 from cnnart.dreaming.presets import find_preset
 from cnnart.errors import UsageError, did_you_mean
-from cnnart.jobs.recipe import MaskChoice
+from cnnart.jobs.recipe import MaskChoice, blend_label, replay_mask
 
 if TYPE_CHECKING:
     from cnnart.engine import Engine
@@ -39,7 +38,7 @@ class DreamRecipe:
             name = "+".join(self.config.layers)
         else:
             name = self.config.preset
-        return re.sub(r'[<>:"/\\|?*{}\x00-\x1f]', "_", name)
+        return blend_label([name])
 
     def files(self) -> list[Path]:
         """Every file it reads, none of which a result may overwrite."""
@@ -107,8 +106,5 @@ def find_guide(name: str) -> Path:
 def replay(record: Mapping[str, Any], files: RecordedFiles) -> DreamRecipe:
     """The recipe of a record."""
     guide = record["guide"] and files.find(record["guide"], "the file back")
-    mask = None
-    if facts := record["mask"]:
-        path = None if facts["alpha"] else files.find(facts, "the mask back")
-        mask = MaskChoice(str(path or "alpha"), path, facts["inverse"])
+    mask = replay_mask(record["mask"], files)
     return DreamRecipe(files.config(DreamConfig, record["settings"]), guide or None, mask)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
@@ -11,7 +10,15 @@ from typing import TYPE_CHECKING, Any
 from cnnart.config import FastConfig, check_fast_config
 from cnnart.errors import UsageError, WeightsError, did_you_mean
 from cnnart.fast.header import style_names
-from cnnart.jobs.recipe import MaskChoice, parse_weight
+from cnnart.jobs.recipe import (
+    MaskChoice,
+    blend_label,
+    is_number,
+    mask_files,
+    masks_for,
+    parse_weight,
+    replay_mask,
+)
 
 if TYPE_CHECKING:
     from cnnart.engine import Engine
@@ -44,11 +51,11 @@ class FastRecipe:
     @property
     def label(self) -> str:
         """``candy``, or ``candy+waves`` for a blend, fit for a file name."""
-        return re.sub(r'[<>:"/\\|?*{}\x00-\x1f]', "_", "+".join(s.name for s in self.styles))
+        return blend_label([s.name for s in self.styles])
 
     def files(self) -> list[Path]:
         """Every file it reads, none of which a result may overwrite."""
-        masks = [s.mask.path for s in self.styles if s.mask and s.mask.path]
+        masks = mask_files([s.mask for s in self.styles])
         return [*dict.fromkeys(s.path for s in self.styles), *masks]
 
     def studio(self, engine: Engine, writing: Writing) -> FastStudio:
@@ -74,9 +81,9 @@ def parse_trained(text: str) -> TrainedStyle:
     if found := _known(text):
         return found
     name, colon, weight = text.rpartition(":")
-    if colon and _is_number(weight) and (found := _known(name)):
+    if colon and is_number(weight) and (found := _known(name)):
         return replace(found, weight=parse_weight(weight, name))
-    raise UsageError(_unknown(name if colon and _is_number(weight) else text))
+    raise UsageError(_unknown(name if colon and is_number(weight) else text))
 
 
 def _known(text: str) -> TrainedStyle | None:
@@ -85,7 +92,7 @@ def _known(text: str) -> TrainedStyle | None:
         return _of_file(path, None)
     file, colon, name = text.rpartition(":")
     if colon and file and (path := Path(file).expanduser()).is_file():
-        return _of_file(path, name) if not _is_number(name) else None
+        return _of_file(path, name) if not is_number(name) else None
     if path := trained_styles().get(text):  # type: ignore[assignment]
         return TrainedStyle(text, path, builtin=True)
     return None
@@ -145,9 +152,8 @@ def make_fast_recipe(
     """Pair styles with masks, the first with the first. Raises UsageError."""
     if not styles:
         raise UsageError("No style: give the name of a trained style or its checkpoint.")
-    if len(masks) > len(styles):
-        raise UsageError(f"{len(masks)} masks for {len(styles)} styles: one each at most.")
-    paired = [replace(style, mask=mask) for style, mask in zip(styles, masks, strict=False)]
+    each = masks_for(styles, masks)
+    paired = [replace(style, mask=mask) for style, mask in zip(styles, each, strict=True)]
     known = [f.name for f in fields(FastConfig)]
     asked = {key: value for key, value in settings.items() if value is not None}
     for key in asked:
@@ -155,14 +161,14 @@ def make_fast_recipe(
             raise UsageError(f"Unknown setting {key!r}.{did_you_mean(key, known)}")
     config = FastConfig(**asked)
     check_fast_config(config)
-    return FastRecipe((*paired, *styles[len(masks) :]), config, batch)
+    return FastRecipe(tuple(paired), config, batch)
 
 
 def replay(
     record: Mapping[str, Any], files: RecordedFiles, styles: Sequence[TrainedStyle] = ()
 ) -> FastRecipe:
     """The recipe of a record; ``styles`` given anew replace what it names, under its masks."""
-    masks = [_replay_mask(facts["mask"], files) for facts in record["styles"]]
+    masks = [replay_mask(facts["mask"], files) for facts in record["styles"]]
     chosen = styles or [_replay_style(facts, files) for facts in record["styles"]]
     masks += [None] * (len(chosen) - len(masks))
     made_of = [replace(s, mask=mask) for s, mask in zip(chosen, masks, strict=False)]
@@ -175,18 +181,3 @@ def _replay_style(facts: Mapping[str, Any], files: RecordedFiles) -> TrainedStyl
     else:
         path = files.find(facts, "--style FILE")
     return TrainedStyle(facts["style"], path, facts["weight"], builtin=facts["builtin"])
-
-
-def _replay_mask(facts: Mapping[str, Any] | None, files: RecordedFiles) -> MaskChoice | None:
-    if not facts:
-        return None
-    path = None if facts["alpha"] else files.find(facts, "the mask back")
-    return MaskChoice(str(path or "alpha"), path, facts["inverse"])
-
-
-def _is_number(text: str) -> bool:
-    try:
-        float(text)
-    except ValueError:
-        return False
-    return True

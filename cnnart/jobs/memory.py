@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+
+from torch import Tensor
 
 from cnnart.errors import OutOfMemory, is_out_of_memory
 from cnnart.optimize import Step
@@ -13,6 +15,15 @@ def guarded(steps: Iterator[Step]) -> Iterator[Step]:
     """The same steps; running out of memory is named as such. Raises OutOfMemory."""
     with memory_errors_named():
         yield from steps
+
+
+def last_image(steps: Iterator[Step], callback: Callable[[Step], object] | None) -> Tensor:
+    """The image of the last step, or of the one after which ``callback`` returned False."""
+    for step in guarded(steps):
+        image = step.image
+        if callback is not None and callback(step) is False:
+            break
+    return image
 
 
 @contextmanager

@@ -15,6 +15,7 @@ from cnnart.errors import UsageError, did_you_mean
 
 if TYPE_CHECKING:
     from cnnart.engine import Engine
+    from cnnart.jobs.replay import RecordedFiles
     from cnnart.jobs.stylizing import StylizeStudio
     from cnnart.jobs.writing import Writing
 
@@ -57,11 +58,11 @@ class StylizeRecipe:
     @property
     def label(self) -> str:
         """``mosaic``, or ``mosaic+waves`` for a blend, fit for a file name."""
-        return re.sub(r'[<>:"/\\|?*{}\x00-\x1f]', "_", "+".join(s.label for s in self.styles))
+        return blend_label([s.label for s in self.styles])
 
     def files(self) -> list[Path]:
         """Every file it reads, none of which a result may overwrite."""
-        masks = [s.mask.path for s in self.styles if s.mask and s.mask.path]
+        masks = mask_files([s.mask for s in self.styles])
         return [*(s.path for s in self.styles), *masks, *([self.init] if self.init else [])]
 
     def studio(self, engine: Engine, writing: Writing) -> StylizeStudio:
@@ -80,13 +81,31 @@ def make_recipe(
     """Pair styles with masks, the first with the first, and settle the settings."""
     if not styles:
         raise UsageError("No style: give a picture or the name of a built-in style.")
-    if len(masks) > len(styles):
-        raise UsageError(f"{len(masks)} masks for {len(styles)} styles: one each at most.")
-    paired = [replace(style, mask=mask) for style, mask in zip(styles, masks, strict=False)]
+    each = masks_for(styles, masks)
+    paired = [replace(style, mask=mask) for style, mask in zip(styles, each, strict=True)]
     config = make_config([s.settings for s in styles], settings)
     if init is not None:
         config = replace(config, init="picture")
-    return StylizeRecipe((*paired, *styles[len(masks) :]), config, init)
+    return StylizeRecipe(tuple(paired), config, init)
+
+
+def blend_label(names: Sequence[str]) -> str:
+    """``mosaic``, or ``mosaic+waves`` for a blend, fit for a file name."""
+    return re.sub(r'[<>:"/\\|?*{}\x00-\x1f]', "_", "+".join(names))
+
+
+def mask_files(masks: Sequence[MaskChoice | None]) -> list[Path]:
+    """The files among masks."""
+    return [mask.path for mask in masks if mask and mask.path]
+
+
+def masks_for(
+    styles: Sequence[object], masks: Sequence[MaskChoice | None]
+) -> list[MaskChoice | None]:
+    """A mask or None for each style, the first for the first. Raises UsageError for too many."""
+    if len(masks) > len(styles):
+        raise UsageError(f"{len(masks)} masks for {len(styles)} styles: one each at most.")
+    return [*masks, *[None] * (len(styles) - len(masks))]
 
 
 def make_config(
@@ -150,7 +169,7 @@ def parse_style(text: str) -> StyleChoice:
     found = _known_style(name)
     if found:
         return replace(found, weight=parse_weight(weight, name))
-    raise UsageError(_no_style(name if _is_number(weight) else text))
+    raise UsageError(_no_style(name if is_number(weight) else text))
 
 
 def choose_style(style: str | os.PathLike[str]) -> StyleChoice:
@@ -193,9 +212,18 @@ def parse_mask(text: str) -> MaskChoice:
     return MaskChoice(text, path, inverse)
 
 
-def _is_number(text: str) -> bool:
+def is_number(text: str) -> bool:
+    """Whether ``text`` is one, as a weight after a colon is."""
     try:
         float(text)
     except ValueError:
         return False
     return True
+
+
+def replay_mask(facts: Mapping[str, Any] | None, files: RecordedFiles) -> MaskChoice | None:
+    """The mask of a record, or None."""
+    if not facts:
+        return None
+    path: Path | None = None if facts["alpha"] else files.find(facts, "the mask back")
+    return MaskChoice(str(path or "alpha"), path, facts["inverse"])

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, replace
-from pathlib import Path
 from typing import Any
 
 from torch import Tensor
@@ -18,7 +17,7 @@ from cnnart.image import Picture
 from cnnart.jobs.batch import Run
 from cnnart.jobs.memory import guarded
 from cnnart.jobs.naming import Task
-from cnnart.jobs.recipe import MaskChoice, StyleChoice, StylizeRecipe
+from cnnart.jobs.recipe import StyleChoice, StylizeRecipe, replay_mask
 from cnnart.jobs.record import build_record, describe_file, describe_photo
 from cnnart.jobs.replay import RecordedFiles
 from cnnart.jobs.report import Start
@@ -117,7 +116,7 @@ def replay(
 ) -> StylizeRecipe:
     """The recipe of a record; ``styles`` given anew replace what it names, under its masks."""
     recorded = record["styles"]
-    masks = [_replay_mask(facts.get("mask"), files) for facts in recorded]
+    masks = [replay_mask(facts.get("mask"), files) for facts in recorded]
     chosen = styles or [_replay_style(facts, files) for facts in recorded]
     masks += [None] * (len(chosen) - len(masks))
     made_of = [replace(s, mask=mask) for s, mask in zip(chosen, masks, strict=False)]
@@ -135,10 +134,3 @@ def _replay_style(facts: Mapping[str, Any], files: RecordedFiles) -> StyleChoice
     else:
         path = files.find(facts, "--style FILE")
     return StyleChoice(str(path), path, facts["weight"], builtin=facts["builtin"])
-
-
-def _replay_mask(facts: Mapping[str, Any] | None, files: RecordedFiles) -> MaskChoice | None:
-    if not facts:
-        return None
-    path: Path | None = None if facts["alpha"] else files.find(facts, "the mask back")
-    return MaskChoice(str(path or "alpha"), path, facts["inverse"])

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from cnnart.engine import Engine
 from cnnart.errors import UsageError
 from cnnart.image import read_mask, to_picture, to_pil
-from cnnart.jobs.memory import guarded
+from cnnart.jobs.memory import last_image
 from cnnart.jobs.recipe import parse_weight
 from cnnart.jobs.texturing import make_texture_config
 from cnnart.optimize import Step
@@ -78,11 +78,7 @@ def texture(
         time_budget=time_budget,
     )
     work = Texture(engine, made_of, config, ladder=ladder)
-    for step in guarded(work.steps()):
-        image = step.image
-        if callback is not None and callback(step) is False:
-            break
-    rgb = work.finish(image)
+    rgb = work.finish(last_image(work.steps(), callback))
     result: Image = to_pil(rgb, work.alpha)
     if not others:
         return result
