@@ -182,7 +182,12 @@ PICTURES: dict[str, Picture] = {
     "inspect-saliency": inspect("saliency examples/coffee.jpg --method all --mask --score"),
     "inspect-class-model": inspect("class-model --class castle --class goldfish --class 31"),
     "inspect-fool": inspect("fool examples/coffee.jpg --to ostrich"),
-    "inspect-invert": inspect("invert examples/raccoon.jpg --size 144"),
+    "inspect-invert": Picture(
+        tuple(
+            Command(f"inspect invert examples/raccoon.jpg --size 144 --steps 60{more}")
+            for more in ("", " --gram")
+        )
+    ),
 }
 
 
