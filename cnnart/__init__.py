@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from cnnart.dreaming.api import dream
     from cnnart.engine import Engine
     from cnnart.errors import CnnartError
-    from cnnart.fast.api import fast_stylize
+    from cnnart.fast.api import fast_stylize, styles
     from cnnart.textures.api import texture
 
 __version__ = "0.1.0"
@@ -30,6 +30,7 @@ __all__ = [
     "__version__",
     "dream",
     "fast_stylize",
+    "styles",
     "stylize",
     "texture",
 ]
@@ -39,6 +40,7 @@ _HOME = {
     "texture": "cnnart.textures.api",
     "dream": "cnnart.dreaming.api",
     "fast_stylize": "cnnart.fast.api",
+    "styles": "cnnart.fast.api",
     "Engine": "cnnart.engine",
     "StylizeConfig": "cnnart.config",
     "TextureConfig": "cnnart.config",

@@ -14,7 +14,7 @@ import torch
 from cnnart import __version__
 from cnnart.device import PRECISIONS, device_reason, pick_precision
 from cnnart.errors import CnnartError
-from cnnart.styles import builtin_styles
+from cnnart.style_pictures import builtin_styles
 from cnnart.weights import EMBEDDED, cached_path, network_names, status, verify
 
 PACKAGES = ("torch", "torchvision", "numpy", "pillow")

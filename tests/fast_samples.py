@@ -15,7 +15,7 @@ from cnnart.fast.checkpoint import Checkpoint, StyleInfo, save_checkpoint
 from cnnart.fast.dataset import find_photos
 from cnnart.fast.learner import Means
 from cnnart.fast.network import StyleNetwork
-from cnnart.fast.perceptual import PerceptualLosses
+from cnnart.fast.perceptual import make_losses
 from cnnart.fast.trainer import Painting, Trainer
 from cnnart.features import FeatureExtractor
 from cnnart.image import write_image
@@ -69,9 +69,7 @@ def trainer(
     usual |= {"validate_every": 8, "warm_up": 4}
     config = TrainConfig(**{**usual, **settings})
     photos = find_photos(sorted(folder.iterdir()), 64)
-    losses = PerceptualLosses(
-        FeatureExtractor(tiny_weights()), config.content_layers, list(config.style_layers)
-    )
+    losses = make_losses(FeatureExtractor(tiny_weights()), config)
     paintings = [
         Painting("amber", as_in_a_file(make_painting()), sha256="a"),
         Painting("blue", as_in_a_file(make_painting(seed=5, colour=BLUE)), sha256="b"),

@@ -35,10 +35,10 @@ def only_builtin_style(monkeypatch: pytest.MonkeyPatch, folder: Path) -> Path:
     """Make 'mosaic', which recommends strength 0.6, the one built-in style; returns its picture."""
     path = save_picture(folder / "mosaic.png", 56, 56, seed=1)
     style = SimpleNamespace(name="mosaic", path=path, settings={"strength": 0.6})
-    module = ModuleType("cnnart.styles")
+    module = ModuleType("cnnart.style_pictures")
     module.builtin_styles = lambda: {"mosaic": style}  # type: ignore[attr-defined]
     module.find_style = lambda name: {"mosaic": style}[name]  # type: ignore[attr-defined]
-    monkeypatch.setitem(sys.modules, "cnnart.styles", module)
+    monkeypatch.setitem(sys.modules, "cnnart.style_pictures", module)
     return path
 
 

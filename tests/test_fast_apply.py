@@ -185,7 +185,7 @@ def test_no_style_and_empty_masks_are_refused() -> None:
 
 def test_a_network_trained_smaller_needs_less_memory() -> None:
     sizes = []
-    for arch in ("johnson", "small", "quarter"):
+    for arch in ("johnson", "small", "small,widths=16-32"):
         net = checkpoint("x", arch=arch)
         assert net.network.arch == make_architecture(arch)
         work = FastStylization(PHOTO, [FastStyle(net, "x")], FastConfig(), engine())

@@ -7,7 +7,7 @@ import torch
 from conftest import make_painting, make_photo
 
 from cnnart.color import luma
-from cnnart.fast.artifacts import checkerboard, defects, dots
+from cnnart.fast.artifacts import checkerboard, defects, dots, grid_loss
 
 PHOTO = make_photo(96, 128)
 
@@ -34,6 +34,26 @@ def test_a_grid_of_another_period_is_not_a_checkerboard() -> None:
     x = torch.arange(128)[None, None, None].float()
     waves = 0.5 + 0.2 * torch.sin(x * 2 * torch.pi / 7).expand(1, 1, 96, 128)
     assert float(checkerboard(waves)) < 0.1
+
+
+def test_a_grid_in_colour_alone_is_found() -> None:
+    colour = torch.tensor([1.0, -0.5087, 0.0])[None, :, None, None]  # of no luma
+    spoiled = 0.5 + 0.2 * colour * board(4)
+    assert float(luma(spoiled).std()) < 0.01
+    assert float(checkerboard(spoiled)) > 0.9
+
+
+@pytest.mark.parametrize("period", [2, 4, 8])
+def test_the_grid_loss_counts_what_repeats_on_the_grid(period: int) -> None:
+    grid = 0.5 + 0.2 * board(period).expand(1, 1, 96, 128)
+    noise = torch.rand(1, 1, 96, 128, generator=torch.Generator().manual_seed(0))
+    noise = 0.5 + 0.1 * (noise - 0.5) / noise.std()
+    x = torch.arange(128)[None, None, None].float()
+    waves = 0.5 + 0.14 * torch.sin(x * 2 * torch.pi / 7).expand(1, 1, 96, 128)
+    found = float(grid_loss(grid, 8))
+    assert found > 5 * float(grid_loss(noise, 8))
+    assert found > 5 * float(grid_loss(waves, 8))
+    assert float(grid_loss(torch.full_like(grid, 0.3), 8)) < 1e-10
 
 
 def test_dots_are_counted() -> None:

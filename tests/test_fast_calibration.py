@@ -15,13 +15,13 @@ LAYERS = {"relu1_1": 1.0, "relu2_1": 3.0}
 def terms(content: list[float], style: list[list[float]], palette: list[float]) -> Terms:
     zero = torch.zeros(len(content))
     return Terms(
-        torch.tensor(content), torch.tensor(style), torch.tensor(palette), zero, zero, zero
+        torch.tensor(content), torch.tensor(style), torch.tensor(palette), zero, zero, zero, zero
     )
 
 
 def balance(**settings: float) -> Balance:
     units = Units(torch.tensor([[2.0, 4.0], [20.0, 0.5]]), torch.tensor([0.1, 0.02]))
-    return Balance(TrainConfig(style_layers=LAYERS, **settings), units, until=100)
+    return Balance(TrainConfig(style_layers=LAYERS, coarse_layers={}, **settings), units, until=100)
 
 
 def test_photos_themselves_have_one_unit_of_every_style_left() -> None:
@@ -50,8 +50,7 @@ def test_photos_pixels_count_only_where_style_is_weak() -> None:
     found = Terms(
         *(getattr(found, n) for n in ("content", "style", "palette")),
         torch.ones(1),
-        torch.zeros(1),
-        torch.zeros(1),
+        *(torch.zeros(1) for _ in range(3)),
     )
     assert float(balance()(found, [0], [0.2])["pixel"]) > 0
     assert float(balance()(found, [0], [0.5])["pixel"]) == 0
@@ -80,7 +79,7 @@ def test_only_the_middle_strength_is_looked_at() -> None:
     assert not made.seen.any()
 
 
-@pytest.mark.parametrize(("step", "moves"), [(10, False), (20, True), (100, True), (110, False)])
+@pytest.mark.parametrize(("step", "moves"), [(30, False), (40, True), (100, True), (110, False)])
 def test_factors_rest_at_the_beginning_and_at_the_end(step: int, moves: bool) -> None:
     made = balance()
     made.see(terms([0.4], [[2.0, 4.0]], [0.1]), [0], [0.5])

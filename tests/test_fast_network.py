@@ -17,9 +17,9 @@ from cnnart.fast.unit import Rows, Shape, Unit
 LAYOUTS = (
     TINY,
     "johnson,widths=4-6-8,blocks=1",
-    "quarter,widths=8,blocks=2",
-    "small,widths=6-8,blocks=1,separable=yes,padding=zeros",
-    "layout16,widths=4-6,up=shuffle,blocks=0",
+    "small,widths=8,blocks=2,stem=4",
+    "small,widths=6-8,blocks=1,direct=no,outer=5",
+    "johnson,widths=4-6,separable=yes,blocks=0",
 )
 
 
@@ -161,7 +161,7 @@ def test_extending_adds_the_mean_and_keeps_the_rest() -> None:
 
 
 def test_a_picture_is_continued_by_reflection() -> None:
-    arch = make_architecture("quarter,widths=4")
+    arch = make_architecture("johnson,widths=4-4-4,outer=3")
     x = torch.arange(5.0).expand(1, 3, 5, 5)
     assert fill_up(x, arch)[0, 0, 0].tolist() == [0, 1, 2, 3, 4, 3, 2, 1]
     assert fill_up(x[..., :1], arch)[0, 0, 0].tolist() == [0.0] * 8
@@ -182,8 +182,8 @@ def test_needed_rows_are_exactly_those_that_matter() -> None:
 
 
 def test_variations_are_spelled_on_the_command_line() -> None:
-    arch = make_architecture("small,blocks=7,widths=24-48-96,separable=yes")
-    assert (arch.blocks, arch.widths, arch.separable, arch.stride) == (7, (24, 48, 96), True, 8)
+    arch = make_architecture("small,blocks=7,widths=24-48-96,separable=no")
+    assert (arch.blocks, arch.widths, arch.separable, arch.stride) == (7, (24, 48, 96), False, 8)
     assert architecture_from(arch.as_dict()) == arch
     assert make_architecture("johnson") == ARCHITECTURES["johnson"]
 
@@ -191,11 +191,11 @@ def test_variations_are_spelled_on_the_command_line() -> None:
 @pytest.mark.parametrize(
     ("text", "sentence"),
     [
-        ("smal", "Unknown architecture 'smal': use johnson, small, layout16, quarter. Did you"),
+        ("smal", "Unknown architecture 'smal': use johnson, small. Did you"),
         ("small,depth=3", "no field 'depth'"),
         ("small,blocks=many", "blocks cannot be 'many'"),
-        ("small,outer=4", "an odd kernel"),
-        ("small,up=stretch", "up is resize or shuffle"),
+        ("small,outer=4", "odd kernels"),
+        ("small,direct=perhaps", "direct cannot be 'perhaps'"),
         ("small,widths=0-9", "widths of 1 to 1024"),
     ],
 )

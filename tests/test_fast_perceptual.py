@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import pytest
 import torch
+import torch.nn.functional as F
 from conftest import make_painting, make_photo, tiny_weights
 
 from cnnart.errors import UsageError
-from cnnart.fast.perceptual import PerceptualLosses, spread, total_variation
+from cnnart.fast.perceptual import PALETTE_PATCH, PerceptualLosses, spread, total_variation
 from cnnart.features import FeatureExtractor
 from cnnart.losses import moments, style_loss, tv_loss
 from cnnart.palette import PaletteLoss
@@ -31,7 +32,7 @@ def test_the_painting_itself_has_no_style_or_palette_to_gain(losses: PerceptualL
     painting = make_painting(64, 64)
     terms = losses(painting, make_photo(64, 64), [losses.target(painting)])
     assert float(terms.style.abs().max()) < 1e-6
-    assert float(terms.palette) < 1e-3  # of every 4th pixel against all
+    assert float(terms.palette) < 1e-6
     assert float(terms.content) > 0.05
 
 
@@ -45,8 +46,18 @@ def test_terms_are_those_of_stylize(losses: PerceptualLosses) -> None:
         expected = style_loss(moments(found[name]), target.moments[name], "covariance")
         assert float(terms.style[0, column]) == pytest.approx(float(expected), rel=1e-5)
     assert float(terms.tv) == pytest.approx(float(tv_loss(output)), rel=1e-5)
-    dense = float(PaletteLoss([(painting, 1.0)])(output))
-    assert float(terms.palette) == pytest.approx(dense, rel=0.1)
+    patches = [F.avg_pool2d(p, PALETTE_PATCH) for p in (painting, output)]
+    expected = float(PaletteLoss([(patches[0], 1.0)])(patches[1]))
+    assert float(terms.palette) == pytest.approx(expected, rel=0.1)
+
+
+def test_dithering_does_not_make_a_palette(losses: PerceptualLosses) -> None:
+    halves = torch.zeros(1, 3, 64, 64)
+    halves[..., 32:] = 1
+    y, x = torch.arange(64)[:, None], torch.arange(64)[None]
+    dithered = ((x + y) % 2).float().expand(1, 3, 64, 64)
+    terms = losses(dithered, halves, [losses.target(halves)])
+    assert float(terms.palette) > 0.05
 
 
 def test_each_picture_of_a_batch_is_judged_alone(losses: PerceptualLosses) -> None:
@@ -74,6 +85,18 @@ def test_the_photo_goes_no_deeper_than_its_own_layer(monkeypatch: pytest.MonkeyP
     monkeypatch.setattr(FeatureExtractor, "__call__", noting)
     losses(make_photo(64, 64), make_photo(64, 64), [target])
     assert asked == [{"relu2_1"}, {"relu2_1", "relu4_1"}]
+
+
+def test_coarse_layers_are_those_of_the_picture_at_half_its_size() -> None:
+    features = FeatureExtractor(tiny_weights())
+    losses = PerceptualLosses(features, {"relu2_1": 1.0}, ["relu1_1"], ["relu3_1"])
+    assert losses.style_layers == ["relu1_1", "relu3_1/2"]
+    photo, painting = make_photo(64, 64), make_painting()
+    half = PerceptualLosses(features, {"relu2_1": 1.0}, ["relu3_1"])
+    found = losses(photo, photo, [losses.target(painting)]).style
+    halved = [F.avg_pool2d(p, 2) for p in (photo, painting)]
+    expected = half(halved[0], halved[0], [half.target(halved[1])]).style
+    assert float(found[0, 1]) == pytest.approx(float(expected), rel=1e-5)
 
 
 def test_gradients_lead_to_the_painting(losses: PerceptualLosses) -> None:

@@ -17,7 +17,14 @@ from PIL import Image
 from cnnart.cli.styles import styles as styles_command
 from cnnart.config import StylizeConfig
 from cnnart.errors import CnnartError, UsageError
-from cnnart.styles import builtin_styles, contact_sheet, defect, find_style, styles_folder
+from cnnart.style_pictures import (
+    builtin_networks,
+    builtin_styles,
+    contact_sheet,
+    defect,
+    find_style,
+    styles_folder,
+)
 
 QUICK = ["watercolour-garden", "stained-glass", "torn-paper", "pop-halftone"]
 
@@ -41,9 +48,10 @@ def copied(tmp_path, monkeypatch) -> Path:
     """A copy of the manifest and pictures that a test can damage."""
     folder = tmp_path / "styles"
     folder.mkdir()
-    for path in [styles_folder() / "manifest.json", *styles_folder().glob("*.jpg")]:
-        shutil.copy(path, folder)
-    monkeypatch.setattr("cnnart.styles.styles_folder", lambda: folder)
+    for path in styles_folder().iterdir():
+        if path.suffix in (".json", ".jpg", ".safetensors"):
+            shutil.copy(path, folder)
+    monkeypatch.setattr("cnnart.style_pictures.styles_folder", lambda: folder)
     return folder
 
 
@@ -166,10 +174,13 @@ def test_a_missing_manifest_is_one_clear_line(copied):
 
 
 def test_list_shows_every_name_and_json_carries_paths():
-    assert all(name in run("list").output for name in builtin_styles())
+    trained = [name for network in builtin_networks() for name in network.styles]
+    names = list(dict.fromkeys([*builtin_styles(), *trained]))
+    assert all(name in run("list").output for name in names)
     rows = json.loads(run("list", "--json").output)
-    assert [row["name"] for row in rows] == list(builtin_styles())
-    assert all(Path(row["path"]).is_file() for row in rows)
+    assert [row["name"] for row in rows] == names
+    assert [row["name"] for row in rows if row["trained"]] == [n for n in names if n in trained]
+    assert all(Path(row["path"]).is_file() for row in rows[: len(builtin_styles())])
 
 
 def test_check_passes_and_names_each_damaged_file(copied):
@@ -186,7 +197,8 @@ def test_check_passes_and_names_each_damaged_file(copied):
     assert "cannot be read" in lines[1]
     assert isinstance(result.exception, CnnartError)
     assert result.exception.exit_code == 1
-    assert str(result.exception).startswith(f"2 of {len(builtin_styles())} built-in styles")
+    total = len(builtin_styles()) + len(builtin_networks())
+    assert str(result.exception).startswith(f"2 of {total} built-in files are damaged")
 
 
 def test_a_changed_size_is_a_defect_even_with_its_own_checksum(copied):
@@ -225,7 +237,7 @@ def test_show_writes_the_sheet_and_prints_its_path(tmp_path):
 
 
 def test_listing_styles_does_not_import_torch():
-    code = "import sys; from cnnart.styles import builtin_styles; builtin_styles();"
+    code = "import sys; from cnnart.style_pictures import builtin_styles; builtin_styles();"
     code += "print(any(name in sys.modules for name in ('torch', 'numpy', 'PIL')))"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "False"

@@ -1,4 +1,4 @@
-"""``cnnart styles``: the pictures cnnart brings to paint in the style of."""
+"""``cnnart styles``: what cnnart brings to paint in the style of."""
 
 from __future__ import annotations
 
@@ -11,17 +11,21 @@ import click
 def styles() -> None:
     """List, show and check the built-in styles.
 
-    Use one by its name: cnnart stylize PHOTO --style stained-glass
+    Use one by its name: cnnart stylize PHOTO --style stained-glass, or, where a network was trained
+    for it, in milliseconds: cnnart fast-stylize PHOTO --style stained-glass
     """
 
 
 @styles.command("list")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON instead of a table.")
 def list_(as_json: bool) -> None:
-    """Show every built-in style: name and what it looks like."""
-    from cnnart.styles import builtin_styles
+    """Show every built-in style: name, what it looks like, and which commands know it."""
+    from cnnart.style_pictures import builtin_networks, builtin_styles
 
-    found = builtin_styles().values()
+    found = builtin_styles()
+    trained = {
+        name: said for network in builtin_networks() for name, said in network.styles.items()
+    }
     if as_json:
         import json
 
@@ -32,17 +36,24 @@ def list_(as_json: bool) -> None:
                 "description": style.description,
                 "path": str(style.path),
                 "settings": style.settings,
+                "trained": style.name in trained,
             }
-            for style in found
+            for style in found.values()
+        ]
+        rows += [
+            {"name": name, "description": said, "trained": True}
+            for name, said in trained.items()
+            if name not in found
         ]
         click.echo(json.dumps(rows, indent=2))
         return
     from rich.console import Console
     from rich.table import Table
 
-    table = Table("style", "what it looks like", box=None, pad_edge=False)
-    for style in found:
-        table.add_row(style.name, style.description)
+    table = Table("style", "what it looks like", "stylize", "fast", box=None, pad_edge=False)
+    for name in dict.fromkeys([*found, *trained]):
+        said = found[name].description if name in found else trained[name]
+        table.add_row(name, said, "yes" * (name in found), "yes" * (name in trained))
     Console().print(table)
 
 
@@ -63,7 +74,7 @@ def show(names: tuple[str, ...], output: Path) -> None:
     NAME, or in all.
     """
     from cnnart.image import output_format, to_picture, write_image
-    from cnnart.styles import builtin_styles, contact_sheet, find_style
+    from cnnart.style_pictures import builtin_styles, contact_sheet, find_style
 
     output_format(output)
     photos = [Path(name) for name in names if Path(name).is_file()]
@@ -80,16 +91,21 @@ def show(names: tuple[str, ...], output: Path) -> None:
 
 @styles.command()
 def check() -> None:
-    """Test every style picture: present, unchanged, whole, 1024x1024 RGB."""
+    """Test every style: pictures present, unchanged, whole, 1024x1024 RGB; networks unchanged."""
     from cnnart.errors import CnnartError
-    from cnnart.styles import builtin_styles, defect
+    from cnnart.style_pictures import builtin_networks, builtin_styles, defect, network_defect
 
-    found = builtin_styles()
+    found, networks = builtin_styles(), builtin_networks()
     defects = [text for text in map(defect, found.values()) if text]
+    defects += [text for n in networks if (text := network_defect(n.path, n.sha256))]
     for text in defects:
         click.echo(text, err=True)
     if defects:
         raise CnnartError(
-            f"{len(defects)} of {len(found)} built-in styles are damaged; install cnnart again."
+            f"{len(defects)} of {len(found) + len(networks)} built-in files are damaged; "
+            "install cnnart again."
         )
-    click.echo(f"All {len(found)} built-in styles are present and unchanged.")
+    click.echo(
+        f"All {len(found)} built-in styles and {len(networks)} trained networks are present "
+        "and unchanged."
+    )

@@ -21,9 +21,11 @@ TRAIN_PRESETS: dict[str, TrainPreset] = {
     "fine": TrainPreset(16000),
 }
 
-FAST_STYLE_LAYERS = {"relu1_1": 1.0, "relu2_1": 1.0, "relu3_1": 1.0, "relu4_1": 1.0}
+FAST_STYLE_LAYERS = {"relu1_1": 1.0, "relu2_1": 1.0, "relu3_1": 1.0}
 
-FAST_CONTENT_LAYERS = {"relu4_1": 1.0}
+FAST_COARSE_LAYERS = {"relu3_1": 1.0, "relu4_1": 1.0}
+
+FAST_CONTENT_LAYERS = {"relu3_1": 1.0}
 
 
 @dataclass(frozen=True)
@@ -47,11 +49,12 @@ class TrainConfig:
     tv_weight: float = 1.0
     content_layers: dict[str, float] = field(default_factory=lambda: dict(FAST_CONTENT_LAYERS))
     style_layers: dict[str, float] = field(default_factory=lambda: dict(FAST_STYLE_LAYERS))
-    learning_rate: float = 2e-3
+    coarse_layers: dict[str, float] = field(default_factory=lambda: dict(FAST_COARSE_LAYERS))
+    learning_rate: float = 5e-3
     warm_up: int = 50  # steps
     clip: float = 1.0  # the largest norm of a gradient
     average: float = 0.998  # of the weights, per step (EMA)
-    small_share: float = 0.3  # of the steps, with crops of half the side, first
+    small_share: float = 0.5  # of the steps, with crops of half the side, first
     validate_every: int = 250  # steps
     seed: int = 0
 
@@ -76,9 +79,11 @@ def check_train_config(config: TrainConfig) -> None:
         raise UsageError("The average and the small share are from 0 to 1.")
     if config.strength_range and not 0 < config.strength_range[0] < config.strength_range[1] <= 1:
         raise UsageError("The strength range is two numbers above 0, up to 1, the smaller first.")
-    for layers in (config.style_layers, config.content_layers):
-        if not any(w > 0 for w in layers.values()) or any(w < 0 for w in layers.values()):
-            raise UsageError("Layer weights must not be negative, and one must be positive.")
+    needed = config.style_layers, config.content_layers
+    if any(w < 0 for layers in (*needed, config.coarse_layers) for w in layers.values()) or not all(
+        any(w > 0 for w in layers.values()) for layers in needed
+    ):
+        raise UsageError("Layer weights must not be negative, and one must be positive.")
 
 
 FAST_ENGINES = ("eager", "compile")

@@ -8,30 +8,28 @@ from typing import Any
 
 from cnnart.errors import UsageError, did_you_mean
 
-UPSCALES = ("resize", "shuffle")
-PADDINGS = ("reflect", "zeros")
-
 
 @dataclass(frozen=True)
 class Architecture:
     """An encoder, residual blocks at its coarsest resolution, and a decoder; no skip past them.
 
     ``widths``: channels at each resolution, each half the one before. ``stem``: the first of them
-    is that much smaller than the picture (pixel-unshuffle in, pixel-shuffle or resizing out).
-    ``separable``: blocks of depthwise and pointwise convolutions. ``up``: enlarge by resizing and
-    convolving, or by convolving and shuffling pixels, which starts as the same map (ICNR, Aitken
-    et al. 2017) and is smoothed so that no grid can be learned (see ``Shape``). ``outer``: side of
-    the first and the last kernel.
+    is that much smaller than the picture; the last convolution's channels become pixels (see
+    ``Shape``). ``direct``: the encoder is one convolution, of pixels gathered into channels, to the
+    coarsest resolution at once. ``separable``: blocks of depthwise and pointwise convolutions; in
+    the decoder, which enlarges by repeating pixels (Odena et al. 2016), these would leave a grid.
+    ``inner``: side of the blocks' kernels; ``outer``: of the first and the last, the first unless
+    ``direct``.
     """
 
     name: str
     widths: tuple[int, ...]
     blocks: int = 5
     stem: int = 1
+    direct: bool = False
     separable: bool = False
-    up: str = "resize"
+    inner: int = 3
     outer: int = 9
-    padding: str = "reflect"
 
     @property
     def stride(self) -> int:
@@ -42,12 +40,12 @@ class Architecture:
         return asdict(self)
 
 
+SWITCHES = ("direct", "separable")
+
 # johnson: Johnson et al. 2016 as in pytorch/examples.
 ARCHITECTURES = {
     "johnson": Architecture("johnson", (32, 64, 128)),
-    "small": Architecture("small", (32, 64), stem=2, up="shuffle", outer=5),
-    "layout16": Architecture("layout16", (16, 32, 64)),
-    "quarter": Architecture("quarter", (64,), stem=4, up="shuffle", outer=3),
+    "small": Architecture("small", (32, 80), stem=2, direct=True, separable=True, inner=5, outer=3),
 }
 
 
@@ -77,9 +75,7 @@ def _value(key: str, value: str, text: str) -> Any:
     try:
         if key == "widths":
             return tuple(int(width) for width in value.split("-"))
-        if key == "separable":
-            return {"yes": True, "no": False}[value]
-        return value if key in ("up", "padding") else int(value)
+        return {"yes": True, "no": False}[value] if key in SWITCHES else int(value)
     except (ValueError, KeyError):
         raise UsageError(f"Architecture {text!r}: {key} cannot be {value!r}.") from None
 
@@ -91,16 +87,12 @@ def architecture_from(facts: Mapping[str, Any]) -> Architecture:
 
 def checked(arch: Architecture) -> Architecture:
     """``arch``, if a network can have it. Raises UsageError."""
-    numbers = (*arch.widths, arch.stem, arch.outer)
+    kernels = (arch.inner, arch.outer)
+    numbers = (*arch.widths, arch.stem, *kernels)
     whole = all(isinstance(n, int) and n > 0 for n in numbers) and 0 <= arch.blocks <= 64
     sane = whole and max(arch.widths) <= 1024 and arch.stem <= 8 and len(arch.widths) <= 5
-    if not arch.widths or not sane or arch.outer % 2 == 0 or arch.outer > 15:
+    if not arch.widths or not sane or any(k % 2 == 0 or k > 15 for k in kernels):
         raise UsageError(
-            f"Architecture {arch.name!r}: widths of 1 to 1024, an odd kernel and up to 64 blocks."
-        )
-    if arch.up not in UPSCALES or arch.padding not in PADDINGS:
-        raise UsageError(
-            f"Architecture {arch.name!r}: up is {' or '.join(UPSCALES)}, "
-            f"padding {' or '.join(PADDINGS)}."
+            f"Architecture {arch.name!r}: widths of 1 to 1024, odd kernels and up to 64 blocks."
         )
     return arch

@@ -21,28 +21,53 @@ CHECKERBOARD, DOTS = 0.2, 0.01  # more than the photo's and the painting's own
 
 def detail_of(pictures: Tensor) -> dict[str, float]:
     """The largest checkerboard and dot measures among pictures, ``Bx3xHxW`` in [0, 1]."""
-    y = torch.cat([luma(p[None]) for p in pictures.float()])
-    return {"checkerboard": float(checkerboard(y).max()), "dots": float(dots(y).max())}
+    pictures = pictures.float()
+    y = torch.cat([luma(p[None]) for p in pictures])
+    return {"checkerboard": float(checkerboard(pictures).max()), "dots": float(dots(y).max())}
 
 
-def checkerboard(y: Tensor) -> Tensor:
-    """The share of fine detail (``Bx1xHxW``) that repeats every 4 pixels exactly: ``B``, 0 to 1.
+def checkerboard(pictures: Tensor) -> Tensor:
+    """The share of fine detail (``BxCxHxW``) that repeats every 4 pixels exactly: ``B``, 0 to 1.
 
     That is the energy at frequencies 1/4 and 1/2 against that of all detail: a spectral peak. What
     white noise has there by chance is taken off.
     """
-    smooth = F.avg_pool2d(F.pad(y, (2, 2, 2, 2), mode="replicate"), 5, 1)
-    detail = y - smooth
-    side = min(WINDOW, y.shape[-2] // PERIOD * PERIOD, y.shape[-1] // PERIOD * PERIOD)
+    side = _window(pictures, PERIOD)
     if side < PERIOD:
-        return y.new_zeros(len(y))
-    windows = detail.unfold(2, side, side).unfold(3, side, side).flatten(1, 3)
-    shape = (*windows.shape[:2], side // PERIOD, PERIOD, side // PERIOD, PERIOD)
-    folded = windows.reshape(shape).mean((2, 4))
-    pattern = (folded - folded.mean((2, 3), keepdim=True)).square().mean((1, 2, 3))
+        return pictures.new_zeros(len(pictures))
+    windows = _detail(pictures, side)
     energy = windows.square().mean((1, 2, 3)).clamp_min(1e-8)
     chance = PERIOD**2 / side**2
-    return ((pattern / energy - chance) / (1 - chance)).clamp(0, 1)
+    return ((_repeated(windows, PERIOD) / energy - chance) / (1 - chance)).clamp(0, 1)
+
+
+def grid_loss(pictures: Tensor, period: int) -> Tensor:
+    """Energy of what repeats every ``period`` pixels in windows of a picture (``BxCxHxW``): ``B``.
+
+    Strokes and dots of a style lie anywhere; what a network's own stride leaves lies on its grid,
+    and it is the cheapest way to make details: nothing in the other losses keeps it from that.
+    """
+    side = _window(pictures, period)
+    if side < period:
+        return pictures.new_zeros(len(pictures))
+    return _repeated(_detail(pictures, side), period)
+
+
+def _window(pictures: Tensor, period: int) -> int:
+    return min(WINDOW, *(length // period * period for length in pictures.shape[-2:]))
+
+
+def _detail(pictures: Tensor, side: int) -> Tensor:
+    """Details finer than 5 pixels, cut into windows: ``BxNxsidexside``."""
+    smooth = F.avg_pool2d(F.pad(pictures, (2, 2, 2, 2), mode="replicate"), 5, 1)
+    return (pictures - smooth).unfold(2, side, side).unfold(3, side, side).flatten(1, 3)
+
+
+def _repeated(windows: Tensor, period: int) -> Tensor:
+    """Mean square of the pattern of that period that is in windows: ``B``."""
+    times = windows.shape[-1] // period
+    folded = windows.reshape(*windows.shape[:2], times, period, times, period).mean((2, 4))
+    return (folded - folded.mean((2, 3), keepdim=True)).square().mean((1, 2, 3))
 
 
 def dots(y: Tensor) -> Tensor:

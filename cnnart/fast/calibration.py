@@ -21,17 +21,18 @@ from cnnart.fast.perceptual import Terms
 # At strength 0.5, against the content loss; as cnnart.stylization has them.
 STYLE_TO_CONTENT = 4.0
 PALETTE_TO_CONTENT = 1.0
-TV_TO_CONTENT = 0.02
+TV_TO_CONTENT = 1.0
 PIXEL_TO_CONTENT = 4.0
+GRID_TO_CONTENT = 50.0
 EXCESS_TO_CONTENT = 4.0
 MOST_RATIO = 8.0  # of style to content at strength 1, against 1 at strength 0.5
 
 # Of the steps, when factors begin and cease to move. Not only at first: a network that has learnt
 # little has much style left whatever its weight, and a factor found then would be far too large.
-BEGIN, SHARE = 0.08, 0.8
+BEGIN, SHARE = 0.3, 0.8
 EVERY = 10  # steps between two moves
 EXPONENT = 0.15  # of a move: what is wrong by a factor of 2 is corrected by 11 %
-FACTORS = (0.125, 8.0)
+FACTORS = (0.5, 2.0)
 LEAST_UNIT = 1e-3
 
 
@@ -54,7 +55,7 @@ class Balance:
     Args:
         config: the expert weights, and the ratio to aim at.
         units: from a few photos.
-        until: the step after which factors stay as they are; the first tenth of these is left out.
+        until: the step after which factors stay as they are; the first of these are left out.
     """
 
     def __init__(self, config: TrainConfig, units: Units, until: int) -> None:
@@ -64,8 +65,8 @@ class Balance:
         count, device = len(units.palette), units.palette.device
         self.factors = torch.ones(count, device=device)
         self.seen = torch.zeros(3, count, device=device)  # sums of style left, content, pictures
-        weights = torch.tensor(list(config.style_layers.values()), device=device)
-        self._layers = weights / weights.sum()
+        weights = [*config.style_layers.values(), *config.coarse_layers.values()]
+        self._layers = torch.tensor(weights, device=device) / sum(weights)
 
     def parts(self, terms: Terms, styles: Sequence[int]) -> tuple[Tensor, Tensor]:
         """Style and palette left over, ``B`` each: 1 for photos, 0 for the style itself."""
@@ -90,6 +91,7 @@ class Balance:
             "palette": config.palette_weight * PALETTE_TO_CONTENT * factor * strong * palette,
             "pixel": PIXEL_TO_CONTENT * weak * terms.pixel,
             "tv": config.tv_weight * TV_TO_CONTENT * terms.tv,
+            "grid": GRID_TO_CONTENT * terms.grid,
             "excess": EXCESS_TO_CONTENT * strong * terms.excess,
         }
         return {name: (norm * value).mean() for name, value in weighted.items()}

@@ -8,6 +8,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
+from cnnart.allocator import keep_freed_memory
 from cnnart.fast.checkpoint import Checkpoint
 from cnnart.fast.network import StyleNetwork
 from cnnart.fast.strips import in_strips
@@ -26,6 +27,8 @@ class FastEngine:
 
     def __init__(self, device: torch.device, dtype: torch.dtype, *, compiled: bool = False) -> None:
         self.device, self.dtype, self.compiled = device, dtype, compiled
+        if device.type == "cpu":
+            keep_freed_memory()
         self.notes: list[str] = []
         self._ready: dict[int, tuple[Checkpoint, StyleNetwork]] = {}
         self._fast: dict[int, Callable[..., Tensor]] = {}

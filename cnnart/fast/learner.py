@@ -12,6 +12,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from cnnart.allocator import keep_freed_memory
 from cnnart.config import TrainConfig
 from cnnart.errors import CnnartError, OutOfMemory, is_out_of_memory
 from cnnart.fast.calibration import Balance
@@ -76,6 +77,8 @@ class Learner:
         self.network, self.losses, self.balance = network, losses, balance
         self.config, self.means = config, means
         self.device = losses.features.device
+        if self.device.type == "cpu":
+            keep_freed_memory()
         self.notes: list[str] = []
         self.pieces, self._bad = 1, 0
         self.average = copy.deepcopy(network).requires_grad_(False)

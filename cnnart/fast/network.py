@@ -17,11 +17,10 @@ FIRST_OUTPUT = 0.1  # how much an untrained network's last layer is toned down
 class Residual(nn.Module):
     """Two units added to what they saw."""
 
-    def __init__(self, channels: int, entries: int, separable: bool, padding: str) -> None:
+    def __init__(self, shape: Shape, entries: int) -> None:
         super().__init__()
-        shape = Shape(channels, channels, separable=separable)
-        self.first = Unit(shape, entries, padding=padding)
-        self.second = Unit(shape, entries, relu=False, padding=padding)
+        self.first = Unit(shape, entries)
+        self.second = Unit(shape, entries, relu=False)
 
     def forward(self, x: Tensor, mix: Tensor) -> Tensor:
         return x + self.second(self.first(x, mix), mix)
@@ -45,23 +44,18 @@ class StyleNetwork(nn.Module):
             self._build(arch, entries)
 
     def _build(self, arch: Architecture, entries: int) -> None:
-        widths, outer, stem = arch.widths, arch.outer, arch.stem
-        padding = arch.padding
-        enlarge = 2 if arch.up == "resize" else 1
-        last = stem if arch.up == "resize" else 1
-        encoder = [Unit(Shape(3, widths[0], outer, unshuffle=stem), entries, padding=padding)]
-        decoder: list[Unit] = []
-        for wide, deep in pairwise(widths):
-            encoder.append(Unit(Shape(wide, deep, stride=2), entries, padding=padding))
-            shape = Shape(deep, wide, enlarge=enlarge, shuffle=2 // enlarge)
-            decoder.insert(0, Unit(shape, entries, padding=padding))
-        self.encoder = nn.ModuleList(encoder)
-        self.blocks = nn.ModuleList(
-            Residual(widths[-1], entries, arch.separable, padding) for _ in range(arch.blocks)
-        )
-        self.decoder = nn.ModuleList(decoder)
-        shape = Shape(widths[0], 3, outer, enlarge=last, shuffle=stem // last)
-        self.head = Unit(shape, relu=False, padding=padding)
+        fine, coarse, levels = arch.widths[0], arch.widths[-1], list(pairwise(arch.widths))
+        if arch.direct:
+            into = [Shape(3, coarse, unshuffle=arch.stride)]
+        else:
+            into = [Shape(3, fine, arch.outer, unshuffle=arch.stem)]
+            into += [Shape(wide, deep, stride=2) for wide, deep in levels]
+        inside = Shape(coarse, coarse, arch.inner, separable=arch.separable)
+        out = [Shape(deep, wide, enlarge=2) for wide, deep in levels]
+        self.encoder = nn.ModuleList(Unit(shape, entries) for shape in into)
+        self.blocks = nn.ModuleList(Residual(inside, entries) for _ in range(arch.blocks))
+        self.decoder = nn.ModuleList(Unit(shape, entries) for shape in reversed(out))
+        self.head = Unit(Shape(fine, 3, arch.outer, shuffle=arch.stem), relu=False)
         with torch.no_grad():
             self.head.weight.mul_(FIRST_OUTPUT)
             assert self.head.bias is not None
@@ -104,7 +98,9 @@ class StyleNetwork(nn.Module):
 
 def least_side(arch: Architecture) -> int:
     """The smallest side whose coarsest layer can be padded by reflection."""
-    return max(2 * arch.stride, arch.stem * (arch.outer // 2 + 1))
+    return max(
+        2 * arch.stride, arch.stride * (arch.inner // 2 + 1), arch.stem * (arch.outer // 2 + 1)
+    )
 
 
 def fill_up(photos: Tensor, arch: Architecture) -> Tensor:

@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from cnnart.config import TrainConfig
+from cnnart.fast.artifacts import detail_of, grid_loss
 from cnnart.features import FeatureExtractor
 from cnnart.losses import EPSILON, Moments, moments, style_loss
 from cnnart.palette import colour_directions
 
-PALETTE_GRID = 4  # the palette is judged by every 4th pixel along each axis
+PALETTE_PATCH = 8  # pixels: the palette is judged by means, so that dithering does not help
 QUANTILES = 1024
+GRID = 8  # pixels: two steps of the coarsest layers' grid, and so those of all finer ones
+HALVED = "/2"  # ends the names of layers of the picture at half its size
 STATISTIC = "covariance"
 
 
@@ -36,7 +40,8 @@ class Terms:
     """Losses of a batch, relative (about 1 for unrelated pictures) and without any weights.
 
     ``content``: ``B``; ``style``: ``BxL``, a column per style layer; ``palette``: ``B``, mean
-    squared distance that colours have to go; ``pixel``, ``tv``, ``excess``: ``B``, mean squares.
+    squared distance that colours have to go; ``pixel``, ``tv``, ``grid``, ``excess``: ``B``, mean
+    squares.
     """
 
     content: Tensor
@@ -44,15 +49,21 @@ class Terms:
     palette: Tensor
     pixel: Tensor
     tv: Tensor
+    grid: Tensor
     excess: Tensor
 
 
 class PerceptualLosses:
     """Compares stylized photos with the photos and with their styles.
 
+    Style is compared at two sizes: the deep layers, which see large strokes and cost most, see the
+    picture at half its size, where they see twice as far for a quarter of the work.
+
     Args:
         features: a VGG.
-        content_layers, style_layers: weights by layer; those of content are normalized to sum 1.
+        content_layers: weights by layer, normalized to sum 1.
+        style_layers: of the picture itself.
+        coarse_layers: of the picture at half its size.
     """
 
     def __init__(
@@ -60,21 +71,21 @@ class PerceptualLosses:
         features: FeatureExtractor,
         content_layers: dict[str, float],
         style_layers: Sequence[str],
+        coarse_layers: Sequence[str] = (),
     ) -> None:
-        features.check_layers([*content_layers, *style_layers])
+        features.check_layers([*content_layers, *style_layers, *coarse_layers])
         total = sum(content_layers.values())
         self.content_layers = {k: w / total for k, w in content_layers.items() if w}
-        self.style_layers = list(style_layers)
+        self._fine, self._coarse = list(style_layers), list(coarse_layers)
+        self.style_layers = [*style_layers, *(f"{k}{HALVED}" for k in coarse_layers)]
         self.features = features
         self._directions = colour_directions(device=features.device)
 
     def target(self, painting: Tensor) -> StyleTarget:
         """A painting (``1x3xHxW``) as a target."""
-        from cnnart.fast.artifacts import detail_of
-
         with torch.no_grad():
-            found = self.features(painting, self.style_layers)
-            projected = (self._directions @ painting[0].flatten(1)).sort(1).values
+            found = self.activations(painting)
+            projected = self._projected(painting)[0]
             return StyleTarget(
                 {name: moments(found[name]) for name in self.style_layers},
                 spread(projected, QUANTILES),
@@ -85,7 +96,7 @@ class PerceptualLosses:
         """The terms of ``Bx3xHxW`` pictures made of photos, each with its target."""
         with torch.no_grad():  # only as deep as the content's own layers
             wanted = self.features(photo, self.content_layers)
-        found = self.features(output, {*self.content_layers, *self.style_layers})
+        found = self.activations(output, self.content_layers)
         content = sum(
             (w * _relative(found[k], wanted[k]) for k, w in self.content_layers.items()),
             torch.zeros(len(output), device=output.device),
@@ -96,28 +107,51 @@ class PerceptualLosses:
             self.palette(output, targets),
             (output - photo).square().mean((1, 2, 3)),
             total_variation(output),
+            grid_loss(output, GRID),
             (output - output.clamp(0, 1)).square().mean((1, 2, 3)),
         )
 
+    def activations(self, pictures: Tensor, more: Iterable[str] = ()) -> dict[str, Tensor]:
+        """What ``style`` compares, by layer, and ``more`` layers of the pictures themselves."""
+        found = self.features(pictures, {*self._fine, *more})
+        if self._coarse:
+            halves = self.features(F.avg_pool2d(pictures, 2), self._coarse)
+            found |= {f"{name}{HALVED}": value for name, value in halves.items()}
+        return found
+
     def style(self, found: dict[str, Tensor], targets: Sequence[StyleTarget]) -> Tensor:
         """``BxL``: the covariance statistic of ``losses.style_loss`` for each picture and layer."""
-        rows = [
+        columns = [
             torch.stack(
                 [
-                    style_loss(moments(found[k][i : i + 1]), target.moments[k], STATISTIC)
-                    for k in self.style_layers
+                    style_loss(moments(one), target.moments[k], STATISTIC)
+                    # Not by index: the gradient of that is a whole batch of zeros for each.
+                    for one, target in zip(found[k].split(1), targets, strict=True)
                 ]
             )
-            for i, target in enumerate(targets)
+            for k in self.style_layers
         ]
-        return torch.stack(rows)
+        return torch.stack(columns, 1)
 
     def palette(self, output: Tensor, targets: Sequence[StyleTarget]) -> Tensor:
-        """Sliced 2-Wasserstein distance of the colours (Bonneel et al. 2015), squared: ``B``."""
-        pixels = output[..., ::PALETTE_GRID, ::PALETTE_GRID].flatten(2)
-        projected = (self._directions @ pixels).sort(2).values
+        """Sliced 2-Wasserstein distance of small patches' mean colours (Bonneel et al. 2015),
+        squared: ``B``.
+        """
+        projected = self._projected(output)
         aims = torch.stack([spread(t.quantiles, projected.shape[2]) for t in targets])
         return (projected - aims).square().mean((1, 2))
+
+    def _projected(self, pictures: Tensor) -> Tensor:
+        """Sorted projections of the colours on the directions: ``BxDxN``."""
+        colours = F.avg_pool2d(pictures, PALETTE_PATCH).flatten(2)
+        return (self._directions @ colours).sort(2).values
+
+
+def make_losses(features: FeatureExtractor, config: TrainConfig) -> PerceptualLosses:
+    """The losses that a run's settings ask for."""
+    return PerceptualLosses(
+        features, config.content_layers, list(config.style_layers), list(config.coarse_layers)
+    )
 
 
 def spread(values: Tensor, count: int) -> Tensor:

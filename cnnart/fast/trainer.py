@@ -131,7 +131,7 @@ class Trainer:
             for index in range(count):
                 photo = self._crops.middle(index, self.config.size).to(self.device)
                 batch = photo.expand(len(self.targets), -1, -1, -1)
-                one = self.losses.features(photo, self.losses.style_layers)
+                one = self.losses.activations(photo)
                 found = {k: v.expand(len(self.targets), -1, -1, -1) for k, v in one.items()}
                 style += self.losses.style(found, self.targets).cpu() / count
                 palette += self.losses.palette(batch, self.targets).cpu() / count

@@ -67,7 +67,7 @@ class FastRecipe:
 
 def trained_styles() -> dict[str, Path]:
     """The trained styles that cnnart brings, by name, with the checkpoint that holds each."""
-    from cnnart.styles import styles_folder
+    from cnnart.style_pictures import styles_folder
 
     found: dict[str, Path] = {}
     for path in sorted(styles_folder().glob("*.safetensors")):
@@ -131,7 +131,7 @@ def _not_trained(path: Path, error: str) -> str:
 
 
 def _unknown(text: str) -> str:
-    from cnnart.styles import builtin_styles
+    from cnnart.style_pictures import builtin_styles
 
     if text in builtin_styles():
         return (

@@ -180,7 +180,7 @@ def choose_style(style: str | os.PathLike[str]) -> StyleChoice:
 
 
 def _known_style(text: str) -> StyleChoice | None:
-    from cnnart.styles import builtin_styles
+    from cnnart.style_pictures import builtin_styles
 
     path = Path(text).expanduser()
     is_file = bool(text) and path.is_file()
@@ -192,7 +192,7 @@ def _known_style(text: str) -> StyleChoice | None:
 
 
 def _no_style(text: str) -> str:
-    from cnnart.styles import builtin_styles
+    from cnnart.style_pictures import builtin_styles
 
     if text and Path(text).expanduser().is_dir():
         return f"The style {text!r} is a folder: give one picture in it."

@@ -127,7 +127,7 @@ def replay(
 
 def _replay_style(facts: Mapping[str, Any], files: RecordedFiles) -> StyleChoice:
     if facts["builtin"]:
-        from cnnart.styles import find_style
+        from cnnart.style_pictures import find_style
 
         path = find_style(facts["builtin"]).path
         files.compare(facts, path)

@@ -17,7 +17,7 @@ from cnnart.fast.checkpoint import load_checkpoint, save_checkpoint
 from cnnart.fast.dataset import find_photos
 from cnnart.fast.distributed import join, local_device
 from cnnart.fast.learner import Means
-from cnnart.fast.perceptual import PerceptualLosses
+from cnnart.fast.perceptual import make_losses
 from cnnart.fast.torchrun import restarted
 from cnnart.fast.trainer import Painting, Trainer
 from cnnart.features import trusted
@@ -95,12 +95,12 @@ class TrainStudio:
             for name, path in recipe.paintings
         ]
         into = load_checkpoint(recipe.into) if recipe.into else None
-        layers = [*config.content_layers, *config.style_layers]
+        layers = [*config.content_layers, *config.style_layers, *config.coarse_layers]
         first = paintings[0].image
         features, note = trusted(
             self.engine.features(), resize(first, 64, 64).to(self.engine.device), layers
         )
-        losses = PerceptualLosses(features, config.content_layers, list(config.style_layers))
+        losses = make_losses(features, config)
         means = Means(features.dtype, recipe.workers, self.engine.limits().seconds, self.group)
         trainer = Trainer(config, paintings, photos, losses, means, into)
         trainer.notes += [note] if note else []

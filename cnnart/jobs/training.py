@@ -66,7 +66,7 @@ def make_train_config(settings: Mapping[str, Any]) -> TrainConfig:
     for key in asked:
         if key not in known:
             raise UsageError(f"Unknown setting {key!r}.{did_you_mean(key, known)}")
-    for key in ("content_layers", "style_layers"):
+    for key in ("content_layers", "style_layers", "coarse_layers"):
         if key in asked:
             asked[key] = layer_weights(asked[key])
     config = TrainConfig(**asked)

@@ -1,4 +1,5 @@
-"""The built-in styles: pictures drawn by ``styles/generate.py``, listed in one manifest.
+"""The built-in styles: pictures drawn by ``styles/generate.py``, and networks trained by
+``styles/train.py``; one manifest lists both.
 
 In the wheel they lie in ``cnnart/builtin_styles``, in the repository in ``styles`` beside the
 package. Nothing here imports torch.
@@ -31,6 +32,15 @@ class Style:
     settings: dict[str, Any] = field(default_factory=dict)
 
 
+@dataclass(frozen=True)
+class StyleNetworkFile:
+    """A trained network that comes with cnnart; ``styles``: their descriptions by name."""
+
+    path: Path
+    sha256: str
+    styles: dict[str, str]
+
+
 def styles_folder() -> Path:
     """Where the manifest and the pictures lie."""
     shipped = Path(__file__).parent / "builtin_styles"
@@ -43,6 +53,15 @@ def builtin_styles() -> dict[str, Style]:
     The pictures are not opened (see ``defect``). Raises CnnartError if the manifest is missing or
     damaged.
     """
+    return {style.name: style for style in _manifest()[0]}
+
+
+def builtin_networks() -> list[StyleNetworkFile]:
+    """The trained networks, for ``cnnart fast-stylize``. Raises as ``builtin_styles``."""
+    return _manifest()[1]
+
+
+def _manifest() -> tuple[list[Style], list[StyleNetworkFile]]:
     import json
 
     folder = styles_folder()
@@ -59,13 +78,22 @@ def builtin_styles() -> dict[str, Style]:
             )
             for entry in manifest["styles"]
         ]
+        said = {style.name: style.description for style in styles}
+        networks = [
+            StyleNetworkFile(
+                folder / entry["file"],
+                entry["sha256"],
+                {s["name"]: s.get("description") or said[s["name"]] for s in entry["styles"]},
+            )
+            for entry in manifest["networks"]
+        ]
     except (OSError, ValueError, KeyError, TypeError) as error:
         reason = f"{type(error).__name__}: {error}"
         raise CnnartError(
             f"{folder / 'manifest.json'}: the list of built-in styles cannot be read ({reason});"
             " install cnnart again."
         ) from error
-    return {style.name: style for style in styles}
+    return styles, networks
 
 
 def find_style(name: str) -> Style:
@@ -81,23 +109,12 @@ def find_style(name: str) -> Style:
 
 def defect(style: Style) -> str | None:
     """What is wrong with a style's file, in one line, or None: it is there, whole and unchanged."""
-    import hashlib
-    import io
-
     from PIL import Image
 
+    if changed := _changed(style.name, style.path, style.sha256):
+        return changed
     try:
-        data = style.path.read_bytes()
-    except OSError as error:
-        return f"{style.name}: {style.path} cannot be read ({error.strerror or error})."
-    found = hashlib.sha256(data).hexdigest()
-    if found != style.sha256:
-        return (
-            f"{style.name}: {style.path} is not the file cnnart came with"
-            f" (SHA-256 {found[:12]}..., expected {style.sha256[:12]}...)."
-        )
-    try:
-        with Image.open(io.BytesIO(data)) as picture:
+        with Image.open(style.path) as picture:
             picture.load()
             size, mode = picture.size, picture.mode
     except (OSError, SyntaxError, ValueError) as error:
@@ -105,6 +122,26 @@ def defect(style: Style) -> str | None:
     if size != (SIDE, SIDE) or mode != "RGB":
         return f"{style.name}: {style.path} is {size[0]}x{size[1]} {mode}, not {SIDE}x{SIDE} RGB."
     return None
+
+
+def network_defect(path: Path, sha256: str) -> str | None:
+    """What is wrong with a trained network's file, in one line, or None."""
+    return _changed(path.stem, path, sha256)
+
+
+def _changed(name: str, path: Path, sha256: str) -> str | None:
+    import hashlib
+
+    try:
+        found = hashlib.sha256(path.read_bytes()).hexdigest()
+    except OSError as error:
+        return f"{name}: {path} cannot be read ({error.strerror or error})."
+    if found == sha256:
+        return None
+    return (
+        f"{name}: {path} is not the file cnnart came with"
+        f" (SHA-256 {found[:12]}..., expected {sha256[:12]}...)."
+    )
 
 
 def contact_sheet(styles: Sequence[Style], tile: int = 320, columns: int = 4) -> Image:

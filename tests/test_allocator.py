@@ -1,0 +1,48 @@
+"""Memory that was freed stays with the process."""
+
+from __future__ import annotations
+
+import platform
+import subprocess
+import sys
+
+import pytest
+
+from cnnart.allocator import keep_freed_memory
+
+FAULTS = """
+import resource, sys
+import torch
+from cnnart.allocator import keep_freed_memory
+if sys.argv[1] == "keep":
+    assert keep_freed_memory()
+def faults():
+    return resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+side = 10_000_000
+torch.ones(side)
+begun = faults()
+for _ in range(20):
+    torch.ones(side)
+print(faults() - begun)
+"""
+GLIBC = platform.libc_ver()[0] == "glibc"
+
+
+@pytest.mark.skipif(not GLIBC, reason="only glibc gives memory back at once")
+def test_the_next_tensor_comes_without_page_faults() -> None:
+    usual, kept = (
+        int(
+            subprocess.run(
+                [sys.executable, "-c", FAULTS, mode], capture_output=True, text=True, check=True
+            ).stdout
+        )
+        for mode in ("usual", "keep")
+    )
+    assert kept < usual / 3
+
+
+def test_elsewhere_nothing_is_done(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "platform", "darwin")
+    keep_freed_memory.cache_clear()
+    assert not keep_freed_memory()
+    keep_freed_memory.cache_clear()
