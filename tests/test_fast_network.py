@@ -167,6 +167,20 @@ def test_a_picture_is_continued_by_reflection() -> None:
     assert fill_up(x[..., :1], arch)[0, 0, 0].tolist() == [0.0] * 8
 
 
+@pytest.mark.parametrize("height", [2, 5])
+def test_enlarging_and_convolving_is_one_transposed_convolution(height: int) -> None:
+    unit = Unit(Shape(5, 3, enlarge=2), relu=False)
+    with torch.no_grad():
+        assert unit.bias is not None
+        unit.bias.normal_(generator=torch.Generator().manual_seed(0))
+    x = torch.randn(2, 5, height, 7, generator=torch.Generator().manual_seed(1))
+    expected = unit.convolve(x)
+    with torch.no_grad():
+        found = unit.convolve(x)
+    assert found.shape == (2, 3, 2 * height, 14)
+    assert torch.allclose(found, expected, atol=1e-5)
+
+
 def test_needed_rows_are_exactly_those_that_matter() -> None:
     unit = Unit(Shape(1, 1, kernel=5, enlarge=2), relu=False)
     with torch.no_grad():

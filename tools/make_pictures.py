@@ -36,6 +36,16 @@ STYLES = (
     "pop-halftone",
     "torn-paper",
 )
+TRAINED = (
+    "starry-night",
+    "the-scream",
+    "great-wave",
+    "udnie",
+    "night-swirls",
+    "stained-glass",
+    "watercolour-garden",
+    "linocut-coast",
+)
 STRENGTHS = (0.25, 0.5, 0.75)
 COLORS = ("style", "keep", "luma", "histogram")
 QUILTED = "--method quilting"
@@ -116,6 +126,17 @@ PICTURES: dict[str, Picture] = {
             ),
         ),
         columns=2,
+    ),
+    "fast": Picture(
+        tuple(Command(f"fast-stylize examples/pagoda.jpg --style {s} --size 640") for s in TRAINED),
+        columns=4,
+    ),
+    "fast-strength": Picture(
+        tuple(
+            Command(f"fast-stylize examples/astronaut.jpg --style great-wave --strength {strength}")
+            for strength in (0.2, 0.5, 1)
+        ),
+        columns=3,
     ),
     "texture": Picture(
         (
