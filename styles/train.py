@@ -33,7 +33,7 @@ def main() -> int:
     if args.check:
         said = [text for entry in manifest["networks"] for text in check(entry)]
         said += oversized(manifest["networks"])
-        print("\n".join(said) or f"{len(manifest['networks'])} trained network: ok")
+        print("\n".join(said) or f"{len(manifest['networks'])} trained network(s): ok")
         return 1 if said else 0
     for entry in manifest["networks"]:
         made = args.work / entry["file"]

@@ -106,6 +106,6 @@ def check() -> None:
             "install cnnart again."
         )
     click.echo(
-        f"All {len(found)} built-in styles and {len(networks)} trained networks are present "
+        f"All {len(found)} built-in styles and {len(networks)} trained network(s) are present "
         "and unchanged."
     )
