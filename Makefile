@@ -19,7 +19,7 @@ help:
 	@echo "make test      run the tests (sets up everything they need)"
 	@echo "make lint      check format, style and types"
 	@echo "make styles    draw the built-in style pictures again and compare; with PHOTOS=DIR PAINTINGS=DIR,"
-	@echo "               train the network for fast-stylize again (hours; RESUME=--resume goes on)"
+	@echo "               train the network for fast-stylize again (an hour; RESUME=--resume goes on)"
 	@echo "make pictures  make the README's pictures again"
 	@echo "make bench     run the benchmarks (hours; see benchmarks/README.md)"
 	@echo "make clean     remove the environment and the tools' caches"
@@ -44,7 +44,7 @@ lint: $(STAMP)
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 
-# With PHOTOS and PAINTINGS (folders), the trained network is trained again: hours.
+# With PHOTOS and PAINTINGS (folders), the trained network is trained again: an hour or so.
 styles: $(STAMP)
 	$(BIN)/python styles/generate.py --check
 ifdef PHOTOS

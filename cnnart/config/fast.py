@@ -80,9 +80,9 @@ def check_train_config(config: TrainConfig) -> None:
     if config.strength_range and not 0 < config.strength_range[0] < config.strength_range[1] <= 1:
         raise UsageError("The strength range is two numbers above 0, up to 1, the smaller first.")
     needed = config.style_layers, config.content_layers
-    if any(w < 0 for layers in (*needed, config.coarse_layers) for w in layers.values()) or not all(
-        any(w > 0 for w in layers.values()) for layers in needed
-    ):
+    weights = [w for layers in (*needed, config.coarse_layers) for w in layers.values()]
+    missing = any(max(layers.values(), default=0) <= 0 for layers in needed)
+    if missing or any(w < 0 for w in weights):
         raise UsageError("Layer weights must not be negative, and one must be positive.")
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import reduce
 from typing import NamedTuple
 
 import torch
@@ -174,7 +175,7 @@ def _smoothed(x: Tensor, block: int, above: int, below: int) -> Tensor:
     x = F.pad(x, (block // 2, (block - 1) // 2, above, below), mode="replicate")
     for axis in (-2, -1):  # torch's pooling takes twenty times as long
         parts = [x.narrow(axis, i, x.shape[axis] - block + 1) for i in range(block)]
-        x = torch.stack(parts).mean(0) if block > 2 else (parts[0] + parts[1]) / 2
+        x = reduce(torch.add, parts) / block
     return x
 
 
