@@ -42,7 +42,7 @@ class TrainConfig:
     batch: int = 4  # photos per step, over all processes
     style_size: int = 384  # long side of the paintings: larger paints larger strokes
     strength_range: tuple[float, float] | None = (0.2, 1.0)  # None: 0.5 alone
-    balance: float = 0.25  # style left over content changed, that calibration aims at
+    balance: float = 0.32  # style left over content changed, that calibration aims at
     content_weight: float = 1.0
     style_weight: float = 1.0
     palette_weight: float = 1.0

@@ -121,20 +121,25 @@ class FastStylization:
         """The photos in a region's blend, at the size the network works at."""
         chosen = [(self.styles[int(s.image)], s.weight) for s in region.styles]
         total = sum(weight for _, weight in chosen)
-        result = torch.zeros_like(photo)
+        result: Tensor | None = None
         for checkpoint in {id(s.checkpoint): s.checkpoint for s, _ in chosen}.values():
             weights: dict[str, float] = {}
             for style, weight in chosen:
                 if style.checkpoint is checkpoint:
                     weights[style.name] = weights.get(style.name, 0.0) + weight
             table, strength = checkpoint.table, self.config.strength
-            share = sum(weights.values()) / total
-            opacity = table.opacity(strength)
+            share, opacity = sum(weights.values()) / total, table.opacity(strength)
+            picture = photo
             if opacity > 0:
                 row = table.row(weights, strength).to(photo.device)
-                picture = self._through(checkpoint, photo, row.expand(len(photo), -1))
-                result += share * opacity * picture.clamp(0, 1)
-            result += share * (1 - opacity) * photo
+                picture = self._through(checkpoint, photo, row.expand(len(photo), -1)).clamp(0, 1)
+            # Only what has to be mixed: each pass over a picture costs a part of the network's.
+            if 0 < opacity < 1:
+                picture = photo.lerp(picture, opacity)
+            if share < 1:
+                picture = share * picture
+            result = picture if result is None else result + picture
+        assert result is not None
         return result
 
     def _through(self, checkpoint: Checkpoint, photo: Tensor, mix: Tensor) -> Tensor:

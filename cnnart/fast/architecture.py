@@ -45,7 +45,7 @@ SWITCHES = ("direct", "separable")
 # johnson: Johnson et al. 2016 as in pytorch/examples.
 ARCHITECTURES = {
     "johnson": Architecture("johnson", (32, 64, 128)),
-    "small": Architecture("small", (32, 80), stem=2, direct=True, separable=True, inner=5, outer=3),
+    "small": Architecture("small", (32, 64), stem=2, direct=True, separable=True, inner=5, outer=3),
 }
 
 

@@ -18,8 +18,8 @@ from torch import Tensor
 from cnnart.config import TrainConfig
 from cnnart.fast.perceptual import Terms
 
-# At strength 0.5, against the content loss; as cnnart.stylization has them.
-STYLE_TO_CONTENT = 4.0
+# At strength 0.5, against the content loss.
+STYLE_TO_CONTENT = 2.8
 PALETTE_TO_CONTENT = 1.0
 TV_TO_CONTENT = 1.0
 PIXEL_TO_CONTENT = 4.0
@@ -37,8 +37,11 @@ LEAST_UNIT = 1e-3
 
 
 def ratio(strength: float) -> float:
-    """The style's weight against the content's, as ``stylize`` has it: 1 at strength 0.5."""
-    return min(MOST_RATIO, strength / max(1 - strength, 1e-3))
+    """The style's weight against the content's: 1 at strength 0.5.
+
+    The square of what ``stylize`` has: a network gives way to its weights less than a picture does.
+    """
+    return min(MOST_RATIO, (strength / max(1 - strength, 1e-3)) ** 2)
 
 
 @dataclass

@@ -106,10 +106,11 @@ class Sampler:
         random.Random(f"{self._seed}/styles/{turn}").shuffle(styles)
         key = f"{self._seed}/sample/{number}"
         rng = random.Random(f"{key}/strength")
-        # Half of them at the strength that most pictures are made with.
+        # Half of them at the strength that most pictures are made with, and the others at the ends:
+        # what lies between mixes the two, and they part only as far as they are seen apart.
         strength = 0.5
         if self._span and rng.random() < 0.5:
-            strength = rng.uniform(*self._span)
+            strength = rng.choice(self._span)
         return Sample(self._order[1][place], styles[index], strength, key)
 
 

@@ -1,7 +1,7 @@
 """Training a transformer network for several styles at once, or one more style into a trained one.
 
 Johnson et al. 2016 and Dumoulin et al. 2017, with these departures: losses are relative and their
-weights found by measuring (``calibration``), each style is trained over a range of strengths, crops
+weights found by measuring (``calibration``), each style is trained at three strengths, crops
 are small first, and what is kept is the average of the weights at its best validation.
 """
 

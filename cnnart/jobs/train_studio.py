@@ -141,15 +141,12 @@ class TrainStudio:
 
     def _need(self, trainer: Trainer, photos: int) -> int:
         """Bytes that a step takes with so many photos at once, the process included."""
-        layers = [*trainer.config.content_layers, *trainer.config.style_layers]
-        pixels = photos * trainer.config.size**2
-        network = (
-            40
-            * trainer.learner.network.arch.widths[0]
-            * pixels
-            // trainer.learner.network.arch.stem**2
-        )
-        seen = evaluation_bytes(trainer.losses.features, layers, pixels)
+        config, arch = trainer.config, trainer.learner.network.arch
+        pixels = photos * config.size**2
+        network = 40 * arch.widths[0] * pixels // arch.stem**2
+        features, layers = trainer.losses.features, [*config.content_layers, *config.style_layers]
+        seen = evaluation_bytes(features, layers, pixels)
+        seen += evaluation_bytes(features, config.coarse_layers, pixels // 4)
         return idle_memory(self.engine.device) + seen + network
 
     def _announce(self, trainer: Trainer) -> None:
