@@ -11,8 +11,10 @@ from cnnart.cli.options import (
     RunOptions,
     TalkOptions,
     file_options,
+    mask_option,
     run_options,
     setting,
+    style_option,
     talk_options,
 )
 from cnnart.cli.values import SIZE
@@ -24,14 +26,8 @@ def _setting(name: str, help: str, **more: Any) -> Any:
 
 
 @click.command("fast-stylize")
-@click.option(
-    "-s",
-    "--style",
-    "styles",
-    multiple=True,
-    required=True,
-    metavar="STYLE[:WEIGHT]",
-    help="A trained style's name, a checkpoint, or FILE:NAME in one of several. Several blend.",
+@style_option(
+    "A trained style's name, a checkpoint, or FILE:NAME in one of several. Several blend."
 )
 @_setting("strength", "0: the photo; 1: the style.", type=click.FloatRange(0, 1))
 @_setting("stroke", "Stroke size, relative to the training's.", type=click.FloatRange(0.25, 4))
@@ -41,14 +37,7 @@ def _setting(name: str, help: str, **more: Any) -> Any:
     "Colours of the style, or kept from the photo: wholly, by luma, by histogram.",
     type=click.Choice(COLOR_MODES),
 )
-@click.option(
-    "--mask",
-    "masks",
-    multiple=True,
-    metavar="MASK",
-    help="Where the first style (then the second, ...) applies: a picture, white there; or 'alpha' "
-    "for the photo's own; inverse:MASK turns it round.",
-)
+@mask_option
 @_setting("engine", "torch as it is, or compiled.", type=click.Choice(FAST_ENGINES))
 @click.option(
     "--batch",

@@ -55,6 +55,29 @@ class TalkOptions:
     debug: bool
 
 
+def style_option(help: str) -> Decorator:
+    """``--style``: several, each with its weight, as text."""
+    return click.option(
+        "-s",
+        "--style",
+        "styles",
+        multiple=True,
+        required=True,
+        metavar="STYLE[:WEIGHT]",
+        help=help,
+    )
+
+
+mask_option: Decorator = click.option(
+    "--mask",
+    "masks",
+    multiple=True,
+    metavar="MASK",
+    help="Where the first style (then the second, ...) applies: a picture, white there; or 'alpha' "
+    "for the photo's own; inverse:MASK turns it round.",
+)
+
+
 def _group(argument: str, kind: type, options: list[Decorator]) -> Decorator:
     """A decorator that adds ``options`` and hands their values over as one ``kind``."""
     names = [f.name for f in fields(kind)]

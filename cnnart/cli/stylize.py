@@ -11,8 +11,10 @@ from cnnart.cli.options import (
     RunOptions,
     TalkOptions,
     file_options,
+    mask_option,
     run_options,
     setting,
+    style_option,
     talk_options,
 )
 from cnnart.cli.values import LAYERS, SIZE
@@ -35,15 +37,7 @@ def _setting(name: str, help: str, *flags: str, **more: Any) -> Any:
 
 
 @click.command("stylize")
-@click.option(
-    "-s",
-    "--style",
-    "styles",
-    multiple=True,
-    required=True,
-    metavar="STYLE[:WEIGHT]",
-    help="A picture, or the name of a built-in style (`cnnart styles list`). Several blend.",
-)
+@style_option("A picture, or the name of a built-in style (`cnnart styles list`). Several blend.")
 @_setting("strength", "0: the photo; 1: the style.", type=FRACTION)
 @_setting("preset", "How much work to spend.", type=click.Choice(list(PRESETS)))
 @_setting("size", "Long side, or width x height.", type=SIZE, shown="the photo's own")
@@ -53,14 +47,7 @@ def _setting(name: str, help: str, *flags: str, **more: Any) -> Any:
     type=click.Choice(COLOR_MODES),
 )
 @_setting("style_scale", "Stroke size.", type=click.FloatRange(0, min_open=True))
-@click.option(
-    "--mask",
-    "masks",
-    multiple=True,
-    metavar="MASK",
-    help="Where the first style (then the second, ...) applies: a picture, white there; or 'alpha' "
-    "for the photo's own; inverse:MASK turns it round.",
-)
+@mask_option
 @click.option(
     "--init",
     metavar="|".join([*STARTS, "FILE"]),
