@@ -47,6 +47,19 @@ def test_one_entry_is_plain_instance_normalization(grad: bool) -> None:
     assert torch.allclose(found, expected, atol=1e-5)
 
 
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16, torch.float16])
+@pytest.mark.parametrize("grad", [False, True], ids=["kernel", "by hand"])
+def test_a_blank_channel_becomes_its_shift(grad: bool, dtype: torch.dtype) -> None:
+    norm = ConditionalNorm(2, 1)
+    with torch.no_grad():
+        norm.gamma.fill_(2)
+        norm.beta.fill_(0.5)
+    blank = torch.tensor([101.5, 0.3])[:, None, None].expand(1, 2, 24, 24).to(dtype)
+    with torch.set_grad_enabled(grad):
+        found = norm(blank, torch.ones(1, 1))
+    assert torch.allclose(found.float(), torch.full_like(found, 0.5).float(), atol=0.02)
+
+
 def test_each_sample_of_a_batch_gets_its_own_mix() -> None:
     norm = ConditionalNorm(2, 2)
     with torch.no_grad():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import replace
 from pathlib import Path
 
@@ -156,6 +157,24 @@ def test_a_time_budget_settles_the_number_of_steps(photos: Path) -> None:
     assert run.index <= 41
     assert run.total == run.index
     assert run.validator.history[-1]["step"] == run.total or run.index < 40
+
+
+def test_a_step_that_is_not_finite_leaves_no_trace(
+    photos: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run, original, calls = trainer(photos, steps=40), Learner._forward, []
+
+    def broken(self: Learner, batch: Batch):  # type: ignore[no-untyped-def]
+        calls.append(1)
+        factor = float("inf") if len(calls) in (5, 20) else 1.0
+        return original(self, replace(batch, photos=batch.photos * factor))
+
+    monkeypatch.setattr(Learner, "_forward", broken)
+    train(run)
+    assert len(run.history.entries) == 3
+    values = [v for _, means in run.history.entries for v in means.values()]
+    assert all(map(math.isfinite, values))
+    assert bool(run.balance.factors.isfinite().all())
 
 
 def test_a_run_without_finite_gradients_ends(photos: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -100,6 +100,7 @@ class Learner:
         """
         for group in self.optimizer.param_groups:
             group["lr"] = self.config.learning_rate * rate
+        seen = self.balance.seen.clone()
         losses, image = self._gradient(batch)
         self.scaler.unscale_(self.optimizer)
         norm = float(nn.utils.clip_grad_norm_(self.network.parameters(), self.config.clip))
@@ -109,6 +110,7 @@ class Learner:
             self._bad = 0
             self._follow(index)
         else:
+            self.balance.seen = seen
             self._count_bad(index)
         self.scaler.update()
         return losses, image

@@ -12,14 +12,19 @@ EPSILON = 1e-5  # as in torch's InstanceNorm2d, whose checkpoints can be importe
 
 
 class Affine(NamedTuple):
-    """What a normalization does to a channel: ``x * scale + shift``; both ``BxC`` in float32."""
+    """What a normalization does to a channel: ``(x - mean) * scale + shift``; ``BxC`` in float32.
 
+    The mean goes first: in a blank picture ``scale`` is huge, and ``x * scale`` less ``mean *
+    scale`` would leave nothing but their rounding errors, each layer's magnified by the next.
+    """
+
+    mean: Tensor
     scale: Tensor
     shift: Tensor
 
     def __call__(self, x: Tensor) -> Tensor:
-        scale, shift = (v[..., None, None].to(x.dtype) for v in self)
-        return torch.addcmul(shift, x, scale)
+        mean, scale, shift = (v[..., None, None].to(x.dtype) for v in self)
+        return torch.addcmul(shift, x - mean, scale)
 
 
 class ConditionalNorm(nn.Module):
@@ -51,8 +56,7 @@ class ConditionalNorm(nn.Module):
     def affine(self, mean: Tensor, variance: Tensor, mix: Tensor) -> Affine:
         """What to do to activations of these statistics (``BxC``)."""
         gamma, beta = self.pair(mix)
-        scale = gamma * torch.rsqrt(variance + EPSILON)
-        return Affine(scale, beta - mean * scale)
+        return Affine(mean, gamma * torch.rsqrt(variance + EPSILON), beta)
 
 
 def statistics(x: Tensor) -> tuple[Tensor, Tensor]:

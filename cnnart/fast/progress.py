@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -10,7 +11,10 @@ EVERY = 10  # steps that one entry of the history stands for
 
 @dataclass
 class History:
-    """Means over every ten steps: ``entries`` are (last step, means by name)."""
+    """Means over every ten steps: ``entries`` are (last step, means by name).
+
+    Steps that were dropped because something was not finite do not count.
+    """
 
     entries: list[tuple[int, dict[str, float]]] = field(default_factory=list)
     sums: dict[str, float] = field(default_factory=dict)
@@ -18,6 +22,8 @@ class History:
 
     def add(self, step: int, losses: dict[str, float]) -> None:
         """Note a step."""
+        if not all(map(math.isfinite, losses.values())):
+            return
         for name, value in losses.items():
             self.sums[name] = self.sums.get(name, 0.0) + value
         self.count += 1
