@@ -11,13 +11,15 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 DEMO := out/$(basename $(notdir $(PHOTO)))-$(basename $(notdir $(STYLE))).png
 
-.PHONY: help demo test lint styles pictures bench bench-stylize bench-memory bench-scale bench-dream \
+.PHONY: help demo test lint docs cli-reference styles pictures bench bench-stylize bench-memory bench-scale bench-dream \
 	bench-quilting bench-fast bench-train clean
 
 help:
 	@echo "make demo      stylize an example photo (sets up everything it needs)"
 	@echo "make test      run the tests (sets up everything they need)"
-	@echo "make lint      check format, style and types"
+	@echo "make lint      check format, style, types and the layers"
+	@echo "make docs      build the documentation into out/site; a broken link fails"
+	@echo "make cli-reference   write docs/cli.md again, from the commands' own help"
 	@echo "make styles    draw the built-in style pictures again and compare; with PHOTOS=DIR PAINTINGS=DIR,"
 	@echo "               train the network for fast-stylize again (an hour; RESUME=--resume goes on)"
 	@echo "make pictures  make the README's pictures again"
@@ -37,12 +39,20 @@ demo: $(STAMP)
 	@echo "Look at $(CURDIR)/$(DEMO)"
 
 test: $(STAMP)
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest --cov --cov-report=term
 
 lint: $(STAMP)
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+docs: $(STAMP)
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --site-dir out/site
+	@echo "Look at $(CURDIR)/out/site/index.html"
+
+cli-reference: $(STAMP)
+	$(BIN)/python tools/make_cli_reference.py
 
 # With PHOTOS and PAINTINGS (folders), the trained network is trained again: an hour or so.
 styles: $(STAMP)

@@ -23,7 +23,7 @@ from benchmarks.table import gibibytes, machine, machine_line, markdown_table, w
 if TYPE_CHECKING:
     import torch
 
-    from cnnart.dreaming.dream import Dream
+    from cnnart.methods.dream.dream import DeepDream
 
 PHOTO = ROOT / "examples" / "raccoon.jpg"
 MATRIX = 4096
@@ -58,14 +58,14 @@ def measure_octaves(args: argparse.Namespace) -> tuple[list[dict[str, Any]], dic
     """One row of figures per octave, and the facts of the run."""
     import torch
 
-    from cnnart.config import DreamConfig
-    from cnnart.dreaming.dream import Dream
-    from cnnart.engine import Engine
-    from cnnart.image import read_image
+    from cnnart.image.read import read_image
+    from cnnart.methods.dream.config import DreamConfig
+    from cnnart.methods.dream.dream import DeepDream
+    from cnnart.runtime import Runtime
 
-    network = Engine().network()
+    network = Runtime().network()
     config = DreamConfig(preset=args.preset, size=args.size)
-    dream = Dream(read_image(PHOTO).rgb, config, network)
+    dream = DeepDream(read_image(PHOTO).rgb, config, network)
     rows = []
     for scale in dream.schedule:
         row = measure_octave(dream, scale, args.repeats)
@@ -76,7 +76,7 @@ def measure_octaves(args: argparse.Namespace) -> tuple[list[dict[str, Any]], dic
     return rows, {"precision": precision, "threads": torch.get_num_threads()}
 
 
-def measure_octave(dream: Dream, scale: Any, repeats: int) -> dict[str, Any]:
+def measure_octave(dream: DeepDream, scale: Any, repeats: int) -> dict[str, Any]:
     """A step: the network's values and gradient, and the move along it."""
     from torch.utils.flop_counter import FlopCounterMode
 
@@ -89,7 +89,7 @@ def measure_octave(dream: Dream, scale: Any, repeats: int) -> dict[str, Any]:
     seconds = best_of(repeats, lambda: image + move(objective(image).gradient))
     return {
         "size": [scale.width, scale.height],
-        "steps": scale.evaluations,
+        "steps": scale.iterations,
         "seconds": seconds,
         "per_megapixel": seconds / (scale.width * scale.height / 1e6),
         "rate": counter.get_total_flops() / seconds,

@@ -15,14 +15,15 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from cnnart.config import StylizeConfig
-from cnnart.engine import Engine
-from cnnart.features import FeatureExtractor
-from cnnart.image import read_image, resize
-from cnnart.objective import PerceptualObjective, Region
-from cnnart.palette import PaletteLoss
-from cnnart.stylization import term_weights
-from cnnart.tiled_features import gather_moments
+from cnnart.image.picture import resize
+from cnnart.image.read import read_image
+from cnnart.methods.stylize.config import StylizeConfig
+from cnnart.methods.stylize.transfer import term_weights
+from cnnart.networks.vgg import FeatureExtractor
+from cnnart.optim.color import PaletteLoss
+from cnnart.optim.objective import PerceptualObjective, Region
+from cnnart.optim.tiles import gather_moments
+from cnnart.runtime import Runtime
 
 STYLE_SIDE = 2048  # of the style at most: targets cost an evaluation nothing, whatever their size
 EXAMPLES = Path(__file__).resolve().parent.parent / "examples"
@@ -34,9 +35,9 @@ def example(name: str, long_side: int) -> Tensor:
 
 
 def make_objective(long_side: int, tile: int) -> PerceptualObjective:
-    """The default objective, as ``Stylization`` builds it for its largest scale."""
+    """The default objective, as ``StyleTransfer`` builds it for its largest scale."""
     config = StylizeConfig()
-    features = Engine().features(config.pooling)
+    features = Runtime().features(config.pooling)
     region = make_region(features, list(config.style_layers), long_side, tile)
     photo = example("raccoon.jpg", long_side)
     return PerceptualObjective(features, photo, [region], term_weights(config), tile=tile)

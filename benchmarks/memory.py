@@ -21,7 +21,7 @@ import click
 from benchmarks.plot import Panel, draw_charts
 from benchmarks.process import Finished, run_measured
 from benchmarks.table import GIB, gibibytes, machine, machine_line, markdown_table, write_report
-from cnnart.cli.values import MEMORY
+from cnnart.cli.types import MEMORY
 
 MEASURED, PREDICTED = "measured", "predicted"
 HEADER = ["size", "limit", "tiles", PREDICTED, MEASURED, f"{MEASURED} / {PREDICTED}"]

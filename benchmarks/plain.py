@@ -15,7 +15,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from cnnart.weights import load_vgg
+from cnnart.weights.vgg import load_vgg
 
 CONTENT_LAYERS = ("4_2",)
 STYLE_LAYERS = ("1_1", "2_1", "3_1", "4_1", "5_1")

@@ -19,10 +19,11 @@ from torch import Tensor
 
 from benchmarks.plot import Panel, draw_charts
 from benchmarks.table import machine, machine_line, markdown_table, write_report
-from cnnart.config import TextureConfig
-from cnnart.image import fit_long_side, read_image, resize
-from cnnart.textures.efros_leung import EfrosLeung
-from cnnart.textures.quilting import Quilting
+from cnnart.image.picture import fit_long_side, resize
+from cnnart.image.read import read_image
+from cnnart.methods.texture.config import TextureConfig
+from cnnart.methods.texture.efros_leung import EfrosLeung
+from cnnart.methods.texture.quilting import Quilting
 
 SMALL, LARGE = 64, 256  # long sides of the exemplar
 Method = Callable[..., Quilting | EfrosLeung]

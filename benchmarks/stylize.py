@@ -22,12 +22,15 @@ from benchmarks.plain import plain_loop
 from benchmarks.plot import Panel, draw_charts
 from benchmarks.race import Run, Scores, Snapshot, races
 from benchmarks.table import machine, machine_line, markdown_table, write_report
-from cnnart.api import begin
-from cnnart.config import StylizeConfig
-from cnnart.engine import Engine
-from cnnart.image import fit_long_side, read_image, resize, write_image
-from cnnart.jobs.recipe import choose_style, make_config
-from cnnart.stylization import StyleImage
+from cnnart.commands.style_args import choose_style
+from cnnart.image.picture import fit_long_side, resize
+from cnnart.image.read import read_image
+from cnnart.image.write import write_image
+from cnnart.methods.stylize.config import StylizeConfig
+from cnnart.methods.stylize.transfer import StyleTransfer
+from cnnart.optim.regions import StyleImage
+from cnnart.runtime import Runtime
+from cnnart.settings import make_config
 
 QUALITY = ("style", "texture", "palette")
 OURS, PLAIN = "cnnart", "plain loop"
@@ -39,7 +42,8 @@ def main() -> None:
     photo = read_image(args.photo).rgb
     choice = choose_style(args.style)
     style = read_image(choice.path).rgb
-    config = make_config([choice.settings], {"size": args.size, "seed": args.seed})
+    settings = {"size": args.size, "seed": args.seed}
+    config = make_config(StylizeConfig, settings, [choice.settings])
     size = fit_long_side(*photo.shape[-2:], args.size)
     judge = Judge(photo, style, size)
     runs = {  # both are generators: each starts when it is watched, one after the other
@@ -51,11 +55,13 @@ def main() -> None:
 
 def our_pictures(photo: Tensor, style: Tensor, config: StylizeConfig) -> Iterator[Tensor | None]:
     """cnnart as the command line runs it; a picture now and then, None in between."""
-    run = begin(Engine(), photo, [StyleImage(style)], config)
+    runtime = Runtime()
+    features = runtime.features(config.pooling)
+    run = StyleTransfer(photo, [StyleImage(style)], config, features, limits=runtime.limits())
     for step in run.steps():
         wanted = step.index % 20 == 0 or step.index == step.steps
         yield run.finish(step.image) if wanted else None
-    for note in run.notes:
+    for note in run.warnings:
         print(f"  {OURS}: {note}")
 
 

@@ -9,7 +9,7 @@ The table shows distances of Gram matrices to the exemplar's, as VGG-16 sees the
 texture    the synthesized texture, whole, at its own size
 in crops   the mean over its crops of the exemplar's size: what a crop of a photo is compared with
 elsewhere  the mean over the photo's other crops of the exemplar's size, where there are any
-noise      white noise of the texture's size in the exemplar's colours
+noise      white noise of the texture's size in the exemplar's colors
 """
 
 from __future__ import annotations
@@ -25,10 +25,11 @@ from torch import Tensor
 
 from benchmarks.judge import Judge
 from benchmarks.table import markdown_table
-from cnnart.config import TextureConfig
-from cnnart.engine import Engine
-from cnnart.image import read_image, write_image
-from cnnart.textures.neural import TextureSynthesis
+from cnnart.image.read import read_image
+from cnnart.image.write import write_image
+from cnnart.methods.texture.config import TextureConfig
+from cnnart.methods.texture.neural import NeuralTexture
+from cnnart.runtime import Runtime
 
 HEADER = ["exemplar", "texture", "in crops", "elsewhere", "noise", "texture / noise", "seconds"]
 
@@ -59,10 +60,10 @@ def noise_like(exemplar: Tensor, size: int) -> Tensor:
     return flat[..., places].view(1, 3, size, size)
 
 
-def synthesize(exemplar: Tensor, config: TextureConfig, size: int, engine: Engine) -> Tensor:
+def synthesize(exemplar: Tensor, config: TextureConfig, size: int, engine: Runtime) -> Tensor:
     """The texture, ``1x3xsizexsize``."""
     features = engine.features(config.pooling)
-    work = TextureSynthesis([exemplar], [1.0], config, features, size=(size, size))
+    work = NeuralTexture([exemplar], [1.0], config, features, size=(size, size))
     for step in work.steps():
         image = step.image
     return work.finish(image)
@@ -95,7 +96,7 @@ def main() -> None:
         parser.add_argument(f"--{name}", default=getattr(TextureConfig(), name))
     args = parser.parse_args()
     settings = {name: getattr(args, name) for name in ("preset", "statistic", "pooling")}
-    config, engine = replace(TextureConfig(), **settings), Engine()
+    config, engine = replace(TextureConfig(), **settings), Runtime()
     rows = []
     for text in args.photos:
         name, photo = read_part(text)

@@ -24,16 +24,17 @@ from torch import Tensor
 
 from benchmarks.johnson import TransformerNet
 from benchmarks.table import machine, machine_line, markdown_table, write_report
-from cnnart.config import TrainConfig
-from cnnart.engine import Engine
-from cnnart.fast.dataset import Crops, find_photos
-from cnnart.fast.learner import Means
-from cnnart.fast.perceptual import make_losses
-from cnnart.fast.trainer import Painting, Trainer
-from cnnart.features import FeatureExtractor
-from cnnart.image import read_image, resize, write_image
-from cnnart.jobs.files import expand
-from cnnart.jobs.recipe import choose_style
+from cnnart.commands.style_args import choose_style, read_input
+from cnnart.image.picture import resize
+from cnnart.image.write import write_image
+from cnnart.methods.fast.train.config import TrainConfig
+from cnnart.methods.fast.train.data import Crops, find_photos
+from cnnart.methods.fast.train.losses import make_losses
+from cnnart.methods.fast.train.step import ComputeOptions
+from cnnart.methods.fast.train.trainer import Painting, Trainer
+from cnnart.networks.vgg import FeatureExtractor
+from cnnart.run.inputs import expand
+from cnnart.runtime import Runtime, keep_freed_memory
 
 OURS, PLAIN = "cnnart train-style", "plain recipe"
 LAYERS = ("relu1_2", "relu2_2", "relu3_3", "relu4_3")
@@ -47,7 +48,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as scratch:
         folder = args.photos or made_up_photos(Path(scratch))
         paths = [s.path for s in expand([str(folder)], recursive=True) if s.path][: args.most]
-        painting = read_image(choose_style(args.style).path).rgb
+        painting = read_input(choose_style(args.style).picture).rgb
         runs = {
             OURS: our_steps(args, paths, painting),
             PLAIN: plain_steps(args, paths, painting),
@@ -70,22 +71,24 @@ def our_steps(args: argparse.Namespace, paths: list[Path], painting: Tensor) -> 
         arch=args.arch,
         size=args.size,
         batch=args.batch,
-        small_share=0,
+        small_crop_fraction=0,
         steps=10**6,
         validate_every=10**6,
     )
-    engine = Engine()
-    losses = make_losses(engine.features(), config)
+    runtime = Runtime()
+    if runtime.device.type == "cpu":
+        keep_freed_memory()
+    losses = make_losses(runtime.features(), config)
     photos = find_photos(paths, config.size)
     styles = [Painting("style", painting)]
-    trainer = Trainer(config, styles, photos, losses, Means(engine.dtype, workers=1))
+    trainer = Trainer(config, styles, photos, losses, ComputeOptions(runtime.dtype, workers=1))
     for _ in trainer.steps():
         yield
 
 
 def plain_steps(args: argparse.Namespace, paths: list[Path], painting: Tensor) -> Iterator[None]:
     """pytorch/examples' loop."""
-    vgg = Engine(precision="fp32").features()
+    vgg = Runtime(precision="fp32").features()
     network = TransformerNet()
     optimizer = torch.optim.Adam(network.parameters(), 1e-3)
     crops = Crops(paths, args.size, cache=0)

@@ -8,23 +8,22 @@ Importing the package costs nothing: torch is loaded by the first call.
 
 from __future__ import annotations
 
-from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-if TYPE_CHECKING:
-    from cnnart.api import stylize
-    from cnnart.config import DreamConfig, StylizeConfig, TextureConfig
-    from cnnart.dreaming.api import dream
-    from cnnart.engine import Engine
-    from cnnart.errors import CnnartError
-    from cnnart.fast.api import fast_stylize, styles
-    from cnnart.textures.api import texture
+from cnnart.version import __version__
 
-__version__ = "0.1.0"
+if TYPE_CHECKING:
+    from cnnart.api import dream, fast_stylize, styles, stylize, texture
+    from cnnart.errors import CnnartError
+    from cnnart.methods.dream.config import DreamConfig
+    from cnnart.methods.stylize.config import StylizeConfig
+    from cnnart.methods.texture.config import TextureConfig
+    from cnnart.runtime import Runtime
+
 __all__ = [
     "CnnartError",
     "DreamConfig",
-    "Engine",
+    "Runtime",
     "StylizeConfig",
     "TextureConfig",
     "__version__",
@@ -35,24 +34,37 @@ __all__ = [
     "texture",
 ]
 
-_HOME = {
-    "stylize": "cnnart.api",
-    "texture": "cnnart.textures.api",
-    "dream": "cnnart.dreaming.api",
-    "fast_stylize": "cnnart.fast.api",
-    "styles": "cnnart.fast.api",
-    "Engine": "cnnart.engine",
-    "StylizeConfig": "cnnart.config",
-    "TextureConfig": "cnnart.config",
-    "DreamConfig": "cnnart.config",
-    "CnnartError": "cnnart.errors",
-}
-
 
 def __getattr__(name: str) -> Any:
-    if name not in _HOME:
+    """What the package offers, imported when it is first asked for."""
+    if name not in __all__:
         raise AttributeError(f"module 'cnnart' has no attribute {name!r}")
-    value = globals()[name] = getattr(import_module(_HOME[name]), name)
+    value: Any
+    if name == "CnnartError":
+        from cnnart.errors import CnnartError
+
+        value = CnnartError
+    elif name == "Runtime":
+        from cnnart.runtime import Runtime
+
+        value = Runtime
+    elif name == "StylizeConfig":
+        from cnnart.methods.stylize.config import StylizeConfig
+
+        value = StylizeConfig
+    elif name == "TextureConfig":
+        from cnnart.methods.texture.config import TextureConfig
+
+        value = TextureConfig
+    elif name == "DreamConfig":
+        from cnnart.methods.dream.config import DreamConfig
+
+        value = DreamConfig
+    else:
+        from cnnart import api
+
+        value = getattr(api, name)
+    globals()[name] = value
     return value
 
 

@@ -7,9 +7,7 @@ import sys
 
 import click
 
-from cnnart.errors import CnnartError
-
-INTERRUPTED = 130
+from cnnart.errors import INTERRUPTED, CnnartError, as_flags
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -32,7 +30,7 @@ def main(argv: list[str] | None = None) -> int:
     except (click.Abort, KeyboardInterrupt):
         return _fail("interrupted.", INTERRUPTED)
     except CnnartError as error:
-        return _fail(f"error: {error}", error.exit_code, debug)
+        return _fail(f"error: {as_flags(str(error))}", error.exit_code, debug)
     except click.ClickException as error:
         return _usage(error)
     except Exception as error:

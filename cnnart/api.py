@@ -1,4 +1,7 @@
-"""The Python API: the functions that the command line calls, for other programs."""
+"""The Python API: each function makes the command that the command line would, and runs it once.
+
+Torch is imported by the first call, and of the commands only the one that is called.
+"""
 
 from __future__ import annotations
 
@@ -6,44 +9,17 @@ import os
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
-from torch import Tensor
-
-from cnnart.config import StylizeConfig, check_config
-from cnnart.engine import Engine
-from cnnart.errors import ImageError, UsageError
-from cnnart.image import read_mask, to_picture, to_pil
-from cnnart.jobs.memory import last_image, memory_errors_named
-from cnnart.jobs.recipe import StyleChoice, choose_style, make_config, parse_weight
-from cnnart.jobs.writing import alpha_like
-from cnnart.optimize import Step
-from cnnart.stylization import StyleImage, Stylization
-from cnnart.weights import EMBEDDED
+from cnnart.errors import UsageError
 
 if TYPE_CHECKING:
     from PIL.Image import Image
 
+    from cnnart.commands.fast_stylize import TrainedStyle
+    from cnnart.commands.style_args import StyleInput
+    from cnnart.optim.steps import Step
+    from cnnart.run.command import Command, Run
+
 STARTS = ("content", "noise")
-
-
-def check_settings(engine: Engine, config: StylizeConfig) -> None:
-    """Raise UsageError for what is wrong with the settings, without loading the network."""
-    check_config(config)
-    engine.check_layers([*config.content_layers, *config.style_layers])
-
-
-def begin(
-    engine: Engine,
-    photo: Tensor,
-    styles: Sequence[StyleImage],
-    config: StylizeConfig,
-    *,
-    init: Tensor | None = None,
-) -> Stylization:
-    """One picture about to be made; see ``Stylization``."""
-    check_settings(engine, config)
-    with memory_errors_named():
-        features = engine.features(config.pooling)
-        return Stylization(photo, styles, config, features, init=init, limits=engine.limits())
 
 
 def stylize(
@@ -51,11 +27,12 @@ def stylize(
     styles: Any,
     *,
     callback: Callable[[Step], object] | None = None,
+    progress: bool = False,
     masks: Sequence[Any] | None = None,
     init: Any = None,
     device: str = "auto",
     precision: str = "auto",
-    backbone: str = EMBEDDED,
+    backbone: str = "vgg19",
     max_memory: float | None = None,
     time_budget: float | None = None,
     **settings: Any,
@@ -67,50 +44,308 @@ def stylize(
             (``1x3xHxW`` in [0, 1]).
         styles: one or a list of: the like, the name of a built-in style, or a (style, weight) pair.
         callback: called with each ``Step``; returning False stops early and keeps the picture.
+        progress: show a bar, in a terminal or a notebook.
         masks: for each style a picture of where it applies (white) over the photo, or None.
         init: what to start from: ``content``, ``noise`` or a picture.
-        device, precision, backbone, max_memory, time_budget: see ``Engine``.
+        device, precision, backbone, max_memory, time_budget: see ``cnnart.runtime.Runtime``.
         settings: the fields of ``StylizeConfig``: ``strength=0.7``, ``size=512`` (the long side, or
             a (height, width) pair), ...
 
     Returns an RGB image, RGBA if the photo has alpha. Raises CnnartError with one clear line.
     """
-    pairs = [_style_pair(style) for style in _as_list(styles)]
-    if not pairs or len(masks or ()) > len(pairs):
-        raise UsageError(f"{len(masks or ())} masks for {len(pairs)} styles: one each at most.")
-    recommended = [s.settings if isinstance(s, StyleChoice) else {} for s, _ in pairs]
-    start = None if init is None or init in STARTS else to_picture(init).rgb
-    settings["init"] = init if start is None else "picture"
-    config = make_config(recommended, settings)
-    picture = to_picture(photo)
-    images = [
-        StyleImage(
-            to_picture(style.path if isinstance(style, StyleChoice) else style).rgb,
-            weight,
-            None if mask is None else style_mask(mask),
-        )
-        for (style, weight), mask in zip(pairs, _padded(masks, len(pairs)), strict=True)
-    ]
-    engine = Engine(
+    from cnnart.commands.style_args import memory_mask
+    from cnnart.commands.stylize import Stylize
+
+    chosen = [_style(style) for style in _as_list(styles)]
+    if not chosen or len(masks or ()) > len(chosen):
+        raise UsageError(f"{len(masks or ())} masks for {len(chosen)} styles: one each at most.")
+    start = None if init is None or (isinstance(init, str) and init in STARTS) else init
+    settings["init"] = init if start is None else None
+    command = Stylize.make(chosen, [memory_mask(mask) for mask in masks or ()], settings, start)
+    return _make(
+        command,
+        photo,
+        callback,
+        progress,
         device=device,
         precision=precision,
         backbone=backbone,
         max_memory=max_memory,
         time_budget=time_budget,
     )
-    run = begin(engine, picture.rgb, images, config, init=start)
-    rgb = run.finish(last_image(run.steps(), callback))
-    return to_pil(rgb, alpha_like(picture.alpha, rgb))
 
 
-def style_mask(source: Any, *, inverse: bool = False) -> Tensor:
-    """A style's mask, ``1x1xHxW``. Raises ImageError if it selects nothing."""
-    mask = read_mask(source)
-    mask = 1 - mask if inverse else mask
-    if float(mask.max()) <= 0:
-        name = source if isinstance(source, str | os.PathLike) else "given"
-        raise ImageError(f"The mask {name} selects nothing: its style would apply nowhere.")
-    return mask
+def styles() -> list[str]:
+    """The names of the trained styles that cnnart brings."""
+    from cnnart.commands.fast_stylize import trained_styles
+
+    return list(trained_styles())
+
+
+def fast_stylize(
+    photo: Any,
+    styles: Any,
+    *,
+    masks: Sequence[Any] | None = None,
+    progress: bool = False,
+    device: str = "auto",
+    precision: str = "auto",
+    max_memory: float | None = None,
+    **settings: Any,
+) -> Any:
+    """Paint a photo, or a list of photos, in one trained style or a blend of several.
+
+    Args:
+        photo: a path, a PIL image, an array (HxWx3, uint8 or float in [0, 1]) or a tensor
+            (``1x3xHxW`` in [0, 1]); or a list of these. Those of one size are computed together.
+        styles: one or a list of: a trained style's name, a checkpoint's path, ``path:name``, or a
+            (style, weight) pair.
+        masks: for each style a picture of where it applies (white) over the photo, or None.
+        progress: show a bar, in a terminal or a notebook.
+        device, precision, max_memory: see ``cnnart.runtime.Runtime``.
+        settings: the fields of ``FastConfig``: ``strength=0.7``, ``stroke=1.5``, ``color="keep"``.
+
+    Returns an RGB image (RGBA for a photo with alpha), or a list of them. Raises CnnartError with
+    one clear line. Networks stay loaded: a second call is quicker.
+    """
+    from cnnart.commands.fast_stylize import FastStylize
+    from cnnart.commands.style_args import memory_mask
+    from cnnart.image.write import to_pil
+    from cnnart.optim.memory import memory_errors_named
+    from cnnart.run.inputs import Source
+    from cnnart.run.outputs import Task
+    from cnnart.runtime import Runtime
+
+    chosen = [_trained(style) for style in (styles if isinstance(styles, list) else [styles])]
+    command = FastStylize.make(chosen, [memory_mask(mask) for mask in masks or ()], settings)
+    runtime = Runtime(device=device, precision=precision, max_memory=max_memory)
+    open_one = command.open(runtime)
+    photos = photo if isinstance(photo, list) else [photo]
+    runs = [open_one(Task(Source(None, "photo", picture=p), None, "png")) for p in photos]
+    images: list[Any] = [None] * len(runs)
+    bar = _photo_bar(len(runs)) if progress else None
+    for group in _joinable(runs):
+        with memory_errors_named():
+            work = runs[group[0]].work
+            if len(group) > 1:
+                work = work.joined([runs[i].work for i in group])  # type: ignore[attr-defined]
+            for step in work.steps():
+                image = step.image
+            pictures = work.finish(image).split(1)
+        for i, rgb in zip(group, pictures, strict=True):
+            images[i] = to_pil(rgb, runs[i].alpha(rgb))
+            if bar:
+                bar.update()
+    if bar:
+        bar.close()
+    return images if isinstance(photo, list) else images[0]
+
+
+def _joinable(runs: Sequence[Run]) -> list[list[int]]:
+    """The numbers of runs, those together that can be computed as one batch."""
+    groups: list[list[int]] = []
+    for number, run in enumerate(runs):
+        for group in groups:
+            if runs[group[0]].work.can_join(run.work):  # type: ignore[attr-defined]
+                group.append(number)
+                break
+        else:
+            groups.append([number])
+    return groups
+
+
+def _photo_bar(count: int) -> Any:
+    from cnnart.run.bar import count_bar
+
+    return count_bar(count, "photo")
+
+
+def _trained(style: Any) -> TrainedStyle:
+    """A trained style as given, perhaps with a weight."""
+    from dataclasses import replace
+
+    from cnnart.commands.fast_stylize import parse_trained
+    from cnnart.settings import parse_weight
+
+    if not isinstance(style, tuple):
+        return parse_trained(str(style))
+    if not _is_pair(style):
+        raise UsageError("A style with a weight is a pair: (style, weight).")
+    weight = parse_weight(str(style[1]), "a style")
+    return replace(parse_trained(str(style[0])), weight=weight)
+
+
+def texture(
+    exemplars: Any,
+    *,
+    guide: Any = None,
+    guide_target: Any = None,
+    inpaint: Any = None,
+    companions: Sequence[Any] = (),
+    ladder: bool = False,
+    callback: Callable[[Step], object] | None = None,
+    progress: bool = False,
+    device: str = "auto",
+    precision: str = "auto",
+    backbone: str = "vgg19",
+    max_memory: float | None = None,
+    time_budget: float | None = None,
+    **settings: Any,
+) -> Any:
+    """Make more of a texture, or one texture of several.
+
+    Args:
+        exemplars: one or a list of: a path, a PIL image, an array (HxWx3 or 4, uint8 or float in
+            [0, 1]), a tensor (``1x3xHxW`` in [0, 1]), or an (exemplar, weight) pair of those.
+        guide: what is where in the exemplar, in colors; of several exemplars a list.
+        guide_target: what is to be where in the result; both or none.
+        inpaint: a mask: what is white there is made anew in the (first) exemplar, all else stays.
+        companions: maps of the exemplar's size that are to be copied as it is (patch methods).
+        ladder: a sheet of what each layer contributes in place of the texture.
+        callback: called with each ``Step``; returning False stops early and keeps the texture.
+        progress: show a bar, in a terminal or a notebook.
+        device, precision, backbone, max_memory, time_budget: see ``cnnart.runtime.Runtime``.
+        settings: the fields of ``TextureConfig``: ``size=(768, 1024)``, ``tileable="both"``, ...
+
+    Returns an RGB image, RGBA if an exemplar has alpha; with ``companions`` a list of images, the
+    texture first. Raises CnnartError with one clear line.
+    """
+    from cnnart.commands.texture import Texture
+    from cnnart.methods.texture.config import TextureConfig
+    from cnnart.settings import make_config
+
+    given = exemplars if isinstance(exemplars, list) else [exemplars]
+    pairs = [_exemplar(exemplar) for exemplar in given]
+    if not pairs:
+        raise UsageError("No exemplar given: name a picture of the texture.")
+    command = Texture(
+        make_config(TextureConfig, settings),
+        mixed=tuple(exemplar for exemplar, _ in pairs[1:]),
+        weights=tuple(weight for _, weight in pairs),
+        guides=() if guide is None else tuple(guide if isinstance(guide, list) else [guide]),
+        guide_target=guide_target,
+        inpaint=inpaint,
+        companions=tuple(companions),
+        ladder=ladder,
+    )
+
+    def with_companions(run: Any, image: Image) -> list[Image]:
+        from cnnart.image.write import to_pil
+
+        return [image, *(to_pil(run.work.follow(other)) for _, other in run.companions)]
+
+    return _make(
+        command,
+        pairs[0][0],
+        callback,
+        progress,
+        with_companions if companions else None,
+        device=device,
+        precision=precision,
+        backbone=backbone,
+        max_memory=max_memory,
+        time_budget=time_budget,
+    )
+
+
+def _exemplar(given: Any) -> tuple[Any, float]:
+    """An exemplar as given, perhaps with a weight -> (exemplar, weight)."""
+    from cnnart.settings import parse_weight
+
+    if isinstance(given, tuple) and len(given) == 2:
+        return given[0], parse_weight(str(given[1]), "an exemplar")
+    return given, 1.0
+
+
+def dream(
+    photo: Any,
+    *,
+    guide: Any = None,
+    mask: Any = None,
+    callback: Callable[[Step], object] | None = None,
+    progress: bool = False,
+    device: str = "auto",
+    precision: str = "auto",
+    backbone: str = "vgg19",
+    max_memory: float | None = None,
+    time_budget: float | None = None,
+    **settings: Any,
+) -> Image:
+    """Let a network paint what it sees into a photo.
+
+    Args:
+        photo: a path, a PIL image, an array (HxWx3, uint8 or float in [0, 1]) or a tensor
+            (``1x3xHxW`` in [0, 1]).
+        guide: the like: dream of what is in this picture.
+        mask: the like: dream only where it is white.
+        callback: called with each ``Step``; returning False stops early and keeps the picture.
+        progress: show a bar, in a terminal or a notebook.
+        device, precision, backbone, max_memory, time_budget: see ``cnnart.runtime.Runtime``.
+        settings: the fields of ``DreamConfig``: ``preset="eyes"``, ``layers={"relu3_3": 1}``, ...
+
+    Returns an RGB image, RGBA if the photo has alpha. Raises CnnartError with one clear line.
+    """
+    from cnnart.commands.dream import Dream
+    from cnnart.commands.style_args import memory_mask
+
+    return _make(
+        Dream.make(settings, guide, memory_mask(mask)),
+        photo,
+        callback,
+        progress,
+        device=device,
+        precision=precision,
+        backbone=backbone,
+        max_memory=max_memory,
+        time_budget=time_budget,
+    )
+
+
+def _make(
+    command: Command,
+    picture: Any,
+    callback: Callable[[Step], object] | None,
+    progress: bool,
+    finished: Callable[[Run, Image], Any] | None = None,
+    **runtime: Any,
+) -> Any:
+    """Run a command on one picture, to the end or until ``callback`` returns False.
+
+    Args:
+        picture: the photo or exemplar, as ``cnnart.image.read.to_picture`` takes it.
+        finished: from the run and its image to what is returned; None: the image.
+        runtime: see ``cnnart.runtime.Runtime``.
+    """
+    from cnnart.image.write import to_pil
+    from cnnart.run.inputs import Source
+    from cnnart.run.outputs import Task
+    from cnnart.runtime import Runtime
+
+    run = command.open(Runtime(**runtime))(
+        Task(Source(None, "photo", picture=picture), None, "png")
+    )
+    bar = _bar(run) if progress else None
+    try:
+        for step in run.steps():
+            image = step.image
+            if bar:
+                bar.step(step)
+            if callback is not None and callback(step) is False:
+                break
+        rgb = run.finish(image)
+    finally:
+        if bar:
+            bar.stop()
+    result = to_pil(rgb, run.alpha(rgb))
+    return finished(run, result) if finished else result
+
+
+def _bar(run: Run) -> Any:
+    from cnnart.run.bar import Bar
+
+    bar = Bar(paths=False)
+    bar.start(run.start())
+    return bar
 
 
 def _as_list(styles: Any) -> list[Any]:
@@ -124,15 +359,18 @@ def _is_pair(style: Any) -> bool:
     return isinstance(style, tuple) and len(style) == 2 and isinstance(style[1], int | float)
 
 
-def _style_pair(style: Any) -> tuple[Any, float]:
-    """A style as given -> (StyleChoice or picture, weight)."""
+def _style(style: Any) -> StyleInput:
+    """A style as given, perhaps with a weight."""
+    from dataclasses import replace
+
+    from cnnart.commands.style_args import StyleInput, choose_style
+    from cnnart.settings import parse_weight
+
     weight = 1.0
     if isinstance(style, tuple):
         if not _is_pair(style):
             raise UsageError("A style with a weight is a pair: (style, weight).")
         style, weight = style[0], parse_weight(str(style[1]), "a style")
-    return (choose_style(style) if isinstance(style, str | os.PathLike) else style), weight
-
-
-def _padded(masks: Sequence[Any] | None, count: int) -> list[Any]:
-    return [*(masks or ()), *[None] * (count - len(masks or ()))]
+    if isinstance(style, str | os.PathLike):
+        return replace(choose_style(style), weight=weight)
+    return StyleInput("style", style, weight)

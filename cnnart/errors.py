@@ -1,4 +1,16 @@
-"""The errors cnnart raises on purpose. Each message is one line: what, why, and what to do."""
+"""The errors cnnart raises on purpose. Each message is one line: what, why, and what to do.
+
+A setting is named as Python callers know it, in backquotes: ``allow more with `max_memory`.``; the
+command line spells it as its flag (``as_flags``).
+"""
+
+from __future__ import annotations
+
+import re
+
+# Exit codes beside 0 (done), 1 (could not) and 2 (wrong usage).
+SOME_FAILED = 3
+INTERRUPTED = 130
 
 
 class CnnartError(Exception):
@@ -25,7 +37,7 @@ class OutOfMemory(CnnartError):
     """The device has too little memory, even for the smallest step cnnart can take."""
 
 
-def did_you_mean(name: str, known: "list[str]") -> str:
+def did_you_mean(name: str, known: list[str]) -> str:
     """' Did you mean X?' for the closest known name, or '' when none is close."""
     import difflib
 
@@ -48,3 +60,11 @@ def is_out_of_memory(error: BaseException) -> bool:
     return isinstance(error, MemoryError | OutOfMemory) or (
         isinstance(error, RuntimeError) and any(sign in text for sign in NO_MEMORY)
     )
+
+
+def as_flags(message: str) -> str:
+    """A message for the command line: ```max_memory``` becomes ``--max-memory``.
+
+    Only single words in backquotes are settings; a command (```cnnart styles list```) stays.
+    """
+    return re.sub(r"`([a-z][a-z_]*)`", lambda found: f"--{found[1].replace('_', '-')}", message)

@@ -68,21 +68,21 @@ def source(style: dict[str, Any], paintings: Path | None) -> str:
 
 
 def finish(entry: dict[str, Any], made: Path, target: Path) -> None:
-    """Put a trained network here: licences, thumbnails painted by itself, its checksum.
+    """Put a trained network here: licenses, thumbnails painted by itself, its checksum.
 
     A thumbnail of a painting would be somebody's photo of it.
     """
     import cnnart
-    from cnnart.fast.checkpoint import load_checkpoint, save_checkpoint, thumbnail
-    from cnnart.image import to_picture
+    from cnnart.image.read import to_picture
+    from cnnart.methods.fast.checkpoint import load_checkpoint, save_checkpoint, thumbnail
 
     checkpoint = load_checkpoint(made)
-    licences = {style["name"]: style["licence"] for style in entry["styles"]}
+    licenses = {style["name"]: style["licence"] for style in entry["styles"]}
     styles = []
     for style in checkpoint.styles:
         painted = to_picture(cnnart.fast_stylize(EXAMPLE, f"{made}:{style.name}")).rgb
         small = thumbnail(painted)
-        styles.append(replace(style, thumbnail=small, licence=licences[style.name]))
+        styles.append(replace(style, thumbnail=small, license=licenses[style.name]))
     checkpoint.styles = tuple(styles)
     save_checkpoint(target, checkpoint)
     entry["sha256"] = hashlib.sha256(target.read_bytes()).hexdigest()
@@ -91,8 +91,8 @@ def finish(entry: dict[str, Any], made: Path, target: Path) -> None:
 
 def check(entry: dict[str, Any]) -> list[str]:
     """What is wrong with a network that is here."""
-    from cnnart.fast.checkpoint import load_checkpoint
-    from cnnart.style_pictures import network_defect
+    from cnnart.builtin_styles import network_defect
+    from cnnart.methods.fast.checkpoint import load_checkpoint
 
     path = HERE / entry["file"]
     if found := network_defect(path, entry["sha256"]):

@@ -8,12 +8,12 @@ import sys
 
 import pytest
 
-from cnnart.allocator import keep_freed_memory
+from cnnart.runtime import keep_freed_memory
 
 FAULTS = """
 import resource, sys
 import torch
-from cnnart.allocator import keep_freed_memory
+from cnnart.runtime import keep_freed_memory
 if sys.argv[1] == "keep":
     assert keep_freed_memory()
 def faults():
@@ -29,6 +29,7 @@ print(faults() - begun)
 GLIBC = platform.libc_ver()[0] == "glibc"
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not GLIBC, reason="only glibc gives memory back at once")
 def test_the_next_tensor_comes_without_page_faults() -> None:
     usual, kept = (

@@ -8,14 +8,17 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
-from samples import cnnart_process, only_builtin_style, save_picture
 
 import cnnart
-from cnnart import api, engine
-from cnnart.engine import Engine
+from cnnart import api
+from cnnart import runtime as engine
 from cnnart.errors import ImageError, OutOfMemory, UsageError
-from cnnart.jobs.memory import guarded
-from cnnart.optimize import Step
+from cnnart.image.read import style_mask
+from cnnart.methods.stylize import transfer
+from cnnart.optim.memory import guarded
+from cnnart.optim.steps import Step
+from cnnart.runtime import Runtime
+from tests.helpers.files import cnnart_process, only_builtin_style, save_picture
 
 QUICK = {"size": 32, "preset": "draft", "steps": 2, "precision": "fp32", "device": "cpu"}
 
@@ -40,7 +43,7 @@ def test_importing_cnnart_does_not_import_torch() -> None:
 
 def test_the_function_stays_the_function_whatever_is_imported() -> None:
     import cnnart.cli.stylize
-    import cnnart.stylization
+    import cnnart.methods.stylize.transfer
 
     assert cnnart.stylize is api.stylize
     assert set(cnnart.__all__) <= set(dir(cnnart))
@@ -105,12 +108,12 @@ def test_a_built_in_style_recommends_and_the_caller_decides(
 ) -> None:
     strengths = []
 
-    class Spy(api.Stylization):
+    class Spy(transfer.StyleTransfer):
         def __init__(self, photo, styles, config, features, **more) -> None:
             strengths.append(config.strength)
             super().__init__(photo, styles, config, features, **more)
 
-    monkeypatch.setattr(api, "Stylization", Spy)
+    monkeypatch.setattr(transfer, "StyleTransfer", Spy)
     cnnart.stylize("photo.png", "mosaic", **QUICK)
     cnnart.stylize("photo.png", "mosaic", strength=0.2, **QUICK)
     assert strengths == [0.6, 0.2]
@@ -143,15 +146,15 @@ def test_layers_of_every_backbone_are_known_without_loading_it() -> None:
     assert names[:2] == ["conv1_1", "conv1_2"]
     assert {"relu4_3", "pool5"} <= set(names)
     assert "relu4_4" not in names
-    features = Engine(device="cpu", precision="fp32").features("max")
+    features = Runtime(device="cpu", precision="fp32").features("max")
     assert set(engine.layer_names("vgg19")) == set(features.geometry)
 
 
 def test_a_mask_that_selects_nothing_is_named() -> None:
     Image.new("L", (8, 8), 0).save("black.png")
     with pytest.raises(ImageError, match=r"The mask black.png selects nothing"):
-        api.style_mask("black.png")
-    assert float(api.style_mask("black.png", inverse=True).min()) == 1
+        style_mask("black.png")
+    assert float(style_mask("black.png", inverse=True).min()) == 1
 
 
 @pytest.mark.parametrize(
@@ -168,7 +171,7 @@ def test_too_little_memory_is_called_by_its_name(error: Exception) -> None:
         raise error
         yield
 
-    with pytest.raises(OutOfMemory, match="choose a smaller --size"):
+    with pytest.raises(OutOfMemory, match="choose a smaller `size`"):
         list(guarded(steps()))
 
 

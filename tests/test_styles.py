@@ -14,10 +14,7 @@ import pytest
 from click.testing import CliRunner
 from PIL import Image
 
-from cnnart.cli.styles import styles as styles_command
-from cnnart.config import StylizeConfig
-from cnnart.errors import CnnartError, UsageError
-from cnnart.style_pictures import (
+from cnnart.builtin_styles import (
     builtin_networks,
     builtin_styles,
     contact_sheet,
@@ -25,6 +22,9 @@ from cnnart.style_pictures import (
     find_style,
     styles_folder,
 )
+from cnnart.cli.styles import styles as styles_command
+from cnnart.errors import CnnartError, UsageError
+from cnnart.methods.stylize.config import StylizeConfig
 
 QUICK = ["watercolour-garden", "stained-glass", "torn-paper", "pop-halftone"]
 
@@ -51,7 +51,7 @@ def copied(tmp_path, monkeypatch) -> Path:
     for path in styles_folder().iterdir():
         if path.suffix in (".json", ".jpg", ".safetensors"):
             shutil.copy(path, folder)
-    monkeypatch.setattr("cnnart.style_pictures.styles_folder", lambda: folder)
+    monkeypatch.setattr("cnnart.builtin_styles.styles_folder", lambda: folder)
     return folder
 
 
@@ -82,10 +82,10 @@ def test_a_picture_is_whole_full_of_marks_and_has_darks_and_lights(style):
     with Image.open(style.path) as picture:
         assert (picture.size, picture.mode) == ((1024, 1024), "RGB")
         values = np.asarray(picture, dtype=np.float32)
-    grey = values.mean(-1)
-    assert np.percentile(grey, 2) < 64
-    assert np.percentile(grey, 98) > 190
-    blocks = grey.reshape(8, 128, 8, 128).transpose(0, 2, 1, 3).reshape(64, -1)
+    gray = values.mean(-1)
+    assert np.percentile(gray, 2) < 64
+    assert np.percentile(gray, 98) > 190
+    blocks = gray.reshape(8, 128, 8, 128).transpose(0, 2, 1, 3).reshape(64, -1)
     assert blocks.std(1).min() > 7  # no empty area
 
 
@@ -237,7 +237,7 @@ def test_show_writes_the_sheet_and_prints_its_path(tmp_path):
 
 
 def test_listing_styles_does_not_import_torch():
-    code = "import sys; from cnnart.style_pictures import builtin_styles; builtin_styles();"
+    code = "import sys; from cnnart.builtin_styles import builtin_styles; builtin_styles();"
     code += "print(any(name in sys.modules for name in ('torch', 'numpy', 'PIL')))"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "False"

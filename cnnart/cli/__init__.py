@@ -4,22 +4,89 @@ from __future__ import annotations
 
 import click
 
-from cnnart import __version__
-from cnnart.cli.lazy import LazyGroup
+from cnnart.cli.group import LazyGroup
+from cnnart.version import __version__
 
-# name: (module, the line shown by `cnnart --help`). Kept here so that help imports nothing.
+
+def _stylize() -> click.Command:
+    from cnnart.cli.stylize import stylize
+
+    return stylize
+
+
+def _texture() -> click.Command:
+    from cnnart.cli.texture import texture
+
+    return texture
+
+
+def _dream() -> click.Command:
+    from cnnart.cli.dream import dream
+
+    return dream
+
+
+def _train_style() -> click.Command:
+    from cnnart.cli.train_style import train_style
+
+    return train_style
+
+
+def _fast_stylize() -> click.Command:
+    from cnnart.cli.fast_stylize import fast_stylize
+
+    return fast_stylize
+
+
+def _inspect() -> click.Command:
+    from cnnart.cli.inspect import inspect
+
+    return inspect
+
+
+def _export() -> click.Command:
+    from cnnart.cli.export import export
+
+    return export
+
+
+def _styles() -> click.Command:
+    from cnnart.cli.styles import styles
+
+    return styles
+
+
+def _weights() -> click.Command:
+    from cnnart.cli.weights import weights
+
+    return weights
+
+
+def _info() -> click.Command:
+    from cnnart.cli.info import info
+
+    return info
+
+
+def _rerun() -> click.Command:
+    from cnnart.cli.rerun import rerun
+
+    return rerun
+
+
+# name: (what imports it, its line in `cnnart --help`). Kept here so that help imports nothing.
 COMMANDS = {
-    "stylize": ("cnnart.cli.stylize", "Paint photos in the style of one or more pictures."),
-    "texture": ("cnnart.cli.texture", "Make more of a texture: any size, seamless."),
-    "dream": ("cnnart.cli.dream", "Let a network paint what it sees into photos."),
-    "train-style": ("cnnart.cli.train_style", "Train a network for your own style."),
-    "fast-stylize": ("cnnart.cli.fast_stylize", "Paint photos in a trained style, in a blink."),
-    "inspect": ("cnnart.cli.inspect", "Look into a network: what its layers see and want."),
-    "export": ("cnnart.cli.export", "Write a trained style as ONNX or as a checkpoint."),
-    "styles": ("cnnart.cli.styles", "List, show and check the built-in styles."),
-    "weights": ("cnnart.cli.weights", "List, verify, import and fetch network weights."),
-    "info": ("cnnart.cli.info", "Show versions, devices and weights: what a bug report needs."),
-    "rerun": ("cnnart.cli.rerun", "Make a picture again from the record inside it."),
+    "stylize": (_stylize, "Paint photos in the style of one or more pictures."),
+    "texture": (_texture, "Make more of a texture: any size, seamless."),
+    "dream": (_dream, "Let a network paint what it sees into photos."),
+    "train-style": (_train_style, "Train a network for your own style."),
+    "fast-stylize": (_fast_stylize, "Paint photos in a trained style, in a blink."),
+    "inspect": (_inspect, "Look into a network: what its layers see and want."),
+    "export": (_export, "Write a trained style as ONNX or as a checkpoint."),
+    "styles": (_styles, "List, show and check the built-in styles."),
+    "weights": (_weights, "List, verify, import and fetch network weights."),
+    "info": (_info, "Show versions, devices and weights: what a bug report needs."),
+    "rerun": (_rerun, "Make a picture again from the record inside it."),
 }
 
 

@@ -2,119 +2,127 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import click
+import cloup
 
 from cnnart.cli.options import (
-    FileOptions,
-    RunOptions,
-    TalkOptions,
+    check_options,
     file_options,
-    run_options,
-    setting,
+    photos_argument,
+    plan_tasks,
+    runtime_options,
+    section,
+    split,
     talk_options,
+    work_through,
 )
-from cnnart.cli.values import SIZE
-from cnnart.config import COLOR_MODES, DREAM_OBJECTIVES, DreamConfig, FlightConfig
+from cnnart.cli.types import LayersType, setting_option
+from cnnart.commands.dream import Dream, find_guide, parse_place
+from cnnart.commands.flight import Flight
+from cnnart.commands.style_args import parse_mask
+from cnnart.commands.visualize import FromNoise, LayerSheet
+from cnnart.errors import UsageError
+from cnnart.methods.dream.config import DreamConfig, FlightConfig
+from cnnart.methods.dream.presets import DREAMS
+from cnnart.settings import layer_weights
 
-AS_PRESET = "as --preset says"
+FLIGHT = ("zoom", "rotate", "fps", "loop")  # what needs --frames
 
 
-def _setting(name: str, help: str, *flags: str, **more: Any) -> Any:
-    return setting(DreamConfig, name, help, *flags, **more)
+def _setting(name: str, *flags: str, **more: Any) -> Any:
+    return setting_option(DreamConfig, name, *flags, **more)
 
 
 def _list_presets(ctx: click.Context, param: click.Parameter, value: bool) -> None:
     """For ``--list-presets``: what ``--preset`` takes."""
     if not value or ctx.resilient_parsing:
         return
-    from cnnart.dreaming.presets import DREAMS
-
     width = max(map(len, DREAMS))
     for name, preset in DREAMS.items():
         click.echo(f"{name:<{width}}  {preset.description}")
     ctx.exit()
 
 
-@click.command("dream")
-@_setting("preset", "What to dream of: see --list-presets.", metavar="NAME")
-@click.option(
-    "--list-presets",
-    is_flag=True,
-    is_eager=True,
-    expose_value=False,
-    callback=_list_presets,
-    help="Show the names that --preset takes.",
+@cloup.command("dream")
+@photos_argument("[PHOTO]...", required=False)
+@section(
+    "Basic",
+    _setting("preset", help="What to dream of, by name: see --list-presets."),
+    cloup.option(
+        "--list-presets",
+        is_flag=True,
+        is_eager=True,
+        expose_value=False,
+        callback=_list_presets,
+        help="Show the names that --preset takes.",
+    ),
+    cloup.option("--guide", metavar="PICTURE", help="Dream of what is in this picture."),
+    _setting("strength"),
+    _setting("size"),
+    _setting("seed"),
 )
-@click.option(
-    "-l",
-    "--layer",
-    "layers",
-    multiple=True,
-    metavar="LAYER[:WEIGHT],...",
-    help=f"Raise these layers instead; negative weights suppress.  [default: {AS_PRESET}]",
+@section(
+    "Color and place",
+    _setting("color"),
+    cloup.option(
+        "--mask",
+        metavar="MASK",
+        help="Where to dream: a picture, white there; or 'alpha' for the photo's own; inverse:MASK "
+        "turns it round.",
+    ),
+    _setting("feather"),
 )
-@click.option(
-    "--channel",
-    "--channels",
-    "channels",
-    metavar="N,A-B,...",
-    help=f"Only these channels of them.  [default: {AS_PRESET}]",
+@section(
+    "Layers and channels",
+    _setting(
+        "layers", "-l", "--layer", "--layers", multiple=True, type=str, metavar=LayersType.name
+    ),
+    _setting("channels", "--channel", "--channels"),
+    _setting("neuron"),
+    _setting("objective"),
 )
-@click.option("--neuron", metavar="X,Y", help="Only the unit at this place: 0.5,0.5 is the middle.")
-@click.option("--guide", metavar="PICTURE", help="Dream of what is in this picture.")
-@click.option(
-    "--mask",
-    metavar="MASK",
-    help="Where to dream: a picture, white there; or 'alpha' for the photo's own; inverse:MASK "
-    "turns it round.",
+@section(
+    "Without a photo",
+    cloup.option(
+        "--from",
+        "source",
+        type=click.Choice(("photo", "noise")),
+        default="photo",
+        help="noise: needs no PHOTO, shows what a layer, channel or preset wants.  "
+        "[default: photo]",
+    ),
+    cloup.option(
+        "--sheet",
+        metavar="LAYER",
+        help="Needs no PHOTO: what each channel of LAYER (those of --channels) wants, on one "
+        "sheet.",
+    ),
 )
-@_setting("strength", "How far it goes; 0: the photo.", type=click.FloatRange(0, 1))
-@_setting("size", "Long side, or width x height.", type=SIZE, shown="the photo's own")
-@_setting(
-    "color",
-    "Colours of the dream, or kept from the photo: wholly, by luma, by histogram.",
-    type=click.Choice(COLOR_MODES),
+@section(
+    "Flight",
+    cloup.option(
+        "--frames", type=click.IntRange(1), metavar="N", help="Fly into the dream: N frames."
+    ),
+    *(setting_option(FlightConfig, name) for name in FLIGHT),
 )
 @file_options
-@click.option(
-    "--from",
-    "source",
-    type=click.Choice(("photo", "noise")),
-    default="photo",
-    help="noise: needs no PHOTO, shows what a layer, channel or preset wants.  [default: photo]",
+@section(
+    "Expert",
+    _setting("octaves"),
+    _setting("octave_scale"),
+    _setting("steps", help="Steps at each octave; without a photo, in all."),
+    _setting("step_size"),
+    _setting("jitter"),
+    _setting("smoothing"),
 )
-@click.option(
-    "--sheet",
-    metavar="LAYER",
-    help="Needs no PHOTO: what each channel of LAYER (those of --channels) wants, on one sheet.",
-)
-@click.option("--frames", type=click.IntRange(1), metavar="N", help="Fly into the dream: N frames.")
-@setting(FlightConfig, "zoom", "Of --frames, per frame.", type=float)
-@setting(FlightConfig, "rotate", "Of --frames: degrees per frame.", type=float)
-@setting(FlightConfig, "fps", "Of --frames: frames per second.", type=float)
-@click.option("--loop", is_flag=True, help="Of --frames: the end fades into the beginning.")
-@_setting("seed", "Of all randomness.", type=int)
-@_setting(
-    "objective", "Raise squares or means.", type=click.Choice(DREAM_OBJECTIVES), shown=AS_PRESET
-)
-@_setting("octaves", "Sizes it passes through.", type=click.IntRange(1), shown="as many as help")
-@_setting("octave_scale", "From one to the next.", type=click.FloatRange(1.05, 4))
-@_setting("steps", "At each octave.", type=click.IntRange(1), shown=AS_PRESET)
-@_setting("step_size", "Mean change per step.", type=click.FloatRange(0), shown=AS_PRESET)
-@_setting("jitter", "Pixels.", type=click.IntRange(0))
-@_setting("smoothing", "Of the gradient: pixels.", type=click.FloatRange(0), shown=AS_PRESET)
-@_setting("feather", "Of a mask: share of the long side.", type=click.FloatRange(0, 0.5))
-@run_options
-@talk_options
+@runtime_options()
+@talk_options()
 @click.pass_context
 def dream(
-    ctx: click.Context,
-    files: FileOptions,
-    run: RunOptions,
-    talk: TalkOptions,
-    **given: Any,
+    ctx: click.Context, source: str, sheet: str | None, frames: int | None, **given: Any
 ) -> None:
     """Let a network paint what it sees into photos.
 
@@ -129,10 +137,48 @@ def dream(
     cnnart dream --sheet relu4_3 --channels 0-63
     cnnart dream photo.jpg --frames 60 --zoom 1.03 -o flight.webp
     """
-    from cnnart.cli.dreams import work_on
+    files, run, talk = split(given)
+    check_options(files, talk)
+    settings = {name: value for name, value in given.items() if value not in (None, ())}
+    flight = {name: settings.pop(name) for name in FLIGHT if name in settings}
+    if flight and frames is None:
+        raise UsageError(f"--{next(iter(flight))} is for flights: also say --frames N.")
+    if "layers" in settings:
+        settings["layers"] = parse_layers(settings["layers"])
+    if "neuron" in settings:
+        settings["neuron"] = parse_place(settings["neuron"])
+    command: Dream | Flight | FromNoise | LayerSheet
+    if sheet or source == "noise":
+        if files.photos or frames:
+            raise UsageError("--sheet and --from noise start from nothing: no PHOTO, no --frames.")
+        command = LayerSheet.make(sheet, settings) if sheet else FromNoise.make(settings)
+    else:
+        guide, mask = settings.pop("guide", None), settings.pop("mask", None)
+        command = Dream.make(
+            settings, find_guide(guide) if guide else None, parse_mask(mask) if mask else None
+        )
+        if not files.photos:
+            raise UsageError(
+                "No PHOTO given; without one there are --from noise and --sheet LAYER."
+            )
+        if frames is not None:
+            command = Flight(command, FlightConfig(frames=frames, **flight))
+    if isinstance(command, Dream):
+        tasks = plan_tasks(command, files)
+    else:
+        tasks = command.plan(
+            files.photos,
+            files.output,
+            format=files.format,
+            options=files.writing,
+            recursive=files.recursive,
+        )
+    ctx.exit(work_through(command, tasks, files, run, talk))
 
-    ctx.exit(work_on(given, files, run, talk))
 
-
-# --sheet and --from noise need none.
-next(param for param in dream.params if param.name == "photos").required = False
+def parse_layers(texts: Sequence[str]) -> dict[str, float]:
+    """``["relu4_2,relu5_1:0.5", "relu3_3:-1"]`` -> weights by layer name; they may be negative."""
+    layers = ",".join(texts)
+    if not all(item.partition(":")[0].strip() for item in layers.split(",")):
+        raise UsageError("A layer's name is missing: write them like relu4_2,relu5_1:0.5.")
+    return layer_weights(layers, negative=True)

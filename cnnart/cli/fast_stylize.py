@@ -2,62 +2,76 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
 
 import click
+import cloup
 
 from cnnart.cli.options import (
     FileOptions,
     RunOptions,
     TalkOptions,
+    batch_options,
+    check_options,
     file_options,
+    make_reporter,
+    make_runtime,
     mask_option,
-    run_options,
-    setting,
+    photos_argument,
+    plan_tasks,
+    runtime_options,
+    section,
+    split,
     style_option,
     talk_options,
 )
-from cnnart.cli.values import SIZE
-from cnnart.config import COLOR_MODES, FAST_ENGINES, FastConfig
+from cnnart.cli.types import setting_option
+from cnnart.commands.fast_stylize import GPU_BATCH, FastStylize, parse_trained
+from cnnart.commands.style_args import parse_mask
+from cnnart.methods.fast.config import FastConfig
+
+if TYPE_CHECKING:
+    from cnnart.run.outputs import Task
 
 
-def _setting(name: str, help: str, **more: Any) -> Any:
-    return setting(FastConfig, name, help, **more)
+def _setting(name: str, **more: Any) -> Any:
+    return setting_option(FastConfig, name, **more)
 
 
-@click.command("fast-stylize")
-@style_option(
-    "A trained style's name, a checkpoint, or FILE:NAME in one of several. Several blend."
+@cloup.command("fast-stylize")
+@photos_argument()
+@section(
+    "Basic",
+    style_option(
+        "A trained style's name (`cnnart styles list`), a checkpoint, or FILE:NAME in one of "
+        "several. Several blend."
+    ),
+    _setting("strength"),
+    _setting("stroke"),
+    _setting("size"),
 )
-@_setting("strength", "0: the photo; 1: the style.", type=click.FloatRange(0, 1))
-@_setting("stroke", "Stroke size, relative to the training's.", type=click.FloatRange(0.25, 4))
-@_setting("size", "Long side, or width x height.", type=SIZE, shown="the photo's own")
-@_setting(
-    "color",
-    "Colours of the style, or kept from the photo: wholly, by luma, by histogram.",
-    type=click.Choice(COLOR_MODES),
-)
-@mask_option
-@_setting("engine", "torch as it is, or compiled.", type=click.Choice(FAST_ENGINES))
-@click.option(
-    "--batch",
-    type=click.IntRange(1),
-    metavar="N",
-    help="Photos of one size at once.  [default: 1 on a CPU, 8 on a GPU]",
-)
+@section("Color and place", _setting("color"), mask_option)
 @file_options
-@run_options
-@talk_options
+@section(
+    "Expert",
+    _setting("engine"),
+    cloup.option(
+        "--batch",
+        type=click.IntRange(1),
+        metavar="N",
+        help=f"Photos of one size to compute at once.  [default: 1 on a CPU, {GPU_BATCH} on a GPU]",
+    ),
+)
+@runtime_options(without=("backbone", "time_budget"))
+@talk_options(without=("save_every", "preview"))
 @click.pass_context
 def fast_stylize(
     ctx: click.Context,
     styles: tuple[str, ...],
     masks: tuple[str, ...],
     batch: int | None,
-    files: FileOptions,
-    run: RunOptions,
-    talk: TalkOptions,
-    **settings: Any,
+    **given: Any,
 ) -> None:
     """Paint photos in a trained style: one pass of a network each.
 
@@ -65,49 +79,37 @@ def fast_stylize(
     its share of the files.
 
     \b
-    cnnart fast-stylize photo.jpg --style my.safetensors
-    cnnart fast-stylize photos/ --style udnie:2 --style waves -o painted/
+    cnnart fast-stylize photo.jpg --style great-wave
+    cnnart fast-stylize photos/ --style udnie:2 --style starry-night -o painted/
+    cnnart fast-stylize photo.jpg --style my.safetensors --strength 0.8 --color keep
     """
-    from cnnart.cli.paint import check_options
-    from cnnart.jobs.fast_stylizing import make_fast_recipe, parse_trained
-    from cnnart.jobs.recipe import parse_mask
-
+    files, run, talk = split(given)
     check_options(files, talk)
-    recipe = make_fast_recipe(
+    command = FastStylize.make(
         [parse_trained(text) for text in styles],
         [parse_mask(text) for text in masks],
-        settings,
+        given,
         batch,
     )
-    ctx.exit(_work(recipe, files, run, talk))
+    ctx.exit(_work_through(command, plan_tasks(command, files), files, run, talk))
 
 
-def _work(recipe: Any, files: FileOptions, run: RunOptions, talk: TalkOptions) -> int:
-    from cnnart.jobs.files import expand
-    from cnnart.jobs.naming import plan
+def _work_through(
+    command: FastStylize,
+    tasks: Sequence[Task],
+    files: FileOptions,
+    run: RunOptions,
+    talk: TalkOptions,
+) -> int:
+    from cnnart.methods.fast.torchrun_env import shared
+    from cnnart.run.prefetch import PrefetchingBatch
+    from cnnart.run.report import Plain
 
-    tasks = plan(
-        expand(files.photos, recursive=files.recursive),
-        files.output,
-        style=recipe.label,
-        format=files.format,
-        protected=recipe.files(),
-    )
-    from cnnart.engine import Engine
-    from cnnart.fast.distributed import shared
-    from cnnart.jobs.batch import Habits
-    from cnnart.jobs.fast_batch import FastBatch
-    from cnnart.jobs.progress import make_reporter
-    from cnnart.jobs.report import Plain
-    from cnnart.jobs.writing import Writing
-
-    given = {name: value for name, value in vars(run).items() if value is not None}
-    studio = recipe.studio(
-        Engine(**given), Writing(files.quality, files.metadata, files.max_pixels)
-    )
-    reporter = make_reporter(quiet=talk.quiet, json_lines=talk.json, paths=files.output != "-")
+    runtime = make_runtime(run, max_pixels=files.max_pixels)
+    open_one = command.open(runtime)
+    reporter = make_reporter(talk, paths=files.output != "-")
     if len(tasks) > 1 and not (talk.quiet or talk.json):
         reporter = Plain()  # a header and a bar for each would be in each other's way
-    habits = Habits(files.skip_existing, quiet=talk.quiet, debug=talk.debug)
+    options, size = batch_options(files, talk), command.batch_size(runtime)
     with shared(tasks) as mine:
-        return FastBatch(studio, reporter, habits).run(mine)
+        return PrefetchingBatch(open_one, reporter, options, size).run(mine)

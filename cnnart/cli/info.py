@@ -11,7 +11,7 @@ def info(as_json: bool) -> None:
     """Show versions, devices, precisions and weights: what a bug report needs."""
     import json
 
-    from cnnart.environment import describe_environment
+    from cnnart.commands.info import describe_environment
 
     facts = describe_environment()
     if as_json:

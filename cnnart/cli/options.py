@@ -1,21 +1,38 @@
-"""The options that several commands share, each written once, and their values in one object.
+"""The options that several commands share, each written once, and how a command line runs.
 
-A group is a decorator; the command gets one dataclass per group instead of a dozen arguments.
+A command's help has sections (``section``); its function gets the values of its settings, and those
+of the shared options as one object for each group (``split``).
 """
 
 from __future__ import annotations
 
-import functools
-from collections.abc import Callable, Mapping
-from dataclasses import MISSING, dataclass, fields
-from typing import Any
+import os
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
+import cloup
+from cloup.constraints import mutually_exclusive
 
-from cnnart.cli.values import DURATION, MEMORY
-from cnnart.jobs.naming import FORMATS
+from cnnart.cli.types import DURATION, MEMORY
+from cnnart.errors import UsageError
+from cnnart.files import FORMATS
+from cnnart.run.inputs import expand
+from cnnart.run.outputs import OutputOptions, Task, plan
+from cnnart.settings import PRECISIONS
 
+if TYPE_CHECKING:
+    from cnnart.run.batch import BatchOptions
+    from cnnart.run.command import Command
+    from cnnart.run.report import Reporter
+    from cnnart.runtime import Runtime
+
+T = TypeVar("T")
 Decorator = Callable[[Callable[..., Any]], Callable[..., Any]]
+section = cloup.option_group
 
 
 @dataclass(frozen=True)
@@ -31,44 +48,60 @@ class FileOptions:
     metadata: bool = True
     max_pixels: int | None = None
 
+    @property
+    def writing(self) -> OutputOptions:
+        """How results are written."""
+        return OutputOptions(self.quality, self.metadata)
+
 
 @dataclass(frozen=True)
 class RunOptions:
     """What it runs on; None where the user left it to cnnart."""
 
-    device: str | None
-    precision: str | None
-    backbone: str | None
-    offline: bool
-    max_memory: int | None
-    time_budget: float | None
+    device: str | None = None
+    precision: str | None = None
+    backbone: str | None = None
+    offline: bool = False
+    max_memory: int | None = None
+    time_budget: float | None = None
 
 
 @dataclass(frozen=True)
 class TalkOptions:
     """What is said and shown meanwhile."""
 
-    quiet: bool
-    json: bool
-    save_every: int | None
-    preview: bool | None
-    debug: bool
+    quiet: bool = False
+    json: bool = False
+    save_every: int | None = None
+    preview: bool | None = None
+    debug: bool = False
 
 
-def style_option(help: str) -> Decorator:
+def take(given: dict[str, Any], kind: type[T]) -> T:
+    """The values of a group of options, taken out of all that were given."""
+    names = [field.name for field in fields(kind)]  # type: ignore[arg-type]  # a dataclass
+    return kind(**{name: given.pop(name) for name in names if name in given})
+
+
+def split(given: dict[str, Any]) -> tuple[FileOptions, RunOptions, TalkOptions]:
+    """The shared options, taken out of all that were given; the command's own are left."""
+    return take(given, FileOptions), take(given, RunOptions), take(given, TalkOptions)
+
+
+def style_option(help: str, *, required: bool = True) -> Any:
     """``--style``: several, each with its weight, as text."""
-    return click.option(
+    return cloup.option(
         "-s",
         "--style",
         "styles",
         multiple=True,
-        required=True,
+        required=required,
         metavar="STYLE[:WEIGHT]",
         help=help,
     )
 
 
-mask_option: Decorator = click.option(
+mask_option: Any = cloup.option(
     "--mask",
     "masks",
     multiple=True,
@@ -78,124 +111,198 @@ mask_option: Decorator = click.option(
 )
 
 
-def _group(argument: str, kind: type, options: list[Decorator]) -> Decorator:
-    """A decorator that adds ``options`` and hands their values over as one ``kind``."""
-    names = [f.name for f in fields(kind)]
-
-    def decorate(command: Callable[..., Any]) -> Callable[..., Any]:
-        @functools.wraps(command)
-        def collected(*context: Any, **values: Any) -> Any:
-            group = kind(**{name: values.pop(name) for name in names})
-            return command(*context, **values, **{argument: group})
-
-        result: Callable[..., Any] = collected
-        for option in reversed(options):
-            result = option(result)
-        return result
-
-    return decorate
+def photos_argument(metavar: str = "PHOTO...", *, required: bool = True) -> Any:
+    """The pictures to work on."""
+    return cloup.argument("photos", nargs=-1, required=required, metavar=metavar)
 
 
-def setting(config: type, name: str, help: str, *flags: str, **more: Any) -> Decorator:
-    """An option for a field of a config dataclass, whose default the help shows.
+output_option: Any = cloup.option(
+    "-o",
+    "--output",
+    metavar="OUT",
+    help="A file, a folder, a pattern such as 'out/{stem}-{style}.jpg' (also {parent}, "
+    "{ext}), or - for standard output.  [default: {stem}-{style}.png in this folder]",
+)
+recursive_option: Any = cloup.option(
+    "-r", "--recursive", is_flag=True, help="Look into folders' folders too."
+)
 
-    Its value is None where the user did not give it, so that a style's own recommendation holds.
-    """
-    field = next(f for f in fields(config) if f.name == name)
-    made = field.default_factory
-    shown = more.pop("shown", field.default if made is MISSING else made())
-    if isinstance(shown, Mapping):
-        shown = ",".join(key if value == 1 else f"{key}:{value:g}" for key, value in shown.items())
-    flag = f"--{name.replace('_', '-')}"
-    return click.option(
-        flag, name, *flags, default=None, help=f"{help}  [default: {shown}]", **more
+file_options = section(
+    "Files",
+    output_option,
+    recursive_option,
+    cloup.option("--skip-existing", is_flag=True, help="Leave out what is already there."),
+    cloup.option(
+        "--format", type=click.Choice(FORMATS), help="Default: as OUT is named, else png."
+    ),
+    cloup.option(
+        "--quality",
+        type=click.IntRange(1, 100),
+        help="Quality of JPEG and WebP files.  [default: 95]",
+    ),
+    cloup.option(
+        "--metadata/--no-metadata",
+        default=True,
+        help="Keep the photo's EXIF, and put the settings into the picture for `cnnart rerun`.",
+    ),
+    cloup.option(
+        "--max-pixels",
+        type=click.IntRange(1),
+        metavar="N",
+        help="Refuse to read pictures with more pixels.  [default: 200000000]",
+    ),
+)
+
+RUNTIME_OPTIONS: dict[str, Any] = {
+    "device": cloup.option(
+        "--device", metavar="NAME", help="auto, cpu, cuda, cuda:N or mps.  [default: auto]"
+    ),
+    "precision": cloup.option(
+        "--precision",
+        type=click.Choice(PRECISIONS),
+        help="Precision of the network; all else is fp32.  [default: auto]",
+    ),
+    "backbone": cloup.option(
+        "--backbone",
+        metavar="NAME",
+        help="The network: see `cnnart weights list`.  [default: vgg19]",
+    ),
+    "offline": cloup.option("--offline", is_flag=True, help="Never download anything."),
+    "max_memory": cloup.option(
+        "--max-memory",
+        type=MEMORY,
+        help="The most it may take, all included: 4GB, 800MB.  [default: most of what is free]",
+    ),
+    "time_budget": cloup.option(
+        "--time-budget",
+        type=DURATION,
+        help="The best picture that is ready in 90s, 5m, 1h.  [default: as --preset says]",
+    ),
+}
+
+
+def runtime_options(*, without: Sequence[str] = ()) -> Decorator:
+    """The section on what it runs on, but for the options named by ``without``."""
+    return section(
+        "Runtime", *(option for name, option in RUNTIME_OPTIONS.items() if name not in without)
     )
 
 
-file_options = _group(
-    "files",
-    FileOptions,
-    [
-        click.argument("photos", nargs=-1, required=True, metavar="PHOTO..."),
-        click.option(
-            "-o",
-            "--output",
-            metavar="OUT",
-            help="A file, a folder, a pattern such as 'out/{stem}-{style}.jpg' (also {parent}, "
-            "{ext}), or - for standard output.  [default: {stem}-{style}.png in this folder]",
-        ),
-        click.option("-r", "--recursive", is_flag=True, help="Look into folders' folders too."),
-        click.option("--skip-existing", is_flag=True, help="Leave out what is already there."),
-        click.option(
-            "--format", type=click.Choice(FORMATS), help="Default: as OUT is named, else png."
-        ),
-        click.option(
-            "--quality", type=click.IntRange(1, 100), help="Of JPEG and WebP.  [default: 95]"
-        ),
-        click.option(
-            "--metadata/--no-metadata",
-            default=True,
-            help="Keep the photo's EXIF, and put the settings into the picture for `cnnart rerun`.",
-        ),
-        click.option(
-            "--max-pixels",
-            type=click.IntRange(1),
-            metavar="N",
-            help="Refuse to read pictures with more pixels.  [default: 200000000]",
-        ),
-    ],
+TALK_OPTIONS: dict[str, Any] = {
+    "quiet": cloup.option("-q", "--quiet", is_flag=True, help="Say nothing but errors."),
+    "json": cloup.option("--json", is_flag=True, help="Report as JSON lines on standard output."),
+    "save_every": cloup.option(
+        "--save-every",
+        type=click.IntRange(1),
+        metavar="N",
+        help="Keep a snapshot of every N-th step.",
+    ),
+    "preview": cloup.option(
+        "--preview/--no-preview",
+        default=None,
+        help="A live preview file beside the result.  [default: on a terminal]",
+    ),
+    "debug": cloup.option(
+        "--debug", is_flag=True, envvar="CNNART_DEBUG", help="Show a traceback on an error."
+    ),
+}
+
+
+def talk_options(*, without: Sequence[str] = ()) -> Decorator:
+    """The section on what is said meanwhile, but for the options named by ``without``."""
+    listed = section(
+        "Progress", *(option for name, option in TALK_OPTIONS.items() if name not in without)
+    )
+    return lambda command: quiet_or_json(listed(command))
+
+
+# A decorator: one of the two, or neither.
+quiet_or_json: Decorator = cloup.constraint(
+    mutually_exclusive.rephrased(error="--quiet and --json contradict each other."),
+    ["quiet", "json"],
 )
 
-run_options = _group(
-    "run",
-    RunOptions,
-    [
-        click.option(
-            "--device", metavar="NAME", help="auto, cpu, cuda, cuda:N or mps.  [default: auto]"
-        ),
-        click.option(
-            "--precision",
-            type=click.Choice(["auto", "fp32", "bf16", "fp16"]),
-            help="Of the network; all else is fp32.  [default: auto]",
-        ),
-        click.option(
-            "--backbone",
-            metavar="NAME",
-            help="The network: see `cnnart weights list`.  [default: vgg19]",
-        ),
-        click.option("--offline", is_flag=True, help="Never download anything."),
-        click.option(
-            "--max-memory",
-            type=MEMORY,
-            help="The most it may take, all included: 4GB, 800MB.  [default: most of what is free]",
-        ),
-        click.option(
-            "--time-budget",
-            type=DURATION,
-            help="The best picture that is ready in 90s, 5m, 1h.  [default: as --preset says]",
-        ),
-    ],
-)
 
-talk_options = _group(
-    "talk",
-    TalkOptions,
-    [
-        click.option("-q", "--quiet", is_flag=True, help="Say nothing but errors."),
-        click.option("--json", is_flag=True, help="Report as JSON lines on standard output."),
-        click.option(
-            "--save-every",
-            type=click.IntRange(1),
-            metavar="N",
-            help="Keep a snapshot of every N-th step.",
-        ),
-        click.option(
-            "--preview/--no-preview",
-            default=None,
-            help="A live preview file beside the result.  [default: on a terminal]",
-        ),
-        click.option(
-            "--debug", is_flag=True, envvar="CNNART_DEBUG", help="Show a traceback on an error."
-        ),
-    ],
-)
+def check_options(files: FileOptions, talk: TalkOptions) -> None:
+    """Refuse options that contradict each other where standard output is concerned."""
+    if files.output != "-":
+        return
+    if talk.json:
+        raise UsageError("--json and -o - both want standard output: give -o a file.")
+    if talk.save_every or talk.preview:
+        raise UsageError("--save-every and --preview need an output file, not standard output.")
+    if sys.stdout.isatty():
+        raise UsageError("-o - writes a picture to standard output: redirect it (> out.png).")
+
+
+def plan_tasks(command: Command, files: FileOptions, protected: Sequence[Path] = ()) -> list[Task]:
+    """Each photo's task; names are checked before torch loads.
+
+    ``protected``: further files that no result may overwrite.
+    """
+    return plan(
+        expand(files.photos, recursive=files.recursive),
+        files.output,
+        style=command.label,
+        format=files.format,
+        protected=[*command.inputs(), *protected],
+        options=files.writing,
+    )
+
+
+def work_through(
+    command: Command,
+    tasks: Sequence[Task],
+    files: FileOptions,
+    run: RunOptions,
+    talk: TalkOptions,
+) -> int:
+    """Make every task's picture, after ``check_options``; returns the exit code."""
+    import psutil
+
+    from cnnart.run.batch import Batch
+
+    runtime = make_runtime(run, max_pixels=files.max_pixels, begun=psutil.Process().create_time())
+    open_one = command.open(runtime)
+    reporter = make_reporter(talk, paths=files.output != "-")
+    return Batch(open_one, reporter, batch_options(files, talk)).run(tasks)
+
+
+def make_runtime(run: RunOptions, **more: Any) -> Runtime:
+    """The runtime that the options ask for."""
+    from cnnart.runtime import Runtime
+
+    given: Mapping[str, Any] = {**vars(run), **more}
+    return Runtime(**{name: value for name, value in given.items() if value is not None})
+
+
+def batch_options(files: FileOptions, talk: TalkOptions) -> BatchOptions:
+    """How the batch behaves; a preview is shown to people at a terminal."""
+    from cnnart.run.batch import BatchOptions
+
+    preview = talk.preview
+    if preview is None:
+        preview = sys.stderr.isatty() and not (talk.quiet or talk.json) and files.output != "-"
+    return BatchOptions(files.skip_existing, preview, talk.save_every or 0, talk.quiet, talk.debug)
+
+
+def make_reporter(talk: TalkOptions, *, paths: bool = True) -> Reporter:
+    """The reporter for these options and for where standard error leads.
+
+    ``paths``: whether the results' paths go to standard output.
+    """
+    from cnnart.run.report import JsonLines, Plain, Reporter
+
+    if talk.json:
+        return JsonLines()
+    if talk.quiet:
+        return Reporter()
+    if not sys.stderr.isatty():
+        return Plain(paths=paths)
+    if os.environ.get("TERM", "") in ("dumb", "unknown"):  # where rich draws nothing
+        from cnnart.run.bar import Bar
+
+        return Bar(paths=paths)
+    from cnnart.run.terminal import Terminal
+
+    return Terminal(paths=paths)

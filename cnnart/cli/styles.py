@@ -20,7 +20,7 @@ def styles() -> None:
 @click.option("--json", "as_json", is_flag=True, help="Print JSON instead of a table.")
 def list_(as_json: bool) -> None:
     """Show every built-in style: name, what it looks like, and which commands know it."""
-    from cnnart.style_pictures import builtin_networks, builtin_styles
+    from cnnart.builtin_styles import builtin_networks, builtin_styles
 
     found = builtin_styles()
     trained = {
@@ -73,13 +73,14 @@ def show(names: tuple[str, ...], output: Path) -> None:
     Without a PHOTO: the pictures of the styles NAME, or of all. With one: it in the trained styles
     NAME, or in all.
     """
-    from cnnart.image import output_format, to_picture, write_image
-    from cnnart.style_pictures import builtin_styles, contact_sheet, find_style
+    from cnnart.builtin_styles import builtin_styles, contact_sheet, find_style
+    from cnnart.image.read import to_picture
+    from cnnart.image.write import output_format, write_image
 
     output_format(output)
     photos = [Path(name) for name in names if Path(name).is_file()]
     if photos:
-        from cnnart.fast.sheet import style_sheet
+        from cnnart.commands.fast_stylize import style_sheet
 
         chosen_names = [name for name in names if not Path(name).is_file()]
         write_image(output, style_sheet(photos, chosen_names))
@@ -92,8 +93,8 @@ def show(names: tuple[str, ...], output: Path) -> None:
 @styles.command()
 def check() -> None:
     """Test every style: pictures present, unchanged, whole, 1024x1024 RGB; networks unchanged."""
+    from cnnart.builtin_styles import builtin_networks, builtin_styles, defect, network_defect
     from cnnart.errors import CnnartError
-    from cnnart.style_pictures import builtin_networks, builtin_styles, defect, network_defect
 
     found, networks = builtin_styles(), builtin_networks()
     defects = [text for text in map(defect, found.values()) if text]

@@ -2,85 +2,80 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import click
+import cloup
 
 from cnnart.cli.options import (
-    FileOptions,
-    RunOptions,
-    TalkOptions,
+    check_options,
     file_options,
     mask_option,
-    run_options,
-    setting,
+    photos_argument,
+    plan_tasks,
+    runtime_options,
+    section,
+    split,
     style_option,
     talk_options,
+    work_through,
 )
-from cnnart.cli.values import LAYERS, SIZE
-from cnnart.config import (
-    COLOR_MODES,
-    OPTIMIZERS,
-    POOLINGS,
-    PRESETS,
-    STATISTICS,
-    StylizeConfig,
-)
+from cnnart.cli.types import setting_option
+from cnnart.commands.style_args import parse_mask, parse_style
+from cnnart.commands.stylize import Stylize
+from cnnart.errors import UsageError
+from cnnart.methods.stylize.config import StylizeConfig
 
-FRACTION = click.FloatRange(0, 1)
-FACTOR = click.FloatRange(0)
 STARTS = ("content", "noise")
 
 
-def _setting(name: str, help: str, *flags: str, **more: Any) -> Any:
-    return setting(StylizeConfig, name, help, *flags, **more)
+def _setting(name: str, **more: Any) -> Any:
+    return setting_option(StylizeConfig, name, **more)
 
 
-@click.command("stylize")
-@style_option("A picture, or the name of a built-in style (`cnnart styles list`). Several blend.")
-@_setting("strength", "0: the photo; 1: the style.", type=FRACTION)
-@_setting("preset", "How much work to spend.", type=click.Choice(list(PRESETS)))
-@_setting("size", "Long side, or width x height.", type=SIZE, shown="the photo's own")
-@_setting(
-    "color",
-    "Colours of the style, or kept from the photo: wholly, by luma, by histogram.",
-    type=click.Choice(COLOR_MODES),
+@cloup.command("stylize")
+@photos_argument()
+@section(
+    "Basic",
+    style_option(
+        "A picture, or the name of a built-in style (`cnnart styles list`). Several blend."
+    ),
+    _setting("strength"),
+    _setting("size"),
+    _setting("preset"),
+    _setting("style_scale"),
+    _setting("seed"),
 )
-@_setting("style_scale", "Stroke size.", type=click.FloatRange(0, min_open=True))
-@mask_option
-@click.option(
-    "--init",
-    metavar="|".join([*STARTS, "FILE"]),
-    help=f"What to start from.  [default: {StylizeConfig.init}]",
-)
+@section("Color and place", _setting("color"), mask_option)
 @file_options
-@_setting("seed", "Of all randomness.", type=int)
-@_setting("optimizer", "L-BFGS or Adam.", type=click.Choice(OPTIMIZERS))
-@_setting("steps", "At the final size.", type=click.IntRange(1), shown="as --preset says")
-@_setting("content_weight", "Times what --strength chooses.", type=FACTOR)
-@_setting("style_weight", "Times what --strength chooses.", type=FACTOR)
-@_setting("tv_weight", "Smoothness.", type=FACTOR)
-@_setting("palette_weight", "The style's colours.", type=FACTOR)
-@_setting("content_layers", "Where content is compared.", type=LAYERS)
-@_setting("style_layers", "Where style is compared.", type=LAYERS)
-@_setting(
-    "statistic",
-    "What style is.",
-    type=click.Choice(STATISTICS),
+@section(
+    "Expert",
+    cloup.option(
+        "--init",
+        metavar="|".join([*STARTS, "FILE"]),
+        help=f"What to start from.  [default: {StylizeConfig.init}]",
+    ),
+    _setting("optimizer"),
+    _setting("steps"),
+    _setting("content_weight"),
+    _setting("style_weight"),
+    _setting("tv_weight"),
+    _setting("palette_weight"),
+    _setting("content_layers"),
+    _setting("style_layers"),
+    _setting("statistic"),
+    _setting("pooling"),
 )
-@_setting("pooling", "Of the network.", type=click.Choice(POOLINGS))
-@run_options
-@talk_options
+@runtime_options()
+@talk_options()
 @click.pass_context
 def stylize(
     ctx: click.Context,
     styles: tuple[str, ...],
     masks: tuple[str, ...],
     init: str | None,
-    files: FileOptions,
-    run: RunOptions,
-    talk: TalkOptions,
-    **settings: Any,
+    **given: Any,
 ) -> None:
     """Paint photos in the style of one picture, or a blend of several.
 
@@ -88,19 +83,23 @@ def stylize(
     far.
 
     \b
-    cnnart stylize photo.jpg --style mosaic
+    cnnart stylize photo.jpg --style night-swirls
     cnnart stylize photo.jpg --style painting.jpg --size 1024 -o out.jpg
-    cnnart stylize photos/ --recursive --style mosaic:2 --style waves -o painted/
+    cnnart stylize photos/ --recursive --style sea-mosaic:2 --style river-dots -o painted/
     """
-    from cnnart.cli.paint import paint, picture_to_start_from
-    from cnnart.jobs.recipe import make_recipe, parse_mask, parse_style
-
+    files, run, talk = split(given)
     start = None if init in (None, *STARTS) else picture_to_start_from(str(init))
-    settings["init"] = init if init in STARTS else None
-    recipe = make_recipe(
-        [parse_style(text) for text in styles],
-        [parse_mask(text) for text in masks],
-        settings,
-        start,
+    given["init"] = init if init in STARTS else None
+    command = Stylize.make(
+        [parse_style(text) for text in styles], [parse_mask(text) for text in masks], given, start
     )
-    ctx.exit(paint(recipe, files, run, talk))
+    check_options(files, talk)
+    ctx.exit(work_through(command, plan_tasks(command, files), files, run, talk))
+
+
+def picture_to_start_from(name: str) -> Path:
+    """The file given with --init. Raises UsageError if there is none."""
+    path = Path(name).expanduser()
+    if not path.is_file():
+        raise UsageError(f"--init {name!r}: neither content, noise nor a file that is there.")
+    return path

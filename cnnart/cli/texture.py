@@ -2,98 +2,135 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import click
+import cloup
 
 from cnnart.cli.options import (
     FileOptions,
-    RunOptions,
-    TalkOptions,
+    check_options,
     file_options,
-    run_options,
-    setting,
+    photos_argument,
+    runtime_options,
+    section,
+    split,
     talk_options,
+    work_through,
 )
-from cnnart.cli.values import LAYERS, REPEATS, SIZE
-from cnnart.config import (
-    OPTIMIZERS,
-    POOLINGS,
-    STATISTICS,
-    TEXTURE_METHODS,
-    TEXTURE_PRESETS,
-    TILEABLE,
-    TextureConfig,
-)
+from cnnart.cli.types import REPEATS, setting_option
+from cnnart.commands.style_args import existing_file
+from cnnart.commands.texture import Texture, find_exemplars
+from cnnart.errors import UsageError
+from cnnart.files import WRITABLE
+from cnnart.methods.texture.config import TILEABLE, TextureConfig
+from cnnart.run.inputs import Source
+from cnnart.run.outputs import plan
+from cnnart.settings import make_config
 
 
-def _setting(name: str, help: str, *flags: str, **more: Any) -> Any:
-    return setting(TextureConfig, name, help, *flags, **more)
+def _setting(name: str, **more: Any) -> Any:
+    return setting_option(TextureConfig, name, **more)
 
 
-@click.command("texture")
-@_setting("size", "Long side, or width x height.", type=SIZE, shown="twice the exemplar's sides")
-@_setting(
-    "method",
-    "gram: a network paints it; quilting: patches sewn together; efros-leung: pixel by pixel.",
-    type=click.Choice(TEXTURE_METHODS),
+class TextureCommand(cloup.Command):
+    """Takes ``--tileable`` without a value, too.
+
+    Click has options whose value may be left out, but would take the exemplar after such a one for
+    the value: ``cnnart texture --tileable bark.jpg``.
+    """
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        return super().parse_args(ctx, with_tileable_value(args))
+
+
+def with_tileable_value(args: Sequence[str]) -> list[str]:
+    """The arguments with ``both`` for a ``--tileable`` that none of its values follows."""
+    end = args.index("--") if "--" in args else len(args)
+    following = [*args[1:end], ""]
+    options = [
+        "--tileable=both" if arg == "--tileable" and after not in TILEABLE else arg
+        for arg, after in zip(args[:end], following, strict=True)
+    ]
+    return [*options, *args[end:]]
+
+
+@cloup.command("texture", cls=TextureCommand)
+@photos_argument("EXEMPLAR[:WEIGHT]...")
+@section(
+    "Basic",
+    _setting("size"),
+    _setting("method"),
+    _setting(
+        "tileable",
+        help="Repeat without a seam: side by side (x), one above the other (y), or both; both, "
+        "too, where no value follows.",
+    ),
+    cloup.option(
+        "--preview-tiled",
+        "tiles",
+        type=REPEATS,
+        metavar=REPEATS.name,
+        help="Also write OUT-tiled.png, the result side by side with itself: 3x3.",
+    ),
+    _setting("scale"),
+    _setting("seed"),
 )
-@_setting("tileable", "Seamless side by side, one above the other.", type=click.Choice(TILEABLE))
-@click.option(
-    "--preview-tiled",
-    "tiles",
-    type=REPEATS,
-    help="Also write OUT-tiled.png, the result side by side with itself: 3x3.",
-)
-@click.option("--mix", is_flag=True, help="One texture of all EXEMPLARs, by their weights.")
-@_setting("scale", "Size of the features.", type=click.FloatRange(0, min_open=True))
-@click.option(
-    "--guide",
-    "guides",
-    multiple=True,
-    metavar="MAP",
-    help="What is where in the exemplar, in colours (with --mix: one for each exemplar).",
-)
-@click.option("--guide-target", metavar="MAP", help="What is to be where in the result.")
-@click.option(
-    "--inpaint", metavar="MASK", help="Make anew what is white there; all else stays exactly."
-)
-@click.option(
-    "--companion",
-    "companions",
-    multiple=True,
-    metavar="FILE",
-    help="A normal or roughness map, say: copied like the exemplar, to OUT-FILE.png.",
-)
-@click.option(
-    "--ladder",
-    is_flag=True,
-    help="A sheet instead: the first layer alone, then up to the second, ..., then all.",
+@section(
+    "Mixtures, guides and repairs",
+    cloup.option("--mix", is_flag=True, help="One texture of all EXEMPLARs, by their weights."),
+    cloup.option(
+        "--guide",
+        "guides",
+        multiple=True,
+        metavar="MAP",
+        help="What is where in the exemplar, in colors (with --mix: one for each exemplar).",
+    ),
+    cloup.option("--guide-target", metavar="MAP", help="What is to be where in the result."),
+    _setting("guide_weight"),
+    cloup.option(
+        "--inpaint", metavar="MASK", help="Make anew what is white there; all else stays exactly."
+    ),
+    cloup.option(
+        "--companion",
+        "companions",
+        multiple=True,
+        metavar="FILE",
+        help="A normal or roughness map, say: copied like the exemplar, to OUT-FILE.png.",
+    ),
+    cloup.option(
+        "--ladder",
+        is_flag=True,
+        help="A sheet instead: the first layer alone, then up to the second, ..., then all.",
+    ),
 )
 @file_options
-@_setting("seed", "Of all randomness.", type=int)
-@_setting("preset", "gram: how much work to spend.", type=click.Choice(list(TEXTURE_PRESETS)))
-@_setting("layers", "gram: where statistics are compared.", type=LAYERS)
-@_setting("statistic", "gram: what a texture is.", type=click.Choice(STATISTICS))
-@_setting("pooling", "gram: of the network.", type=click.Choice(POOLINGS))
-@_setting("optimizer", "gram: L-BFGS or Adam.", type=click.Choice(OPTIMIZERS))
-@_setting("steps", "gram: at the final size.", type=click.IntRange(1), shown="as --preset says")
-@_setting("palette_weight", "gram: the exemplar's colours.", type=click.FloatRange(0))
-@click.option(
-    "--histogram/--no-histogram",
-    default=None,
-    help="gram: in the end, exactly the exemplar's colours.  [default: histogram]",
+@section(
+    "Expert",
+    _setting("patch"),
+    _setting("preset"),
+    _setting("layers"),
+    _setting("statistic"),
+    _setting("pooling"),
+    _setting("optimizer"),
+    _setting("steps"),
+    _setting("palette_weight"),
+    _setting("histogram"),
 )
-@_setting("patch", "Pixels of a patch or neighbourhood.", type=click.IntRange(3), shown="as fits")
-@_setting("guide_weight", "Of the guide map.", type=click.FloatRange(0))
-@run_options
-@talk_options
+@runtime_options()
+@talk_options()
 @click.pass_context
 def texture(
     ctx: click.Context,
-    files: FileOptions,
-    run: RunOptions,
-    talk: TalkOptions,
+    tiles: tuple[int, int] | None,
+    mix: bool,
+    guides: tuple[str, ...],
+    guide_target: str | None,
+    inpaint: str | None,
+    companions: tuple[str, ...],
+    ladder: bool,
     **given: Any,
 ) -> None:
     """Make more of a texture: any size, seamless if you like.
@@ -103,14 +140,69 @@ def texture(
 
     \b
     cnnart texture bark.jpg --size 1024x1024
-    cnnart texture bark.jpg --tileable both --preview-tiled 3x3 -o tile.png
+    cnnart texture bark.jpg --tileable --preview-tiled 3x3 -o tile.png
     cnnart texture moss.jpg:2 bark.jpg --mix -o mossy.png
     cnnart texture bark.png --companion bark-normal.png --size 2048 -o more.png
     cnnart texture wall.jpg --inpaint scribble.png -o mended.png
     """
-    from cnnart.cli.textures import work_on
+    files, run, talk = split(given)
+    check_options(files, talk)
+    exemplars = find_exemplars(files.photos, files.recursive)
+    if not mix:
+        check_single(exemplars, files)
+    sources = [source for source, _ in exemplars]
+    command = Texture(
+        make_config(TextureConfig, given),
+        mixed=further_files(sources[1:]) if mix else (),
+        weights=tuple(1.0 if weight is None else weight for _, weight in exemplars)
+        if mix
+        else (1.0,),
+        guides=existing_files(guides, "--guide"),
+        guide_target=existing_file(guide_target, "--guide-target"),
+        inpaint=existing_file(inpaint, "--inpaint"),
+        companions=existing_files(companions, "--companion"),
+        tiles=tiles,
+        ladder=ladder,
+    )
+    if files.output == "-" and (companions or tiles):
+        raise UsageError(
+            "--companion and --preview-tiled write beside the result: give -o a file, not -."
+        )
+    tasks = plan(
+        sources[:1] if mix else sources,
+        files.output,
+        style=command.label,
+        format=files.format,
+        protected=command.inputs(),
+        options=files.writing,
+    )
+    ctx.exit(work_through(command, tasks, files, run, talk))
 
-    ctx.exit(work_on(given, files, run, talk))
+
+def check_single(exemplars: Sequence[tuple[Source, float | None]], files: FileOptions) -> None:
+    """Refuse what only makes sense for a mixture."""
+    for source, weight in exemplars:
+        if weight is not None:
+            raise UsageError(
+                f"{source.given}:{weight:g} has a weight, but there is no mixture: add --mix."
+            )
+    output = files.output
+    if len(exemplars) > 1 and output and output != "-" and "{" not in output:
+        path = Path(output)
+        if path.suffix.lower() in WRITABLE and not path.is_dir() and not output.endswith("/"):
+            raise UsageError(
+                f"{len(exemplars)} exemplars for the one file {output!r}: add --mix to make one "
+                "texture of them all, or give a folder (out/)."
+            )
 
 
-next(param for param in texture.params if param.name == "photos").metavar = "EXEMPLAR[:WEIGHT]..."
+def further_files(sources: Sequence[Source]) -> tuple[Path, ...]:
+    """The files to mix in. Raises UsageError for standard input, which can only come first."""
+    if any(source.path is None for source in sources):
+        raise UsageError("With --mix, standard input (-) must be the first exemplar.")
+    return tuple(source.path for source in sources if source.path)
+
+
+def existing_files(names: Sequence[str], option: str) -> tuple[Path, ...]:
+    """The files of these names. Raises UsageError, naming the option, if there is none."""
+    return tuple(path for name in names if (path := existing_file(name, option)))

@@ -5,61 +5,91 @@ from __future__ import annotations
 from typing import Any
 
 import click
+import cloup
 
-from cnnart.cli.options import RunOptions, TalkOptions, run_options, setting, talk_options
-from cnnart.cli.values import LAYERS
-from cnnart.config import TRAIN_PRESETS, TrainConfig
-
-FACTOR = click.FloatRange(0)
-POSITIVE = click.FloatRange(0, min_open=True)
-
-
-def _setting(name: str, help: str, *flags: str, **more: Any) -> Any:
-    return setting(TrainConfig, name, help, *flags, **more)
-
-
-@click.command("train-style")
-@click.argument("paintings", nargs=-1, required=True, metavar="PAINTING...")
-@click.option("--photos", required=True, metavar="DIR", help="Photos to learn on: a few hundred.")
-@click.option("-o", "--output", required=True, metavar="OUT", help="The checkpoint: .safetensors.")
-@click.option("--into", metavar="FILE", help="Add the styles to this checkpoint's network.")
-@_setting("preset", "How long to train.", type=click.Choice(list(TRAIN_PRESETS)))
-@_setting("steps", "Batches to train on.", type=click.IntRange(1), shown="as --preset says")
-@_setting("size", "Side of the crops in pixels.", type=click.IntRange(64))
-@_setting("batch", "Photos per step, over all processes.", type=click.IntRange(1))
-@_setting("arch", "johnson or small; or varied: small,blocks=7,widths=32-64")
-@_setting("style_size", "Long side of the paintings: larger strokes.", type=click.IntRange(64))
-@_setting("balance", "Smaller: more style, less of the photo.", type=POSITIVE)
-@click.option("--resume", is_flag=True, help="Continue the run that OUT's autosave holds.")
-@click.option("--overwrite", is_flag=True, help="Begin anew over an existing OUT.")
-@_setting("content_weight", "Times what calibration chooses.", type=FACTOR)
-@_setting("style_weight", "Times what calibration chooses.", type=FACTOR)
-@_setting("palette_weight", "The style's colours.", type=FACTOR)
-@_setting("tv_weight", "Smoothness.", type=FACTOR)
-@_setting("content_layers", "Where content is compared.", type=LAYERS)
-@_setting("style_layers", "Where style is compared.", type=LAYERS)
-@_setting("coarse_layers", "The same, at half the size.", type=LAYERS)
-@_setting("learning_rate", "Of Adam.", type=POSITIVE)
-@_setting("validate_every", "Steps between validations.", type=click.IntRange(1))
-@_setting("seed", "Of all randomness.", type=int)
-@click.option("--keep-going", is_flag=True, help="Whatever validation shows.")
-@click.option("--licence", default="not stated", help="Of the styles, kept in the checkpoint.")
-@click.option(
-    "--storage",
-    type=click.Choice(["fp16", "bf16", "fp32"]),
-    default="fp16",
-    show_default=True,
-    help="Of the weights in the file.",
+from cnnart.cli.options import (
+    RunOptions,
+    TalkOptions,
+    make_reporter,
+    make_runtime,
+    runtime_options,
+    section,
+    take,
+    talk_options,
 )
-@click.option(
-    "--workers",
-    type=click.IntRange(0),
-    default=1,
-    show_default=True,
-    help="Threads that read photos ahead.",
+from cnnart.cli.types import setting_option
+from cnnart.commands.train_style import STORAGE, TrainStyle
+from cnnart.methods.fast.header import UNSTATED
+from cnnart.methods.fast.train.config import TrainConfig
+
+
+def _setting(name: str, **more: Any) -> Any:
+    return setting_option(TrainConfig, name, **more)
+
+
+@cloup.command("train-style")
+@cloup.argument("paintings", nargs=-1, required=True, metavar="PAINTING...")
+@section(
+    "Basic",
+    cloup.option(
+        "--photos", required=True, metavar="DIR", help="Photos to learn on: a few hundred."
+    ),
+    cloup.option(
+        "-o", "--output", required=True, metavar="OUT", help="The checkpoint: .safetensors."
+    ),
+    _setting("preset"),
+    _setting("balance"),
+    _setting("style_size"),
+    cloup.option("--into", metavar="FILE", help="Add the styles to this checkpoint's network."),
+    _setting("seed"),
 )
-@run_options
-@talk_options
+@section(
+    "Files",
+    cloup.option("--resume", is_flag=True, help="Continue the unfinished run of OUT."),
+    cloup.option("--overwrite", is_flag=True, help="Begin anew over an existing OUT."),
+    cloup.option(
+        "--license",
+        "--licence",
+        "license",
+        default=UNSTATED,
+        metavar="TEXT",
+        show_default=True,
+        help="License of the styles, kept in the checkpoint.",
+    ),
+    cloup.option(
+        "--storage",
+        type=click.Choice(STORAGE),
+        default=STORAGE[0],
+        show_default=True,
+        help="Precision of the weights in the file.",
+    ),
+)
+@section(
+    "Expert",
+    _setting("arch"),
+    _setting("steps"),
+    _setting("size"),
+    _setting("batch"),
+    _setting("content_weight"),
+    _setting("style_weight"),
+    _setting("palette_weight"),
+    _setting("tv_weight"),
+    _setting("content_layers"),
+    _setting("style_layers"),
+    _setting("coarse_layers"),
+    _setting("learning_rate"),
+    _setting("validate_every"),
+    cloup.option("--keep-going", is_flag=True, help="Go on whatever validation shows."),
+    cloup.option(
+        "--workers",
+        type=click.IntRange(0),
+        default=1,
+        show_default=True,
+        help="Threads that read photos ahead.",
+    ),
+)
+@runtime_options()
+@talk_options()
 @click.pass_context
 def train_style(
     ctx: click.Context,
@@ -70,12 +100,10 @@ def train_style(
     resume: bool,
     overwrite: bool,
     keep_going: bool,
-    licence: str,
+    license: str,
     storage: str,
     workers: int,
-    run: RunOptions,
-    talk: TalkOptions,
-    **settings: Any,
+    **given: Any,
 ) -> None:
     """Train a network that paints any photo in a style within a blink.
 
@@ -87,39 +115,31 @@ def train_style(
     cnnart train-style a.jpg b.jpg --photos photos/ -o two.safetensors --time-budget 8h
     cnnart train-style new.jpg --photos photos/ --into two.safetensors -o three.safetensors
     """
-    from cnnart.errors import UsageError
-    from cnnart.jobs.training import make_train_config, make_train_recipe, refuse_overwriting
-
-    if talk.quiet and talk.json:
-        raise UsageError("--quiet and --json contradict each other.")
-    recipe = make_train_recipe(
+    run, talk = take(given, RunOptions), take(given, TalkOptions)
+    command = TrainStyle.make(
         paintings,
         photos,
         output,
-        make_train_config(settings),
+        given,
         into=into,
         resume=resume,
-        licence=licence,
+        license=license,
         storage=storage,
         workers=workers,
         keep_going=keep_going,
     )
-    refuse_overwriting(recipe, overwrite)
-    ctx.exit(_train(recipe, run, talk))
+    if not overwrite:
+        command.refuse_overwriting()
+    ctx.exit(_train(command, run, talk))
 
 
-def _train(recipe: Any, run: RunOptions, talk: TalkOptions) -> int:
-    from cnnart.engine import Engine
-    from cnnart.jobs.progress import make_reporter
-    from cnnart.jobs.train_studio import TrainStudio
+def _train(command: TrainStyle, run: RunOptions, talk: TalkOptions) -> int:
+    from cnnart.commands.training_run import TrainingRun
 
-    given = {name: value for name, value in vars(run).items() if value is not None}
-    reporter = make_reporter(quiet=talk.quiet, json_lines=talk.json)
-    studio = TrainStudio(
-        recipe,
-        Engine(**given),
-        reporter,
+    return TrainingRun(
+        command,
+        make_runtime(run),
+        make_reporter(talk),
         save_every=talk.save_every or 0,
         preview=talk.preview is not False,
-    )
-    return studio.run()
+    ).run()

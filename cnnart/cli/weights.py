@@ -21,20 +21,22 @@ def weights() -> None:
 @weights.command("list")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON instead of a table.")
 def list_(as_json: bool) -> None:
-    """Show the networks: where they come from, whether they are here, size, licence.
+    """Show the networks: where they come from, whether they are here, size, license.
 
     Of torchvision's other classification networks (resnet50, googlenet, ...), which `cnnart weights
     fetch` brings as well, only those that are here are listed.
     """
     from dataclasses import asdict
 
-    from cnnart.weights import network_names, status
+    from cnnart.weights.store import network_names, status
 
     rows = [status(name) for name in network_names()]
     if as_json:
         import json
 
-        click.echo(json.dumps([asdict(row) for row in rows], indent=2))
+        # The key keeps the spelling that programs know.
+        told = [{"licence" if k == "license" else k: v for k, v in asdict(r).items()} for r in rows]
+        click.echo(json.dumps(told, indent=2))
         return
     from rich.console import Console
     from rich.table import Table
@@ -42,7 +44,7 @@ def list_(as_json: bool) -> None:
     table = Table("network", "comes from", "here", "size", "licence", box=None, pad_edge=False)
     for row in rows:
         size = f"{row.bytes / 2**20:.0f} MiB" if row.bytes else "?"
-        table.add_row(row.name, row.source, row.present, size, row.licence)
+        table.add_row(row.name, row.source, row.present, size, row.license)
     # Piped, a line is as long as it needs to be.
     Console(width=None if sys.stdout.isatty() else 200).print(table)
 
@@ -51,7 +53,9 @@ def list_(as_json: bool) -> None:
 @click.argument("name", required=False)
 def path(name: str | None) -> None:
     """Print where NAME lies; without NAME, the folder of imported networks."""
-    from cnnart.weights import EMBEDDED, cached_path, missing, status
+    from cnnart.weights.backbones import EMBEDDED
+    from cnnart.weights.cache import cached_path
+    from cnnart.weights.store import missing, status
 
     if name is None:
         click.echo(str(cached_path(EMBEDDED).parent))
@@ -66,8 +70,8 @@ def path(name: str | None) -> None:
 @click.argument("names", metavar="[NAME]...", nargs=-1)
 def verify(names: tuple[str, ...]) -> None:
     """Test checksums: of every NAME, or of all networks on this machine."""
-    from cnnart.weights import network_names, status
-    from cnnart.weights import verify as verify_one
+    from cnnart.weights.store import network_names, status
+    from cnnart.weights.store import verify as verify_one
 
     chosen = names or [n for n in network_names() if status(n).present != "missing"]
     failed: list[CnnartError] = []
@@ -89,7 +93,7 @@ def verify(names: tuple[str, ...]) -> None:
 )
 def import_(files: tuple[Path, ...], name: str | None) -> None:
     """Take in FILE (.pth or .safetensors); its content says which network it is, not its name."""
-    from cnnart.weights import import_file
+    from cnnart.weights.store import import_file
 
     failed: list[CnnartError] = []
     for file in files:
@@ -113,7 +117,7 @@ def fetch(names: tuple[str, ...], offline: bool) -> None:
 
     Any classification network of torchvision will do; of a VGG the convolutions are kept apart too.
     """
-    from cnnart.weights import fetch as fetch_one
+    from cnnart.weights.store import fetch as fetch_one
 
     for name in names:
         click.echo(f"{name}: {fetch_one(name, offline=offline)}")

@@ -13,10 +13,10 @@ from typing import Any, BinaryIO
 import numpy as np
 from PIL import Image
 
-from cnnart.config import ANIMATIONS
 from cnnart.errors import ImageError, UsageError
+from cnnart.files import ANIMATIONS, write_atomically
 from cnnart.image.metadata import XMP_PACKET, srgb_profile
-from cnnart.image.writing import check_sides, is_stream, stream_name, write_atomically
+from cnnart.image.write import check_sides, is_stream, stream_name
 
 MP4_LOSS = 18  # x264's constant rate factor: little enough loss that nobody sees it
 
@@ -67,7 +67,7 @@ def write_animation(
             second.
         format: ``webp``, ``gif`` or ``mp4``; None: as the target's suffix says.
         quality: 1..100, of WebP; lossless at 100.
-        record: text for ``cnnart.image.read_record`` (WebP), else a comment in the file.
+        record: text for ``cnnart.image.read.read_record`` (WebP, GIF) and ``read_mp4_record``.
 
     MP4 is H.264 in yuv420p, which players want; a picture of odd size gets its last row or column
     twice. Raises UsageError for what it does not write, ImageError for trouble with the file.
@@ -129,7 +129,7 @@ def xmp_packet(record: str) -> bytes:
 
 
 def with_palette(frame: Image.Image) -> Image.Image:
-    """256 colours of the frame's own, dithered: gradients would turn into bands."""
+    """256 colors of the frame's own, dithered: gradients would turn into bands."""
     palette = frame.quantize(256, method=Image.Quantize.MEDIANCUT)
     return frame.quantize(palette=palette, dither=Image.Dither.FLOYDSTEINBERG)
 
@@ -150,6 +150,21 @@ def encode_mp4(
                 stream.height, stream.width = frame.shape[:2]
             container.mux(stream.encode(av.VideoFrame.from_ndarray(frame, format="rgb24")))
         container.mux(stream.encode())
+
+
+def read_mp4_record(path: Path) -> str | None:
+    """The record that write_animation put into an MP4, or None.
+
+    Raises UsageError without PyAV, ImageError for a file that is no video.
+    """
+    av = import_av()
+    try:
+        with av.open(str(path)) as container:
+            comment = container.metadata.get("comment", "")
+    except (OSError, ValueError) as error:  # of both kinds are PyAV's own
+        reason = getattr(error, "strerror", None) or error
+        raise ImageError(f"{path}: cannot read the video ({reason}).") from error
+    return comment if comment.startswith("{") else None
 
 
 def evened(image: Image.Image) -> np.ndarray:

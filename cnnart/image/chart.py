@@ -120,7 +120,7 @@ def draw_axes(draw: ImageDraw.ImageDraw, xs: Axis, ys: Axis, panel: Panel) -> No
 
 
 def draw_legend(draw: ImageDraw.ImageDraw, names: Sequence[str]) -> None:
-    """One line of names in their colours between the title and the chart."""
+    """One line of names in their colors between the title and the chart."""
     font, x = ImageFont.load_default(13), float(LEFT)
     for name, color in zip(names, itertools.cycle(COLORS), strict=False):
         draw.line((x, 50, x + 18, 50), color, 3)

@@ -147,12 +147,15 @@ def add_tags(tiff: bytes, tags: dict[int, Any]) -> bytes:
 
 
 def find_record(image: Image.Image) -> str | None:
-    """The record that write_image put into the file this image was opened from, or None."""
+    """The record that cnnart put into the file this image was opened from, or None."""
     text = image.info.get(RECORD_KEY)
     if text is None and isinstance(image, PngImagePlugin.PngImageFile):
         text = image.text.get(RECORD_KEY)  # decodes the picture: the chunk may have moved behind it
     if text is not None:
         return str(text)
+    comment = image.info.get("comment", b"")  # of a GIF; a JPEG's is somebody else's
+    if image.format == "GIF" and comment.startswith(b"{"):
+        return str(comment.decode(errors="replace"))
     packet = image.info.get("xmp")
     if packet is None and isinstance(image, TiffImagePlugin.TiffImageFile):
         packet = image.tag_v2.get(XMP_TAG)

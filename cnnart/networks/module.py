@@ -15,18 +15,18 @@ from torchvision.transforms import InterpolationMode
 from torchvision.transforms import functional as TF
 
 from cnnart.errors import UsageError, did_you_mean
-from cnnart.features import ReceptiveField
-from cnnart.networks.survey import survey
+from cnnart.networks.base import ReceptiveField
+from cnnart.networks.receptive_field import discover_layers
 
 IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 LOGITS = "logits"
 
 
 @dataclass(frozen=True)
-class Intake:
-    """How a network wants its pictures, and what it calls its outputs.
+class Preprocessing:
+    """A network's preprocessing spec: how it wants its pictures, and what it calls its outputs.
 
-    ``mean``, ``std``: of red, green and blue; one number each for a network that takes grey.
+    ``mean``, ``std``: of red, green and blue; one number each for a network that takes gray.
     ``input_size``: the square's side; ``resize``: the short side before it is cropped.
     """
 
@@ -47,8 +47,8 @@ class ModuleNetwork:
 
     Args:
         name: for messages and records.
-        model: takes ``Bx3xHxW`` normalized by ``intake``; its parameters are frozen here.
-        intake: what it wants, see there.
+        model: takes ``Bx3xHxW`` normalized by ``preprocessing``; its parameters are frozen here.
+        preprocessing: see there.
         sha256: of the weights; None: computed from the model's tensors.
 
     Its layers are its modules, by their paths, in the order in which they finish ("layer3.0.conv2",
@@ -62,7 +62,7 @@ class ModuleNetwork:
         self,
         name: str,
         model: nn.Module,
-        intake: Intake,
+        preprocessing: Preprocessing,
         *,
         device: torch.device | str = "cpu",
         dtype: torch.dtype = torch.float32,
@@ -71,23 +71,30 @@ class ModuleNetwork:
         self.name = name
         self.sha256 = sha256 or state_sha256(model)
         self.device, self.dtype = torch.device(device), dtype
-        self.intake = intake
-        self.input_size, self.resize = intake.input_size, intake.resize
-        self.classes = intake.classes
+        self.preprocessing = preprocessing
+        self.input_size, self.resize = preprocessing.input_size, preprocessing.resize
+        self.classes = preprocessing.classes
         self.model = model.eval().requires_grad_(False)
-        self._layers = survey(name, self.model, intake.input_size, len(intake.mean))
+        self._layers = discover_layers(
+            name, self.model, preprocessing.input_size, len(preprocessing.mean)
+        )
         self.model.to(self.device, dtype)
         if all(p.ndim in (1, 2, 4) for p in self.model.parameters()):
             self.model.to(memory_format=torch.channels_last)
         self.geometry = {name: layer.geometry for name, layer in self._layers.items()}
-        self._mean = torch.tensor(intake.mean, device=self.device).view(1, -1, 1, 1)
-        self._std = torch.tensor(intake.std, device=self.device).view(1, -1, 1, 1)
+        self._mean = torch.tensor(preprocessing.mean, device=self.device).view(1, -1, 1, 1)
+        self._std = torch.tensor(preprocessing.std, device=self.device).view(1, -1, 1, 1)
 
     def with_dtype(self, dtype: torch.dtype) -> ModuleNetwork:
         """The same network in another precision; what was rounded before stays so."""
-        model = copy.deepcopy(self.model).float().cpu()  # as the survey wants it
+        model = copy.deepcopy(self.model).float().cpu()  # as layer discovery wants it
         return ModuleNetwork(
-            self.name, model, self.intake, device=self.device, dtype=dtype, sha256=self.sha256
+            self.name,
+            model,
+            self.preprocessing,
+            device=self.device,
+            dtype=dtype,
+            sha256=self.sha256,
         )
 
     @property
@@ -145,13 +152,13 @@ class ModuleNetwork:
         return self.model(self._normalized(image)).float()
 
     def prepare(self, image: Tensor) -> Tensor:
-        """``1x3xHxW`` resized (antialiased) and cropped at the centre to the trained size."""
-        mode = InterpolationMode(self.intake.interpolation)
+        """``1x3xHxW`` resized (antialiased) and cropped at the center to the trained size."""
+        mode = InterpolationMode(self.preprocessing.interpolation)
         small = TF.resize(image, [self.resize], interpolation=mode, antialias=True)
         return TF.center_crop(small, [self.input_size]).clamp(0, 1)
 
     def _normalized(self, image: Tensor) -> Tensor:
-        if len(self.intake.mean) == 1:
+        if len(self.preprocessing.mean) == 1:
             image = TF.rgb_to_grayscale(image)
         return ((image - self._mean) / self._std).to(self.dtype)
 
@@ -184,7 +191,7 @@ class ModuleNetwork:
     def _works(self, side: int, wanted: list[str]) -> bool:
         """Whether a picture of this side has a unit at each layer."""
         meta = {k: v.to("meta") for k, v in self.model.state_dict().items()}
-        shape = (1, len(self.intake.mean), side, side)
+        shape = (1, len(self.preprocessing.mean), side, side)
         image = torch.empty(shape, device="meta", dtype=self.dtype)
         with torch.no_grad(), self._listening(self.model, wanted) as found:
             try:

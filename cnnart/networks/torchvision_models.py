@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import torch
 
-from cnnart.networks.module import Intake, ModuleNetwork
-from cnnart.weights.cache import file_sha256
+from cnnart.files import file_sha256
+from cnnart.networks.module import ModuleNetwork, Preprocessing
 from cnnart.weights.classifiers import classifier_weights, fetch_classifier
 
 
@@ -14,14 +14,14 @@ def torchvision_network(
 ) -> ModuleNetwork:
     """The network with its default weights, downloaded and verified if they are not here.
 
-    Raises as ``cnnart.weights.fetch_classifier`` does.
+    Raises as ``cnnart.weights.classifiers.fetch_classifier`` does.
     """
     from torchvision.models import get_model
 
     path = fetch_classifier(name, offline=offline)
     weights = classifier_weights(name)
     preset = weights.transforms()
-    intake = Intake(
+    preprocessing = Preprocessing(
         mean=tuple(preset.mean),
         std=tuple(preset.std),
         input_size=preset.crop_size[0],
@@ -30,4 +30,6 @@ def torchvision_network(
         classes=list(weights.meta["categories"]),
     )
     model = get_model(name, weights=weights, progress=False)
-    return ModuleNetwork(name, model, intake, device=device, dtype=dtype, sha256=file_sha256(path))
+    return ModuleNetwork(
+        name, model, preprocessing, device=device, dtype=dtype, sha256=file_sha256(path)
+    )

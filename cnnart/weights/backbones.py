@@ -8,6 +8,8 @@ from dataclasses import dataclass
 
 from torch import Tensor
 
+EMBEDDED = "vgg19"  # the one inside the package: the Oxford VGG-19, quantized
+
 Convs = dict[str, tuple[Tensor, Tensor]]
 RGB = tuple[float, float, float]
 
@@ -47,7 +49,7 @@ class Backbone:
     weights: tuple[str, str] | None = None
     file: str = ""
     batch_norm: bool = False
-    licence: str = BSD
+    license: str = BSD
 
 
 @dataclass(frozen=True)
@@ -79,10 +81,10 @@ BACKBONES: dict[str, Backbone] = {
         *_family("13", (2, 2, 2, 2, 2)),
         *_family("16", VGG16),
         *_family("19", VGG19, name="vgg19-torchvision"),
-        Backbone("vgg16-features", VGG16, ("vgg16", "IMAGENET1K_FEATURES"), licence=CC_BY),
+        Backbone("vgg16-features", VGG16, ("vgg16", "IMAGENET1K_FEATURES"), license=CC_BY),
         # The unquantized originals as converted by J. Johnson, which neural-style-pt's users have.
-        Backbone("vgg16-oxford", VGG16, file="vgg16-00b39a1b.pth", licence=CC_BY),
-        Backbone("vgg19-oxford", VGG19, file="vgg19-d01eb7cb.pth", licence=CC_BY),
+        Backbone("vgg16-oxford", VGG16, file="vgg16-00b39a1b.pth", license=CC_BY),
+        Backbone("vgg19-oxford", VGG19, file="vgg19-d01eb7cb.pth", license=CC_BY),
     )
 }
 
@@ -183,3 +185,8 @@ def unit_std(convs: Convs, mean: RGB, std: RGB) -> tuple[Convs, RGB, RGB]:
         return convs, mean, std
     scaled = {name: (weight, bias * scale) for name, (weight, bias) in convs.items()}
     return scaled, mean, (1.0, 1.0, 1.0)
+
+
+def backbone_names() -> list[str]:
+    """Every name ``load_vgg`` knows, the embedded network first."""
+    return [EMBEDDED, *BACKBONES]

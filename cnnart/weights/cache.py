@@ -46,7 +46,7 @@ def store(backbone: Backbone, state: Mapping[str, Tensor], *, source_sha256: str
         "mean": json.dumps(mean),
         "std": json.dumps(std),
         "sha256": convs_sha256(convs),
-        "licence": backbone.licence,
+        "licence": backbone.license,
         "source_sha256": source_sha256,
     }
     target = cached_path(backbone.name)
@@ -91,13 +91,4 @@ def convs_sha256(convs: Mapping[str, tuple[Tensor, Tensor]]) -> str:
         digest.update(layer.encode("ascii"))
         for tensor in tensors:
             digest.update(tensor.contiguous().numpy().data)
-    return digest.hexdigest()
-
-
-def file_sha256(path: Path) -> str:
-    """The SHA-256 of a file, in hexadecimal."""
-    digest = hashlib.sha256()
-    with path.open("rb") as file:
-        while chunk := file.read(1 << 20):
-            digest.update(chunk)
     return digest.hexdigest()

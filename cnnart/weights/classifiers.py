@@ -13,8 +13,8 @@ from typing import Any
 import torch
 
 from cnnart.errors import UsageError, WeightsError, did_you_mean
+from cnnart.files import file_sha256
 from cnnart.weights.backbones import BSD, Published, hash_prefix
-from cnnart.weights.cache import file_sha256
 from cnnart.weights.files import refuse_disguise
 
 
@@ -46,8 +46,8 @@ def published_classifier(name: str) -> Published:
     )
 
 
-def classifier_licence(name: str) -> str:
-    """torchvision's own licence, or where a network's other one is to be read."""
+def classifier_license(name: str) -> str:
+    """torchvision's own license, or where a network's other one is to be read."""
     return str(classifier_weights(name).meta.get("license", BSD))
 
 

@@ -12,16 +12,15 @@ from safetensors.torch import load_file
 from torch import Tensor
 
 from cnnart.errors import WeightsError
+from cnnart.files import file_sha256
 from cnnart.weights import backbones
-from cnnart.weights.backbones import BACKBONES, Convs, VGGWeights
-from cnnart.weights.cache import file_sha256
+from cnnart.weights.backbones import BACKBONES, EMBEDDED, Convs, VGGWeights
 
-EMBEDDED = "vgg19"
 DATA = Path(__file__).parent.parent / "data"
 
 
 def manifest() -> dict[str, dict]:
-    """What is known of each embedded file: source, licence, SHA-256, size."""
+    """What is known of each embedded file: source, license, SHA-256, size."""
     content: dict[str, dict] = json.loads((DATA / "manifest.json").read_text(encoding="utf-8"))
     return content
 

@@ -10,12 +10,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from cnnart.errors import UsageError, WeightsError, did_you_mean
+from cnnart.files import file_sha256
 from cnnart.weights import backbones
-from cnnart.weights.backbones import BACKBONES, Backbone, VGGWeights
-from cnnart.weights.cache import cached_path, file_sha256, load_cached, store
+from cnnart.weights.backbones import BACKBONES, Backbone
+from cnnart.weights.cache import cached_path, load_cached, store
 from cnnart.weights.classifiers import (
     check_published,
-    classifier_licence,
+    classifier_license,
     classifier_names,
     download,
     fetch_classifier,
@@ -25,11 +26,9 @@ from cnnart.weights.classifiers import (
     refuse_offline,
 )
 from cnnart.weights.embedded import (
-    EMBEDDED,
     embedded_digest,
     embedded_names,
     embedded_path,
-    embedded_vgg19,
     manifest,
 )
 from cnnart.weights.files import describe, read_tensors
@@ -58,12 +57,7 @@ class Status:
     present: str
     path: str
     bytes: int | None
-    licence: str
-
-
-def backbone_names() -> list[str]:
-    """Every name ``load_vgg`` knows, the embedded network first."""
-    return [EMBEDDED, *BACKBONES]
+    license: str
 
 
 def network_names() -> list[str]:
@@ -76,26 +70,12 @@ def network_names() -> list[str]:
     return [*shown, *(name for name in here if name not in shown)]
 
 
-def load_vgg(name: str = EMBEDDED, *, offline: bool = False) -> VGGWeights:
-    """The network called ``name``: embedded, else from the user's cache, else by torchvision.
-
-    The embedded one is the Oxford VGG-19; its activations here are the original's divided by 255.
-    With ``offline`` (or CNNART_OFFLINE=1) nothing is downloaded. Raises UsageError for an unknown
-    name, WeightsError when the weights are missing or damaged.
-    """
-    if name == EMBEDDED:
-        return embedded_vgg19()
-    backbone = _find(name)
-    if not cached_path(name).is_file():
-        fetch(name, offline=offline)
-    return load_cached(backbone)
-
-
 def fetch(name: str, *, offline: bool = False) -> Path:
     """Make a network present and return its path: torchvision's download, verified.
 
     Of a VGG the convolutions are then imported; another network stays the file it is. A file
-    already in torch.hub's cache is used without any download. Raises as ``load_vgg`` does.
+    already in torch.hub's cache is used without any download. Raises UsageError for an unknown
+    name, WeightsError when it cannot be had.
     """
     if name in embedded_names():
         return embedded_path(name)
@@ -159,7 +139,7 @@ def status(name: str) -> Status:
         return Status(name, origin, path.name, "embedded", str(path), size, entry["licence"])
     backbone = BACKBONES.get(_known(name))
     source = backbones.published(backbone) if backbone else published_classifier(name)
-    licence = backbone.licence if backbone else classifier_licence(name)
+    license = backbone.license if backbone else classifier_license(name)
     origin = "torchvision" if source.url else "import only"
     size = round(source.megabytes * 2**20) if source.megabytes else None
     present, path = "missing", cached_path(name) if backbone else hub_path(source.file)
@@ -169,7 +149,7 @@ def status(name: str) -> Status:
         present, path = "downloaded", hub_path(source.file)
     if present != "missing":
         size = path.stat().st_size
-    return Status(name, origin, source.file, present, str(path), size, licence)
+    return Status(name, origin, source.file, present, str(path), size, license)
 
 
 def verify(name: str) -> Path:
@@ -210,16 +190,6 @@ def _known(name: str) -> str:
     return name
 
 
-def _find(name: str) -> Backbone:
-    """The VGG of this name; otherwise UsageError."""
-    if name not in BACKBONES:
-        known = backbone_names()
-        raise UsageError(
-            f"Unknown network {name!r}.{did_you_mean(name, known)} Known: {', '.join(known)}."
-        )
-    return BACKBONES[name]
-
-
 def _choose(file: str, fitting: list[Backbone], name: str | None) -> Backbone:
     """The backbone a file holds, among those that fit it."""
     names = [backbone.name for backbone in fitting]
@@ -228,7 +198,7 @@ def _choose(file: str, fitting: list[Backbone], name: str | None) -> Backbone:
     if name is None:
         raise WeightsError(
             f"{file} has the shapes of {' and '.join(names)} but is none of their published files: "
-            "say which it is with --as NAME."
+            "say which it is with `as` NAME."
         )
     if name not in names:
         raise UsageError(f"{file} is not {name}: it is {' or '.join(names)}.")

@@ -32,7 +32,7 @@ def trace(
 ) -> np.ndarray:
     """Follow an HxW field of angles (radians) from Nx2 starts (canvas x, y): Nxknotsx2 paths.
 
-    Each path is centred on its start; `length` (one for all, or N) is in canvas pixels / scale.
+    Each path is centered on its start; `length` (one for all, or N) is in canvas pixels / scale.
     """
     size = angle.shape[0]
     step = np.broadcast_to(np.asarray(length) * scale / (knots - 1), len(starts))
@@ -54,7 +54,7 @@ def trace(
 class Painter:
     """Lays strokes on a canvas with one set of bristles.
 
-    `tooth` (HxW, unit deviation) is the grain of a paper that takes colour on its tops only; the
+    `tooth` (HxW, unit deviation) is the grain of a paper that takes color on its tops only; the
     drier the brush, the more of it stays bare.
     """
 
@@ -103,7 +103,7 @@ class Painter:
         self.canvas.height[iy, ix] = old + (0.45 * old + lump - old) * alpha
 
     def cover(self, starts, angle, ink, brush: Brush, wander: float = 0.12) -> None:
-        """One layer of strokes from `starts` (Nx2), in the colours `ink` (Nx3), along `angle`."""
+        """One layer of strokes from `starts` (Nx2), in the colors `ink` (Nx3), along `angle`."""
         rng, scale, count = self.rng, self.canvas.scale, len(starts)
         lengths = brush.length * np.exp(rng.normal(0, 0.3, count))
         paths = trace(angle, starts, lengths, scale)

@@ -1,4 +1,4 @@
-"""The canvas: paint colour, paint height, the light that rakes over it, and paper."""
+"""The canvas: paint color, paint height, the light that rakes over it, and paper."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ SUPERSAMPLE = 2  # everything is drawn at twice the size and reduced at the end
 
 
 class Canvas:
-    """Colour (HxWx3, sRGB) and height (HxW, 1 is a thick stroke) of a painting."""
+    """Color (HxWx3, sRGB) and height (HxW, 1 is a thick stroke) of a painting."""
 
     def __init__(self, size: int, ground: np.ndarray):
         self.size = size * SUPERSAMPLE

@@ -32,8 +32,8 @@ def voronoi(points: np.ndarray, size: int, reach: float, angle: np.ndarray | Non
     return index, best
 
 
-def centres(index: np.ndarray, points: np.ndarray) -> np.ndarray:
-    """Each point moved to the centre of its cell (Lloyd's step)."""
+def centers(index: np.ndarray, points: np.ndarray) -> np.ndarray:
+    """Each point moved to the center of its cell (Lloyd's step)."""
     inside = index.ravel() >= 0
     cell = index.ravel()[inside]
     height, width = index.shape
@@ -46,7 +46,7 @@ def centres(index: np.ndarray, points: np.ndarray) -> np.ndarray:
 
 
 def seams(index: np.ndarray) -> np.ndarray:
-    """1 where a pixel's index differs from its right or lower neighbour (HxW float32)."""
+    """1 where a pixel's index differs from its right or lower neighbor (HxW float32)."""
     edge = np.zeros(index.shape, dtype=np.float32)
     edge[:, :-1] += index[:, 1:] != index[:, :-1]
     edge[:-1] += index[1:] != index[:-1]

@@ -65,7 +65,7 @@ def bottles(x, y):
 
 
 def scene(rng: np.random.Generator, size: int):
-    """Colour (HxWx3), stroke angle and facet label (HxW)."""
+    """Color (HxWx3), stroke angle and facet label (HxW)."""
     x, y = axes(size)
     bend = fbm(rng, size, 400, 120, 3.0) * 0.004
     facets = split(rng, size, 0.052)

@@ -1,4 +1,4 @@
-"""A hot day over patchwork fields: broken colour in oil, every field ploughed its own way."""
+"""A hot day over patchwork fields: broken color in oil, every field ploughed its own way."""
 
 from __future__ import annotations
 

@@ -37,7 +37,7 @@ LAMPS = [  # x, y, radius
 
 
 def scene(rng: np.random.Generator, size: int):
-    """Colour (HxWx3) and stroke angle (HxW) to paint."""
+    """Color (HxWx3) and stroke angle (HxW) to paint."""
     x, y = axes(size)
     u, v = swirl(x, y, WHIRLS + [(cx, cy, r * 0.8, 0.75) for cx, cy, r in LAMPS], (0.35, -0.05))
     cloud = fbm(rng, size, 500, 60, 3.0)

@@ -9,10 +9,10 @@ from .canvas import Canvas
 from .palette import jitter, nearest
 
 
-def swirl(x, y, centres, drift=(0.15, 0.0)):
+def swirl(x, y, centers, drift=(0.15, 0.0)):
     """The flow (u, v), HxW each, of vortices [(x, y, radius, spin), ...] over a steady drift."""
     u, v = np.full_like(x, drift[0]), np.full_like(x, drift[1])
-    for cx, cy, radius, spin in centres:
+    for cx, cy, radius, spin in centers:
         dx, dy = x - cx, y - cy
         pull = spin * np.exp(-(dx**2 + dy**2) / (2 * radius**2)) / radius
         u, v = u - dy * pull, v + dx * pull
@@ -43,8 +43,8 @@ def layers(
 ) -> None:
     """Paint the HxWx3 `target` with each (brush, strokes) of the plan, along `angle`.
 
-    Every third stroke takes the pure palette colour nearest to the target, as a painter would who
-    mixes little; the others are the target's own colour, varied.
+    Every third stroke takes the pure palette color nearest to the target, as a painter would who
+    mixes little; the others are the target's own color, varied.
     """
     rng, size = painter.rng, painter.canvas.size
     for brush, count in plan:

@@ -1,4 +1,4 @@
-"""Colours: sRGB in [0, 1], written as hex strings."""
+"""Colors: sRGB in [0, 1], written as hex strings."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ def colors(text: str) -> np.ndarray:
 
 
 def lookup(palette: np.ndarray, position: np.ndarray) -> np.ndarray:
-    """The colour at `position` in [0, 1] along a ramp of palette colours, linear between them."""
+    """The color at `position` in [0, 1] along a ramp of palette colors, linear between them."""
     place = np.clip(position, 0, 1) * (len(palette) - 1)
     low = np.minimum(place.astype(np.int64), len(palette) - 2)
     part = (place - low)[..., None].astype(np.float32)
@@ -29,12 +29,12 @@ def mix(base: np.ndarray, over: np.ndarray, amount: np.ndarray | float) -> np.nd
 
 
 def nearest(palette: np.ndarray, color: np.ndarray) -> np.ndarray:
-    """The palette entry nearest to each of the colours (...x3)."""
+    """The palette entry nearest to each of the colors (...x3)."""
     distance = ((color[..., None, :] - palette) ** 2).sum(-1)
     return palette[distance.argmin(-1)]
 
 
 def jitter(rng: np.random.Generator, color: np.ndarray, light: float, hue: float) -> np.ndarray:
-    """Vary colours (Nx3): all channels together by `light`, each by `hue` (deviations)."""
+    """Vary colors (Nx3): all channels together by `light`, each by `hue` (deviations)."""
     shared = rng.normal(0, light, (len(color), 1))
     return np.clip(color + shared + rng.normal(0, hue, color.shape), 0, 1).astype(np.float32)

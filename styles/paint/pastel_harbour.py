@@ -68,7 +68,7 @@ def boats(x, y, rgb, angle):
 
 
 def scene(rng: np.random.Generator, size: int):
-    """Colour (HxWx3) and hatching angle (HxW)."""
+    """Color (HxWx3) and hatching angle (HxW)."""
     x, y = axes(size)
     cloud = fbm(rng, size, 420, 40, 2.6)
     glow = np.hypot((x - 0.62) * 0.8, y - 0.40)

@@ -44,7 +44,7 @@ C = dict(
 
 
 class Page:
-    """Flat colours (HxWx3) and labels (HxW) whose borders become black outlines."""
+    """Flat colors (HxWx3) and labels (HxW) whose borders become black outlines."""
 
     def __init__(self, size: int):
         self.x, self.y = axes(size)
@@ -53,7 +53,7 @@ class Page:
         self.label = np.zeros((size, size), np.int64)
 
     def fill(self, where, color, fade=None, parts=None) -> None:
-        """Colour the mask; `fade` (color, HxW) blends in a second one, `parts` are outlined."""
+        """Color the mask; `fade` (color, HxW) blends in a second one, `parts` are outlined."""
         paint = np.broadcast_to(color, self.rgb.shape)
         if fade is not None:
             paint = mix(paint, fade[0], np.clip(fade[1], 0, 1))

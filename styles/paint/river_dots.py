@@ -1,4 +1,4 @@
-"""A river bank in the afternoon, in dots of unmixed colour that the eye mixes."""
+"""A river bank in the afternoon, in dots of unmixed color that the eye mixes."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from .noise import axes, fbm, smoothstep
 from .oil import enlarge
 from .palette import colors, jitter, lookup, mix
 
-# The tube colours: complementary pairs, and white for light.
+# The tube colors: complementary pairs, and white for light.
 TUBES = colors(
     "1b2456 2f4fa8 5f93d0 a9cfe6 1c4a34 3f8a3f 9cc24a e6dc5a f2b632"
     " e8762a c8322e 7a2a63 b88fc4 f3c9b0 fbf3d8"
@@ -24,7 +24,7 @@ CLOTH = colors("c8322e 2a2050 f4ead0 e8762a 7a2a63")
 
 
 def scene(rng: np.random.Generator, size: int):
-    """Colour (HxWx3) and dab angle (HxW)."""
+    """Color (HxWx3) and dab angle (HxW)."""
     x, y = axes(size)
     cloud = fbm(rng, size, 300, 25, 2.4)
     fine = fbm(rng, size, 70, 10, 1.8)
@@ -90,7 +90,7 @@ def figures(rng, x, y, rgb):
 
 
 def split(rng: np.random.Generator, wanted: np.ndarray) -> np.ndarray:
-    """Tube colours (Nx3) that average to the wanted ones: random, the nearer the likelier."""
+    """Tube colors (Nx3) that average to the wanted ones: random, the nearer the likelier."""
     distance = ((wanted[:, None] - TUBES) ** 2).sum(-1)
     score = -distance / 0.045 + rng.gumbel(size=distance.shape)
     return TUBES[score.argmax(1)]

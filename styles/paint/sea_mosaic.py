@@ -7,7 +7,7 @@ from PIL import Image
 
 from .brush import pick, scatter
 from .canvas import Canvas, light
-from .cells import centres, voronoi
+from .cells import centers, voronoi
 from .noise import axes, fbm, grain, resize, smoothstep
 from .palette import colors, lookup, mix
 
@@ -21,7 +21,7 @@ TILE = 10.5  # side of a tessera in pixels of a 1024-px picture
 
 
 def waves(x, y, cloud):
-    """Rolling waves: rows of spirals. Colour and the direction of the rows."""
+    """Rolling waves: rows of spirals. Color and the direction of the rows."""
     row = np.floor(y * 5.2)
     shift = x * 4 + 0.5 * (row % 2)
     u, v = (shift % 1) - 0.5, (y * 5.2) % 1 - 0.55
@@ -33,7 +33,7 @@ def waves(x, y, cloud):
 
 
 def fish(x, y, place, length: float, tilt: float, ramp, fin):
-    """Mask (HxW), colour and direction of one fish; it swims along `tilt`."""
+    """Mask (HxW), color and direction of one fish; it swims along `tilt`."""
     c, s = np.cos(tilt), np.sin(tilt)
     u = ((x - place[0]) * c + (y - place[1]) * s) / length
     v = ((y - place[1]) * c - (x - place[0]) * s) / length
@@ -60,7 +60,7 @@ def fish(x, y, place, length: float, tilt: float, ramp, fin):
 
 
 def scene(rng: np.random.Generator, size: int):
-    """Colour (HxWx3) and direction of the rows (HxW)."""
+    """Color (HxWx3) and direction of the rows (HxW)."""
     x, y = axes(size)
     cloud = fbm(rng, size, 300, 40, 2.2)
     rgb, angle = waves(x, y, cloud)
@@ -104,7 +104,7 @@ def generate(seed: int, size: int = 1024) -> Image.Image:
     reach = TILE * 512 / 1024 * 1.6
     for _ in range(12):
         index, _ = voronoi(points, coarse, reach, pick(angle, points / shrink))
-        points = centres(index, points)
+        points = centers(index, points)
     turn = pick(angle, points / shrink) + rng.normal(0, 0.05, len(points))
     base = pick(target, points / shrink)
     index, far = voronoi(points * n / coarse, n, TILE * k * 1.2, turn)

@@ -1,4 +1,4 @@
-"""A window of lead and coloured glass: sun, hills, river and great flowers, lit from behind."""
+"""A window of lead and colored glass: sun, hills, river and great flowers, lit from behind."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ LEAF = colors("0d3f22 1f6a2f 58962a a8c43a")
 
 
 class Window:
-    """Pieces of glass as an HxW label and the colour of each pixel before texture."""
+    """Pieces of glass as an HxW label and the color of each pixel before texture."""
 
     def __init__(self, rng: np.random.Generator, size: int):
         self.rng = rng

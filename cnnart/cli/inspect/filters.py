@@ -2,38 +2,33 @@
 
 from __future__ import annotations
 
-import click
+from typing import Any
 
-from cnnart.cli.inspect.options import InspectOptions, inspect_options, layer_option
-from cnnart.config import FiltersConfig
+import cloup
+
+from cnnart.cli.inspect.options import InspectOptions, inspect_options
+from cnnart.cli.options import section, take
+from cnnart.cli.types import setting_option
+from cnnart.commands.inspect import one_photo
+from cnnart.methods.inspect.config import FiltersConfig
+from cnnart.settings import make_config
 
 
-@click.command("filters")
-@layer_option(help="A convolution; `cnnart inspect layers BACKBONE` lists them.  [default: first]")
-@click.option(
-    "--channels",
-    metavar="0-63,70",
-    help="Which kernels.  [default: all of the first layer, 16 of a deeper one]",
+@cloup.command("filters")
+@section(
+    "Basic",
+    setting_option(FiltersConfig, "layer"),
+    setting_option(FiltersConfig, "channels"),
+    setting_option(FiltersConfig, "slices"),
+    cloup.option(
+        "--on", "photo", metavar="PHOTO", help="Show beside each what it finds in a photo."
+    ),
 )
-@click.option(
-    "--slices",
-    type=click.IntRange(1),
-    default=FiltersConfig.slices,
-    show_default=True,
-    help="Input channels of a deeper layer that are shown.",
-)
-@click.option("--on", "photo", metavar="PHOTO", help="Show beside each what it finds in a photo.")
 @inspect_options(backbone="alexnet")
-def filters(
-    layer: str | None,
-    channels: str | None,
-    slices: int,
-    photo: str | None,
-    options: InspectOptions,
-) -> None:
-    """Show the kernels of a convolution: the first layer's in colour, deeper ones slice by slice.
+def filters(photo: str | None, **given: Any) -> None:
+    """Show the kernels of a convolution: the first layer's in color, deeper ones slice by slice.
 
-    Grey is 0; each kernel is scaled by its own largest weight. With --on, each has beside it its
+    Gray is 0; each kernel is scaled by its own largest weight. With --on, each has beside it its
     activation map: black where it is 0 or less, white at its highest.
 
     \b
@@ -41,20 +36,17 @@ def filters(
     cnnart inspect filters --on photo.jpg --channels 0-15
     cnnart inspect filters --backbone vgg19 --layer conv2_1
     """
-    from cnnart.cli.inspect.photo import one_photo
-    from cnnart.jobs.sheets import parse_channels
-
-    chosen = parse_channels(channels) if channels else None
-    config = FiltersConfig(layer, chosen, slices)
+    options = take(given, InspectOptions)
+    config = make_config(FiltersConfig, given)
     source, inputs = one_photo(photo) if photo else (None, [])
     stem = f"{source.stem}-" if source else ""
     output = options.target(f"{stem}{options.backbone}-filters".replace(":", "-"), inputs)
 
-    from cnnart.image import read_image
-    from cnnart.inspect.filters import filters_report, show_filters
-    from cnnart.inspect.result import deliver
+    from cnnart.image.read import read_image
+    from cnnart.methods.inspect.filters import filters_report, show_filters
 
     picture = read_image(source.open()).rgb if source else None
     network = options.open_network()
-    shown = show_filters(network, config, picture)
-    deliver(filters_report(network, *shown), output, options.json, inputs)
+    options.deliver(
+        filters_report(network, *show_filters(network, config, picture)), output, inputs
+    )

@@ -6,22 +6,23 @@ import sys
 from typing import TYPE_CHECKING
 
 import click
+import cloup
 
 if TYPE_CHECKING:
-    from cnnart.inspect.layers import LayerFacts
+    from cnnart.methods.inspect.layers import LayerFacts
 
 
-@click.command("layers")
-@click.argument("backbone", default="efficientnet-lite0", metavar="[BACKBONE]")
-@click.option(
+@cloup.command("layers")
+@cloup.argument("backbone", default="efficientnet-lite0", metavar="[BACKBONE]")
+@cloup.option(
     "--size",
     type=click.IntRange(1),
     metavar="N",
     help="Side of the picture that the shapes are given for.  [default: 224, or as trained]",
 )
-@click.option("--whole", is_flag=True, help="With its classes: of a VGG or AlexNet, all of it.")
-@click.option("--json", "as_json", is_flag=True, help="As one JSON object.")
-@click.option("--offline", is_flag=True, help="Never download anything.")
+@cloup.option("--whole", is_flag=True, help="With its classes: of a VGG or AlexNet, all of it.")
+@cloup.option("--json", "as_json", is_flag=True, help="As one JSON object.")
+@cloup.option("--offline", is_flag=True, help="Never download anything.")
 def layers(backbone: str, size: int | None, whole: bool, as_json: bool, offline: bool) -> None:
     """List the layers of BACKBONE [efficientnet-lite0]: shapes, strides, receptive fields.
 
@@ -30,22 +31,23 @@ def layers(backbone: str, size: int | None, whole: bool, as_json: bool, offline:
     """
     from dataclasses import asdict
 
-    from cnnart.inspect.layers import describe_layers
-    from cnnart.networks import open_network
+    from cnnart.methods.inspect.layers import describe_layers
+    from cnnart.methods.inspect.report import json_line
+    from cnnart.networks.zoo import open_network
 
     network = open_network(backbone, offline=offline, classifier=whole)
     side = size or int(getattr(network, "input_size", 224))
     rows = describe_layers(network, side)
     if as_json:
-        from cnnart.inspect.result import json_line
-
         facts = {"network": network.name, "sha256": network.sha256, "size": side}
         click.echo(json_line({**facts, "layers": [asdict(row) for row in rows]}))
         return
-    _print(rows, side)
+    for line in _table(rows, side):
+        click.echo(line)
 
 
-def _print(rows: list[LayerFacts], side: int) -> None:
+def _table(rows: list[LayerFacts], side: int) -> list[str]:
+    """The lines of the table."""
     from rich.console import Console
     from rich.table import Table
 
@@ -65,12 +67,7 @@ def _print(rows: list[LayerFacts], side: int) -> None:
             " x ".join(map(str, row.shape)),
         )
     # Piped, the table is as wide as it needs to be: names must not be cut off.
-    width = None if sys.stdout.isatty() else 200
-    for line in _lines(Console(width=width), table):
-        click.echo(line)
-
-
-def _lines(console, table):  # type: ignore[no-untyped-def]
+    console = Console(width=None if sys.stdout.isatty() else 200)
     with console.capture() as captured:
         console.print(table)
     return [line.rstrip() for line in captured.get().splitlines()]

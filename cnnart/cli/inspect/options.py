@@ -3,21 +3,26 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass, fields
-from functools import wraps
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, TypeVar, overload
 
 import click
+import cloup
 
-from cnnart.cli.options import Decorator
-from cnnart.inspect.result import check_output
+from cnnart.cli.options import Decorator, section
+from cnnart.commands.inspect import check_output, deliver
+from cnnart.errors import SOME_FAILED
+from cnnart.settings import PRECISIONS
 
 if TYPE_CHECKING:
-    from cnnart.networks import Classifier, Network
+    from cnnart.methods.inspect.report import Inspection
+    from cnnart.networks.base import Classifier, Network
 
 T = TypeVar("T")
+
+MAX_NAMED = 10  # pictures that could not be used are named one by one, up to so many
 
 
 @dataclass(frozen=True)
@@ -41,7 +46,7 @@ class InspectOptions:
         Needs no torch: call it first. Raises UsageError.
         """
         output = self.output or f"{stem}.png"
-        check_output(output, inputs, json=self.json)
+        check_output(output, inputs, as_json=self.json)
         return output
 
     @overload
@@ -56,8 +61,8 @@ class InspectOptions:
         ``classifier``: it must have classes (``logits``, ``classes``). Raises UsageError,
         WeightsError.
         """
-        from cnnart.device import pick_device, pick_precision
-        from cnnart.networks import open_network
+        from cnnart.networks.zoo import open_network
+        from cnnart.runtime import pick_device, pick_precision
 
         device = pick_device(self.device)
         return open_network(
@@ -67,6 +72,17 @@ class InspectOptions:
             offline=self.offline,
             classifier=classifier,
         )
+
+    def deliver(
+        self, inspection: Inspection, output: str, inputs: Iterable[Path | str] = ()
+    ) -> None:
+        """Write the result and print where it is, or its numbers."""
+        self.print(deliver(inspection, output, inputs, as_json=self.json))
+
+    def print(self, line: str | None) -> None:
+        """A line of results on standard output, if there is one."""
+        if line is not None:
+            click.echo(line)
 
     def track(self, items: Iterable[T], total: int | None, label: str) -> Iterator[T]:
         """``items`` one by one, with a bar on standard error if that is a terminal."""
@@ -78,6 +94,11 @@ class InspectOptions:
 
         yield from track(items, label, total, console=Console(stderr=True), transient=True)
 
+    def work(self, steps: Iterable[Any], total: int, label: str) -> None:
+        """Run ``steps`` to their end, tracked."""
+        for _ in self.track(steps, total, label):
+            pass
+
     def warn(self, message: str) -> None:
         """One line on standard error, whatever ``--quiet`` says."""
         click.echo(f"cnnart: {message}", err=True)
@@ -87,31 +108,37 @@ class InspectOptions:
         if not self.quiet:
             click.echo(message, err=True)
 
+    def report_failures(self, failures: Sequence[tuple[str, str]], total: int) -> int:
+        """Name the pictures that could not be used, and why; returns the exit code."""
+        if not failures:
+            return 0
+        self.warn(f"{len(failures)} of {total} pictures could not be used:")
+        for name, why in failures[:MAX_NAMED]:
+            self.warn(f"  {name}: {why}")
+        if len(failures) > MAX_NAMED:
+            self.warn(f"  and {len(failures) - MAX_NAMED} more.")
+        return SOME_FAILED
+
 
 def inspect_options(backbone: str) -> Decorator:
-    """A decorator that adds the shared options; the command gets them as ``options``.
+    """The sections of the shared options; ``take(given, InspectOptions)`` gets their values.
 
     ``backbone`` is the command's default network.
     """
-    names = [f.name for f in fields(InspectOptions)]
-
-    def decorate(command: Callable[..., Any]) -> Callable[..., Any]:
-        @wraps(command)
-        def collected(*context: Any, **values: Any) -> Any:
-            group = InspectOptions(**{name: values.pop(name) for name in names})
-            return command(*context, **values, options=group)
-
-        result: Callable[..., Any] = collected
-        for option in reversed(_options(backbone)):
-            result = option(result)
-        return result
-
-    return decorate
-
-
-def _options(backbone: str) -> list[Decorator]:
-    return [
-        click.option(
+    output = section(
+        "Output",
+        cloup.option(
+            "-o",
+            "--output",
+            metavar="OUT",
+            help="A picture (.png, .jpg, .webp, .tiff), a page (.html), or - for standard output.",
+        ),
+        cloup.option("--json", is_flag=True, help="Print the numbers as JSON, on the last line."),
+        cloup.option("-q", "--quiet", is_flag=True, help="Say nothing but results and errors."),
+    )
+    runtime = section(
+        "Runtime",
+        cloup.option(
             "--backbone",
             metavar="NAME",
             default=backbone,
@@ -120,39 +147,56 @@ def _options(backbone: str) -> list[Decorator]:
             "classification network of torchvision (resnet50, googlenet, ...); or your own "
             "MODULE:FUNCTION that returns an nn.Module.",
         ),
-        click.option(
-            "-o",
-            "--output",
-            metavar="OUT",
-            help="A picture (.png, .jpg, .webp, .tiff), a page (.html), or - for standard output.",
-        ),
-        click.option("--json", is_flag=True, help="Print the numbers as JSON, on the last line."),
-        click.option(
+        cloup.option(
             "--device",
             metavar="NAME",
             default="auto",
             show_default=True,
             help="auto, cpu, cuda, cuda:N or mps.",
         ),
-        click.option(
+        cloup.option(
             "--precision",
-            type=click.Choice(["auto", "fp32", "bf16", "fp16"]),
+            type=click.Choice(PRECISIONS),
             default="fp32",
             show_default=True,
-            help="Of the network.",
+            help="Precision of the network.",
         ),
-        click.option("--offline", is_flag=True, help="Never download anything."),
-        click.option(
-            "--seed", type=int, default=0, show_default=True, help="Of whatever is random."
+        cloup.option("--offline", is_flag=True, help="Never download anything."),
+        cloup.option(
+            "--seed", type=int, default=0, show_default=True, help="Seed of all randomness."
         ),
-        click.option("-q", "--quiet", is_flag=True, help="Say nothing but results and errors."),
-        click.option(
+        cloup.option(
             "--debug", is_flag=True, envvar="CNNART_DEBUG", help="Show a traceback on an error."
         ),
-    ]
+    )
+    return lambda command: output(runtime(command))
 
 
-def layer_option(required: bool = False, **more: Any) -> Decorator:
-    """``--layer NAME``; ``help`` may say more than that."""
-    help = more.pop("help", "The layer; `cnnart inspect layers BACKBONE` lists them.")
-    return click.option("--layer", metavar="NAME", required=required, help=help, **more)
+index_option: Any = cloup.option(
+    "--index",
+    type=click.Path(dir_okay=False, path_type=Path),
+    metavar="FILE",
+    help="Where features are kept between runs.  [default: FOLDER-LAYER.safetensors beside OUT]",
+)
+features_option: Any = cloup.option(
+    "--layer", metavar="NAME", help="Layer of the features.  [default: the last before the classes]"
+)
+# The arguments of ``cnnart.methods.inspect.target.TargetQuery``.
+target_options: Decorator = section(
+    "Target",
+    cloup.option(
+        "--class",
+        "named",
+        metavar="NAME",
+        help="The class: its name, index or WordNet id.  [default: the likeliest]",
+    ),
+    cloup.option(
+        "--layer", metavar="NAME", help="Ask about a channel of this layer instead of a class."
+    ),
+    cloup.option(
+        "--channel",
+        type=click.IntRange(0),
+        metavar="N",
+        help="The channel: its mean activation counts.  [default: the most active]",
+    ),
+)

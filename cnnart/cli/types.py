@@ -1,0 +1,168 @@
+"""Values that a command line spells in its own way, and options made from settings."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import Any
+
+import click
+import cloup
+
+from cnnart.errors import UsageError, as_flags
+from cnnart.settings import SMALLEST_SIDE, Setting, layer_weights, parse_channels, setting_of
+
+
+class SizeType(click.ParamType):
+    """``512`` (the long side) or ``1024x768`` (width x height) -> int or (height, width)."""
+
+    name = "N|WxH"
+
+    def convert(self, value: Any, param: Any, ctx: Any) -> int | tuple[int, int]:
+        """Fails as wrong usage for anything else, and for what is too small to stylize."""
+        found = re.fullmatch(r"(\d+)(?:\s*[xX\u00d7]\s*(\d+))?(?:\s*px)?", str(value).strip())
+        if not found or 0 in (sides := [int(side) for side in found.groups() if side]):
+            self.fail(f"{value!r} is no size: write 1024 (the long side) or 1024x768.", param, ctx)
+        if min(sides) < SMALLEST_SIDE:
+            self.fail(f"{value!r} is too small: {SMALLEST_SIDE} pixels at least.", param, ctx)
+        return (sides[1], sides[0]) if len(sides) == 2 else sides[0]
+
+
+class RepeatsType(click.ParamType):
+    """``3x2`` (across x down) -> (rows, columns)."""
+
+    name = "NxM"
+
+    def convert(self, value: Any, param: Any, ctx: Any) -> tuple[int, int]:
+        """Fails as wrong usage for anything else, and for more than 16 each way."""
+        found = re.fullmatch(r"(\d+)\s*[xX\u00d7]\s*(\d+)", str(value).strip())
+        if not found or not all(1 <= int(count) <= 16 for count in found.groups()):
+            self.fail(f"{value!r} is no number of repeats: write 3x3, at most 16x16.", param, ctx)
+        return int(found[2]), int(found[1])
+
+
+class LayersType(click.ParamType):
+    """``relu4_2,relu5_1:0.5`` -> weights by layer name; ``negative``: zero and below, too."""
+
+    name = "LAYER[:WEIGHT],..."
+
+    def __init__(self, *, negative: bool = False) -> None:
+        self._negative = negative
+
+    def convert(self, value: Any, param: Any, ctx: Any) -> dict[str, float]:
+        """Fails as wrong usage where ``layer_weights`` does."""
+        try:
+            return layer_weights(value, negative=self._negative)
+        except UsageError as error:
+            self.fail(str(error), param, ctx)
+
+
+class ChannelsType(click.ParamType):
+    """``0-63,70`` -> 0, 1, ..., 63, 70."""
+
+    name = "N,A-B,..."
+
+    def convert(self, value: Any, param: Any, ctx: Any) -> tuple[int, ...]:
+        """Fails as wrong usage where ``parse_channels`` does."""
+        try:
+            return value if isinstance(value, tuple) else parse_channels(value)
+        except UsageError as error:
+            self.fail(str(error), param, ctx)
+
+
+class UnitType(click.ParamType):
+    """A number with a unit -> a number of the smallest unit."""
+
+    def __init__(self, name: str, units: Mapping[str, float], example: str) -> None:
+        self.name = name
+        self._units = units
+        self._example = example
+
+    def convert(self, value: Any, param: Any, ctx: Any) -> float:
+        """Fails as wrong usage for an unknown unit, and for what is not above zero."""
+        found = re.fullmatch(r"(\d+(?:\.\d+)?)\s*([a-z]*)", str(value).strip().lower())
+        if not found or found[2] not in self._units or not float(found[1]):
+            self.fail(f"{value!r} is no {self.name.lower()}: write {self._example}.", param, ctx)
+        return float(found[1]) * self._units[found[2]]
+
+
+BYTES = {"b": 1, "kb": 1 << 10, "mb": 1 << 20, "gb": 1 << 30, "tb": 1 << 40}
+SECONDS = {"": 1, "s": 1, "sec": 1, "m": 60, "min": 60, "h": 3600}
+
+MEMORY = UnitType(
+    "MEMORY",
+    BYTES | {u[0] + "i" + u[1]: n for u, n in BYTES.items() if len(u) == 2},
+    "4GB or 800MB",
+)
+DURATION = UnitType("DURATION", SECONDS, "90s, 5m or 1h")
+SIZE = SizeType()
+REPEATS = RepeatsType()
+LAYERS = LayersType()
+METAVARS = {"size": SIZE.name, "layers": LAYERS.name, "channels": ChannelsType.name}
+
+
+def setting_option(config: type, name: str, *flags: str, **more: Any) -> Any:
+    """The option for a field of a config: its type, range, choices, default and help.
+
+    Its value is None where the user did not give it, so that a style's own recommendation holds.
+
+    Args:
+        flags: further spellings (``-l``), or instead of ``--{name}`` if one begins with ``--``.
+        more: takes the place of what the setting says: ``help``, ``type``, ``metavar``, ...
+    """
+    default, known = setting_of(config, name)
+    spelled = (
+        () if any(flag.startswith("--") for flag in flags) else (f"--{name.replace('_', '-')}",)
+    )
+    help = more.pop("help", known.help)
+    annotation = str(config.__annotations__[name])
+    if annotation.startswith("bool"):
+        on = f"--{name.replace('_', '-')}"
+        shown = on if default else on.replace("--", "--no-", 1)
+        flag = f"{on}/{on.replace('--', '--no-', 1)}"
+        return cloup.option(flag, name, default=None, help=_told(help, shown[2:]), **more)
+    shown = known.shown or _shown(default)
+    options: dict[str, Any] = {
+        "type": _type_of(known, annotation),
+        "metavar": known.metavar or METAVARS.get(known.kind),
+    } | more
+    return cloup.option(*flags, *spelled, name, default=None, help=_told(help, shown), **options)
+
+
+def _type_of(known: Setting, annotation: str) -> Any:
+    """The Click type of a setting."""
+    if known.choices:
+        return click.Choice(known.choices)
+    if known.kind == "size":
+        return SIZE
+    if known.kind == "layers":
+        return LayersType(negative=known.low is None)
+    if known.kind == "channels":
+        return ChannelsType()
+    least = known.low if known.low is not None else known.above
+    most = known.high if known.high is not None else known.below
+    ranged = least is not None or most is not None
+    if annotation.startswith("int"):
+        if not ranged:
+            return int
+        return click.IntRange(
+            None if least is None else int(least), None if most is None else int(most)
+        )
+    if annotation.startswith("float"):
+        if not ranged:
+            return float
+        return click.FloatRange(
+            least, most, min_open=known.above is not None, max_open=known.below is not None
+        )
+    return str
+
+
+def _shown(default: Any) -> str:
+    """A default as the help shows it."""
+    if isinstance(default, Mapping):
+        return ",".join(key if value == 1 else f"{key}:{value:g}" for key, value in default.items())
+    return str(default)
+
+
+def _told(help: str, shown: str) -> str:
+    return as_flags(f"{help}  [default: {shown}]")

@@ -1,0 +1,336 @@
+"""``cnnart fast-stylize``: photos in trained styles; and what else is done with these by name."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from cnnart.builtin_styles import builtin_styles, styles_folder
+from cnnart.commands.style_args import (
+    MaskInput,
+    blend_label,
+    describe_input,
+    files_of,
+    masks_for,
+    recorded_mask,
+)
+from cnnart.errors import UsageError, did_you_mean
+from cnnart.files import READABLE
+from cnnart.methods.fast.config import FastConfig
+from cnnart.methods.fast.header import FOREIGN, NotACheckpoint, style_names
+from cnnart.run.record import RecordedFiles
+from cnnart.settings import is_number, make_config, parse_weight
+
+if TYPE_CHECKING:
+    import torch
+    from torch import Tensor
+
+    from cnnart.methods.fast.checkpoint import Checkpoint
+    from cnnart.methods.fast.stylize import NetworkRunner
+    from cnnart.run.command import Run
+    from cnnart.run.outputs import Task
+    from cnnart.runtime import Runtime
+
+GPU_BATCH = 8  # photos of one size at once; on a CPU more than one are no faster
+CELL = 384  # long side of a picture on a sheet
+COLUMNS = 4
+
+
+@dataclass(frozen=True)
+class TrainedStyle:
+    """A style of a checkpoint, its part in the blend, and where it applies."""
+
+    name: str
+    path: Path
+    weight: float = 1.0
+    mask: MaskInput | None = None
+    builtin: bool = False
+
+    def record(self) -> dict[str, Any]:
+        """File, name, weight and mask, for the record."""
+        return {
+            **describe_input(self.path),
+            "style": self.name,
+            "builtin": self.builtin,
+            "weight": self.weight,
+            "mask": self.mask.record() if self.mask else None,
+        }
+
+
+@dataclass(frozen=True)
+class FastStylize:
+    """Photos in one trained style, or a blend of several; see ``run.command.Command``.
+
+    ``batch``: photos of one size at once; None: as suits the device.
+    """
+
+    name: ClassVar[str] = "fast-stylize"
+    program: ClassVar[str] = "fast-stylize"
+
+    styles: tuple[TrainedStyle, ...]
+    config: FastConfig
+    batch: int | None = None
+
+    @classmethod
+    def make(
+        cls,
+        styles: Sequence[TrainedStyle],
+        masks: Sequence[MaskInput | None],
+        settings: Mapping[str, Any],
+        batch: int | None = None,
+    ) -> FastStylize:
+        """Pair styles with masks, the first with the first. Raises UsageError."""
+        if not styles:
+            raise UsageError("No style: give the name of a trained style or its checkpoint.")
+        each = masks_for(styles, masks)
+        paired = [replace(style, mask=mask) for style, mask in zip(styles, each, strict=True)]
+        return cls(tuple(paired), make_config(FastConfig, settings), batch)
+
+    @property
+    def label(self) -> str:
+        """``candy``, or ``candy+waves`` for a blend, fit for a file name."""
+        return blend_label([style.name for style in self.styles])
+
+    def inputs(self) -> list[Path]:
+        return files_of(*self.styles, *(style.mask for style in self.styles))
+
+    def batch_size(self, runtime: Runtime) -> int:
+        """Photos of one size to compute at once."""
+        return self.batch or (1 if runtime.device.type == "cpu" else GPU_BATCH)
+
+    def open(self, runtime: Runtime) -> Callable[[Task], Run]:
+        from cnnart.methods.fast.stylize import FastStyle, FastStylization
+        from cnnart.optim.memory import memory_errors_named
+        from cnnart.run.command import Run
+        from cnnart.runtime import keep_freed_memory
+
+        if runtime.device.type == "cpu":
+            keep_freed_memory()
+        checkpoints = [open_checkpoint(style.path) for style in self.styles]
+        masks = [style.mask.read() if style.mask else None for style in self.styles]
+        runner = network_runner(runtime.device, runtime.dtype, self.config.engine == "compile")
+        names = [style.name for style in self.styles]
+        recorded, limits = self.record(), runtime.limits()
+
+        def open_one(task: Task) -> Run:
+            photo = task.source.read(runtime.max_pixels)
+            styles = [
+                FastStyle(
+                    checkpoint,
+                    style.name,
+                    style.weight,
+                    style.mask.over(photo, mask, task.source.given) if style.mask else None,
+                )
+                for style, checkpoint, mask in zip(self.styles, checkpoints, masks, strict=True)
+            ]
+            with memory_errors_named():
+                work = FastStylization(photo.rgb, styles, self.config, runner, limits)
+            height, width = work.photo.shape[-2:]
+            return Run(
+                command=self,
+                recorded=recorded,
+                runtime=runtime,
+                task=task,
+                work=work,
+                about=f"style {' + '.join(names)}",
+                details={"styles": names},
+                size=(height, width),
+                photo=photo,
+                facts={"backbone": None},  # it brings its own network
+            )
+
+        return open_one
+
+    def record(self) -> dict[str, Any]:
+        return {
+            "styles": [style.record() for style in self.styles],
+            "settings": asdict(self.config),
+        }
+
+    @classmethod
+    def from_record(
+        cls, record: Mapping[str, Any], files: RecordedFiles, styles: Sequence[TrainedStyle] = ()
+    ) -> FastStylize:
+        """What a record was made with; ``styles`` given anew replace what it names, under its
+        masks."""
+        masks = [recorded_mask(facts["mask"], files) for facts in record["styles"]]
+        chosen = styles or [_recorded_style(facts, files) for facts in record["styles"]]
+        masks += [None] * (len(chosen) - len(masks))
+        made_of = [replace(s, mask=mask) for s, mask in zip(chosen, masks, strict=False)]
+        return cls(tuple(made_of), files.config(FastConfig, record["settings"]))
+
+
+def _recorded_style(facts: Mapping[str, Any], files: RecordedFiles) -> TrainedStyle:
+    """A trained style of a record, without its mask."""
+    if facts["builtin"] and (path := trained_styles().get(facts["style"])):
+        files.compare(facts, path)
+    else:
+        path = files.find(facts, "--style FILE")
+    return TrainedStyle(facts["style"], path, facts["weight"], builtin=facts["builtin"])
+
+
+# Trained styles by name
+
+
+def trained_styles() -> dict[str, Path]:
+    """The trained styles that cnnart brings, by name, with the checkpoint that holds each."""
+    found: dict[str, Path] = {}
+    for path in sorted(styles_folder().glob("*.safetensors")):
+        for name in style_names(path):
+            found.setdefault(name, path)
+    return found
+
+
+def parse_trained(text: str) -> TrainedStyle:
+    """``NAME``, ``FILE`` or ``FILE:NAME``, each perhaps with ``:WEIGHT``. Raises UsageError."""
+    if found := _known(text):
+        return found
+    name, colon, weight = text.rpartition(":")
+    if colon and is_number(weight) and (found := _known(name)):
+        return replace(found, weight=parse_weight(weight, name))
+    raise UsageError(_unknown(name if colon and is_number(weight) else text))
+
+
+def _known(text: str) -> TrainedStyle | None:
+    path = Path(text).expanduser()
+    if text and path.is_file():
+        return _of_file(path, None)
+    file, colon, name = text.rpartition(":")
+    if colon and file and (path := Path(file).expanduser()).is_file():
+        return _of_file(path, name) if not is_number(name) else None
+    builtin = trained_styles().get(text)
+    return TrainedStyle(text, builtin, builtin=True) if builtin else None
+
+
+def _of_file(path: Path, name: str | None) -> TrainedStyle:
+    """A style of a checkpoint file; ``name`` may be left out where there is one alone."""
+    if path.suffix.lower() in FOREIGN:
+        names = [path.stem]
+    else:
+        try:
+            names = style_names(path)
+        except NotACheckpoint as error:
+            raise UsageError(_not_trained(path, str(error))) from None
+    if name is None and len(names) == 1:
+        return TrainedStyle(names[0], path)
+    if name in names:
+        return TrainedStyle(str(name), path)
+    hint = did_you_mean(name, names) if name else ""
+    what = f"no style {name!r}" if name else f"{len(names)} styles"
+    raise UsageError(
+        f"{path} holds {what}: choose one, as in {path}:{names[0]}. There is {', '.join(names)}."
+        f"{hint}"
+    )
+
+
+def _not_trained(path: Path, error: str) -> str:
+    if path.suffix.lower() in READABLE:
+        return (
+            f"{path} is a picture, and fast-stylize needs a trained style: `cnnart stylize` paints "
+            "in the style of any picture, `cnnart train-style` trains one for it."
+        )
+    return error
+
+
+def _unknown(text: str) -> str:
+    if text in builtin_styles():
+        return (
+            f"The style {text!r} has no trained network here: `cnnart stylize` paints in it, and "
+            f"`cnnart train-style {text}` trains one."
+        )
+    known = list(trained_styles())
+    there = f"There is {', '.join(known)}." if known else "No trained styles came with cnnart."
+    return f"No trained style {text!r}: no such file or name.{did_you_mean(text, known)} {there}"
+
+
+# Networks stay loaded for the next call of the Python API.
+
+
+def open_checkpoint(path: Path) -> Checkpoint:
+    """A checkpoint, read once unless its file changes. Raises WeightsError."""
+    try:
+        facts = path.stat()
+        changed = (facts.st_mtime_ns, facts.st_size)
+    except OSError:  # reading it will tell
+        changed = (0, 0)
+    return _read_checkpoint(path.resolve(), path, changed)
+
+
+@functools.lru_cache(maxsize=8)
+def _read_checkpoint(key: Path, path: Path, changed: tuple[int, int]) -> Checkpoint:
+    from cnnart.methods.fast.checkpoint import load_checkpoint
+
+    return load_checkpoint(path)
+
+
+@functools.lru_cache(maxsize=4)
+def network_runner(device: torch.device, dtype: torch.dtype, compiled: bool) -> NetworkRunner:
+    """What runs networks on a device."""
+    from cnnart.methods.fast.stylize import NetworkRunner
+
+    return NetworkRunner(device, dtype, compiled=compiled)
+
+
+# What else is done with trained styles
+
+
+def style_sheet(photos: Sequence[Path], names: Sequence[str] = ()) -> Tensor:
+    """Photos in the trained styles called so, or in all, on one labelled sheet: ``1x3xHxW``.
+
+    Raises UsageError for an unknown name, or when no trained style is there.
+    """
+    from cnnart.image.contact_sheet import draw_sheet
+    from cnnart.image.picture import fit_long_side, resize
+    from cnnart.image.read import read_image
+    from cnnart.methods.fast.stylize import FastStyle, FastStylization
+    from cnnart.runtime import Runtime, keep_freed_memory
+
+    chosen = [parse_trained(name) for name in names or trained_styles()]
+    if not chosen:
+        raise UsageError("No trained styles came with cnnart: train one with `cnnart train-style`.")
+    runtime = Runtime()
+    if runtime.device.type == "cpu":
+        keep_freed_memory()
+    runner = network_runner(runtime.device, runtime.dtype, False)
+    cells: list[tuple[str, Tensor]] = []
+    for path in photos:
+        photo = read_image(path).rgb
+        height, width = photo.shape[-2:]
+        photo = resize(photo, *fit_long_side(height, width, min(CELL, max(height, width))))
+        cells.append((path.name, photo))
+        for style in chosen:
+            one = FastStyle(open_checkpoint(style.path), style.name)
+            work = FastStylization(photo, [one], FastConfig(), runner)
+            cells.append((style.name, work.pictures()))
+    per_photo = len(chosen) + 1
+    return draw_sheet(cells, per_photo if len(photos) > 1 else min(COLUMNS, per_photo))
+
+
+def export_styles(styles: Sequence[TrainedStyle], output: str, strength: float) -> float | None:
+    """Write a network as .onnx, for one blend at one strength, or as a checkpoint of cnnart's.
+
+    Returns the largest difference of the ONNX network from torch's. Raises UsageError for styles of
+    several networks, and for an output that cannot be.
+    """
+    path = Path(output).expanduser()
+    suffix = path.suffix.lower()
+    if suffix not in (".onnx", ".safetensors"):
+        raise UsageError(f"The output {output!r} must end in .onnx or .safetensors.")
+    if len({style.path for style in styles}) > 1:
+        raise UsageError("Styles of several networks cannot be written as one: name one file's.")
+    if path.exists() and path.samefile(styles[0].path):
+        raise UsageError(f"The result would overwrite the input {output!r}: choose another -o.")
+    from cnnart.methods.fast.checkpoint import load_checkpoint, save_checkpoint
+
+    checkpoint = load_checkpoint(styles[0].path)
+    if suffix == ".safetensors":
+        save_checkpoint(path, checkpoint)
+        return None
+    from cnnart.methods.fast.onnx import export_onnx
+
+    bank = checkpoint.bank
+    vector = bank.style_vector({style.name: style.weight for style in styles}, strength)
+    return export_onnx(checkpoint, vector, path, bank.opacity(strength))

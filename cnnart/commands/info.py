@@ -1,0 +1,101 @@
+"""``cnnart info``: what this machine and this installation are, for bug reports."""
+
+from __future__ import annotations
+
+import platform
+import subprocess
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+import psutil
+import torch
+
+from cnnart.builtin_styles import builtin_styles
+from cnnart.errors import CnnartError
+from cnnart.runtime import DTYPES, device_reason, pick_precision
+from cnnart.version import __version__
+from cnnart.weights.backbones import EMBEDDED
+from cnnart.weights.cache import cached_path
+from cnnart.weights.store import network_names, status, verify
+
+PACKAGES = ("torch", "torchvision", "numpy", "pillow")
+
+
+def describe_environment() -> dict[str, Any]:
+    """Everything as plain values, ready for JSON; memory is in bytes."""
+    return {
+        "cnnart": __version__,
+        "python": f"{platform.python_version()} ({platform.python_implementation()})",
+        **{name: _version(name) for name in PACKAGES},
+        "os": platform.platform(),
+        "cpu": cpu_model(),
+        "cpu_threads": torch.get_num_threads(),
+        "memory": psutil.virtual_memory().total,
+        "devices": [_device(device) for device in _devices()],
+        "weights": [_weights(name) for name in network_names() if _is_here(name)],
+        "weights_cache": str(cached_path(EMBEDDED).parent),
+        "styles": _styles(),
+    }
+
+
+def _version(package: str) -> str:
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return "not installed"
+
+
+def cpu_model() -> str:
+    """The processor's name, as far as the system tells."""
+    try:
+        if platform.system() == "Linux":
+            text = Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace")
+            names = [line.partition(":")[2] for line in text.splitlines() if "model name" in line]
+            return names[0].strip() if names else platform.machine()
+        if platform.system() == "Darwin":
+            command = ["sysctl", "-n", "machdep.cpu.brand_string"]
+            return subprocess.run(command, capture_output=True, text=True).stdout.strip()
+    except OSError:
+        pass
+    return platform.processor() or platform.machine()
+
+
+def _devices() -> list[torch.device]:
+    found = [torch.device("cuda", index) for index in range(torch.cuda.device_count())]
+    if torch.backends.mps.is_available():
+        found.append(torch.device("mps"))
+    return [*found, torch.device("cpu")]
+
+
+def _device(device: torch.device) -> dict[str, Any]:
+    auto = pick_precision("auto", device)
+    facts: dict[str, Any] = {
+        "name": str(device),
+        "is": device_reason(device),
+        "auto_precision": next(name for name, dtype in DTYPES.items() if dtype == auto),
+    }
+    if device.type == "cuda":
+        facts["memory"] = torch.cuda.get_device_properties(device).total_memory
+        facts["capability"] = ".".join(map(str, torch.cuda.get_device_capability(device)))
+    return facts
+
+
+def _is_here(name: str) -> bool:
+    return status(name).present != "missing"
+
+
+def _weights(name: str) -> dict[str, str]:
+    try:
+        return {"name": name, "path": str(verify(name)), "checksum": "ok"}
+    except CnnartError as error:
+        return {"name": name, "path": str(status(name).path), "checksum": str(error)}
+
+
+def _styles() -> dict[str, Any]:
+    try:
+        styles = builtin_styles()
+    except CnnartError as error:
+        return {"error": str(error)}
+    folders = sorted({str(style.path.parent) for style in styles.values()})
+    return {"path": folders[0] if folders else None, "names": list(styles)}

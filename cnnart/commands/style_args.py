@@ -1,0 +1,220 @@
+"""Styles and masks by name or in memory: what several commands take, unread.
+
+A picture is given as a file's path, or as anything ``cnnart.image.read.to_picture`` takes. Nothing
+here imports torch before something is read.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from cnnart.builtin_styles import builtin_styles, find_style
+from cnnart.errors import ImageError, UsageError, did_you_mean
+from cnnart.run.record import RecordedFiles, describe_file
+from cnnart.settings import is_number, parse_weight
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from cnnart.image.picture import Picture
+
+
+@dataclass(frozen=True)
+class MaskInput:
+    """Where a style applies: a mask, or the photo's own alpha (then ``picture`` is None)."""
+
+    given: str
+    picture: Any
+    inverse: bool = False
+
+    @property
+    def path(self) -> Path | None:
+        """The mask's file, if it is one."""
+        return self.picture if isinstance(self.picture, Path) else None
+
+    def read(self) -> Tensor | None:
+        """The mask, ``1x1xHxW`` in [0, 1]; None for the photo's alpha. Raises ImageError."""
+        if self.picture is None:
+            return None
+        from cnnart.image.read import style_mask
+
+        return style_mask(self.picture, inverse=self.inverse)
+
+    def over(self, photo: Picture, mask: Tensor | None, name: str) -> Tensor:
+        """``mask`` as read, or the photo's own alpha. Raises ImageError if it has none.
+
+        Args:
+            name: of the photo, for the message.
+        """
+        if mask is not None:
+            return mask
+        if photo.alpha is None:
+            raise ImageError(f"{name}: no transparency in it for `mask` alpha.")
+        return 1 - photo.alpha if self.inverse else photo.alpha
+
+    def record(self) -> dict[str, Any]:
+        """File, kind and direction, for the record."""
+        facts = describe_input(self.picture) if self.picture is not None else {}
+        return {**facts, "alpha": self.picture is None, "inverse": self.inverse}
+
+
+@dataclass(frozen=True)
+class StyleInput:
+    """A style picture and its part in the blend; ``builtin`` is its name if it is built in.
+
+    ``settings``: what a built-in style recommends.
+    """
+
+    given: str
+    picture: Any
+    weight: float = 1.0
+    mask: MaskInput | None = None
+    builtin: str | None = None
+    settings: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def path(self) -> Path | None:
+        """The picture's file, if it is one."""
+        return self.picture if isinstance(self.picture, Path) else None
+
+    @property
+    def label(self) -> str:
+        """Its name: the built-in style's, or the file's without its suffix."""
+        return self.builtin or (self.path.stem if self.path else self.given)
+
+    def record(self) -> dict[str, Any]:
+        """File, weight and mask, for the record."""
+        facts: dict[str, Any] = {"builtin": self.builtin}
+        facts |= describe_input(self.picture, self.builtin)
+        facts["weight"] = self.weight
+        return facts | ({"mask": self.mask.record()} if self.mask else {})
+
+
+def describe_input(picture: Any, given: str | None = None) -> dict[str, Any]:
+    """A picture for a record; one in memory has neither a name nor a checksum."""
+    if isinstance(picture, Path):
+        return describe_file(given or str(picture), picture)
+    return {"name": "<memory>", "path": "<memory>", "sha256": None}
+
+
+def read_input(picture: Any, max_pixels: int | None = None) -> Picture:
+    """Read a file, or convert a picture in memory. Raises ImageError."""
+    from cnnart.image.read import MAX_PIXELS, read_image, to_picture
+
+    if isinstance(picture, Path):
+        return read_image(picture, max_pixels=max_pixels or MAX_PIXELS)
+    return to_picture(picture)
+
+
+def blend_label(names: Sequence[str]) -> str:
+    """``mosaic``, or ``mosaic+waves`` for a blend, fit for a file name."""
+    return re.sub(r'[<>:"/\\|?*{}\x00-\x1f]', "_", "+".join(names))
+
+
+def files_of(*pictures: Any) -> list[Path]:
+    """The files among pictures, styles and masks."""
+    return [
+        path for each in pictures if isinstance(path := getattr(each, "path", None) or each, Path)
+    ]
+
+
+def masks_for(
+    styles: Sequence[object], masks: Sequence[MaskInput | None]
+) -> list[MaskInput | None]:
+    """A mask or None for each style, the first for the first. Raises UsageError for too many."""
+    if len(masks) > len(styles):
+        raise UsageError(f"{len(masks)} masks for {len(styles)} styles: one each at most.")
+    return [*masks, *[None] * (len(styles) - len(masks))]
+
+
+def parse_style(text: str) -> StyleInput:
+    """``STYLE[:WEIGHT]``: a built-in name or a path, either with a weight.
+
+    A colon belongs to the name where such a file exists or no number follows (``C:\\art.jpg``).
+    """
+    if found := _known_style(text):
+        return found
+    name, colon, weight = text.rpartition(":")
+    if not colon:
+        raise UsageError(_no_style(text))
+    found = _known_style(name)
+    if found:
+        return replace(found, weight=parse_weight(weight, name))
+    raise UsageError(_no_style(name if is_number(weight) else text))
+
+
+def choose_style(style: str | os.PathLike[str]) -> StyleInput:
+    """The style picture at a path or of a built-in name. Raises UsageError if there is none."""
+    if found := _known_style(os.fspath(style)):
+        return found
+    raise UsageError(_no_style(os.fspath(style)))
+
+
+def _known_style(text: str) -> StyleInput | None:
+    path = Path(text).expanduser()
+    is_file = bool(text) and path.is_file()
+    if not (is_file and (path.suffix or len(path.parts) > 1)):  # no built-in name looks like that
+        style = builtin_styles().get(text)
+        if style:
+            return StyleInput(text, style.path, builtin=text, settings=style.settings)
+    return StyleInput(text, path) if is_file else None
+
+
+def _no_style(text: str) -> str:
+    if text and Path(text).expanduser().is_dir():
+        return f"The style {text!r} is a folder: give one picture in it."
+    hint = did_you_mean(text, list(builtin_styles()))
+    return f"No style {text!r}: no such file, and no built-in style.{hint} (cnnart styles list)"
+
+
+def parse_mask(text: str) -> MaskInput:
+    """``FILE``, ``alpha``, or either after ``inverse:``. Raises UsageError if there is no file."""
+    inverse = text.startswith("inverse:") and not Path(text).exists()
+    name = text.removeprefix("inverse:") if inverse else text
+    if name == "alpha":
+        return MaskInput(text, None, inverse)
+    path = Path(name).expanduser()
+    if not path.is_file():
+        raise UsageError(f"No such mask: {name!r} (a file, or 'alpha' for the photo's own).")
+    return MaskInput(text, path, inverse)
+
+
+def memory_mask(mask: Any) -> MaskInput | None:
+    """A mask as the Python API takes it: a path, or a picture in memory; None: everywhere."""
+    if mask is None:
+        return None
+    picture = Path(mask) if isinstance(mask, str | os.PathLike) else mask
+    return MaskInput(str(mask) if isinstance(picture, Path) else "given", picture)
+
+
+def existing_file(name: str | None, option: str) -> Path | None:
+    """The file of that name. Raises UsageError, naming the option, if there is none."""
+    if name is None:
+        return None
+    path = Path(name).expanduser()
+    if not path.is_file():
+        raise UsageError(f"{option} {name!r}: no such file.")
+    return path
+
+
+def recorded_mask(facts: Mapping[str, Any] | None, files: RecordedFiles) -> MaskInput | None:
+    """The mask of a record, or None."""
+    if not facts:
+        return None
+    path: Path | None = None if facts["alpha"] else files.find(facts, "the mask back")
+    return MaskInput(str(path or "alpha"), path, facts["inverse"])
+
+
+def recorded_style(facts: Mapping[str, Any], files: RecordedFiles) -> StyleInput:
+    """A style picture of a record, without its mask."""
+    if facts["builtin"]:
+        path = find_style(facts["builtin"]).path
+        files.compare(facts, path)
+    else:
+        path = files.find(facts, "--style FILE")
+    return StyleInput(str(path), path, facts["weight"], builtin=facts["builtin"])

@@ -1,0 +1,137 @@
+"""``cnnart stylize``: neural style transfer of photos."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from cnnart.commands.style_args import (
+    MaskInput,
+    StyleInput,
+    blend_label,
+    describe_input,
+    files_of,
+    masks_for,
+    read_input,
+    recorded_mask,
+    recorded_style,
+)
+from cnnart.errors import UsageError
+from cnnart.methods.stylize.config import StylizeConfig
+from cnnart.run.record import RecordedFiles
+from cnnart.settings import make_config
+
+if TYPE_CHECKING:
+    from cnnart.run.command import Run
+    from cnnart.run.outputs import Task
+    from cnnart.runtime import Runtime
+
+
+@dataclass(frozen=True)
+class Stylize:
+    """Photos in the style of one picture, or a blend of several; see ``run.command.Command``.
+
+    ``init``: the picture to start from (a path, or in memory), if ``config.init`` is ``picture``.
+    """
+
+    name: ClassVar[str] = "stylize"
+    program: ClassVar[str] = "stylize"
+
+    styles: tuple[StyleInput, ...]
+    config: StylizeConfig
+    init: Any = None
+
+    @classmethod
+    def make(
+        cls,
+        styles: Sequence[StyleInput],
+        masks: Sequence[MaskInput | None],
+        settings: Mapping[str, Any],
+        init: Any = None,
+    ) -> Stylize:
+        """Pair styles with masks, the first with the first, and settle the settings.
+
+        What all built-in styles recommend alike lies under what was asked for. Raises UsageError.
+        """
+        if not styles:
+            raise UsageError("No style: give a picture or the name of a built-in style.")
+        each = masks_for(styles, masks)
+        paired = [replace(style, mask=mask) for style, mask in zip(styles, each, strict=True)]
+        config = make_config(StylizeConfig, settings, [s.settings for s in styles])
+        if init is not None:
+            config = replace(config, init="picture")
+        return cls(tuple(paired), config, init)
+
+    @property
+    def label(self) -> str:
+        """``mosaic``, or ``mosaic+waves`` for a blend, fit for a file name."""
+        return blend_label([style.label for style in self.styles])
+
+    def inputs(self) -> list[Path]:
+        return files_of(*self.styles, *(style.mask for style in self.styles), self.init)
+
+    def open(self, runtime: Runtime) -> Callable[[Task], Run]:
+        from cnnart.methods.stylize.transfer import StyleTransfer
+        from cnnart.optim.memory import memory_errors_named
+        from cnnart.optim.regions import StyleImage
+        from cnnart.run.command import Run
+
+        config = self.config
+        runtime.check_layers([*config.content_layers, *config.style_layers])
+        images = [read_input(style.picture, runtime.max_pixels).rgb for style in self.styles]
+        masks = [style.mask.read() if style.mask else None for style in self.styles]
+        recorded = self.record()
+        init = None if self.init is None else read_input(self.init, runtime.max_pixels).rgb
+        names = [style.label for style in self.styles]
+
+        def open_one(task: Task) -> Run:
+            photo = task.source.read(runtime.max_pixels)
+            styles = [
+                StyleImage(
+                    image,
+                    style.weight,
+                    style.mask.over(photo, mask, task.source.given) if style.mask else None,
+                )
+                for style, image, mask in zip(self.styles, images, masks, strict=True)
+            ]
+            with memory_errors_named():
+                features = runtime.features(config.pooling)
+                limits = runtime.limits()
+                work = StyleTransfer(photo.rgb, styles, config, features, init=init, limits=limits)
+            height, width = work.photo.shape[-2:]
+            return Run(
+                command=self,
+                recorded=recorded,
+                runtime=runtime,
+                task=task,
+                work=work,
+                about=f"style {' + '.join(names)}",
+                details={"styles": names},
+                size=(height, width),
+                seed=config.seed,
+                photo=photo,
+            )
+
+        return open_one
+
+    def record(self) -> dict[str, Any]:
+        return {
+            "styles": [style.record() for style in self.styles],
+            "init": None if self.init is None else describe_input(self.init),
+            "settings": asdict(self.config),
+        }
+
+    @classmethod
+    def from_record(
+        cls, record: Mapping[str, Any], files: RecordedFiles, styles: Sequence[StyleInput] = ()
+    ) -> Stylize:
+        """What a record was made with; ``styles`` given anew replace what it names, under its
+        masks."""
+        masks = [recorded_mask(facts.get("mask"), files) for facts in record["styles"]]
+        chosen = styles or [recorded_style(facts, files) for facts in record["styles"]]
+        masks += [None] * (len(chosen) - len(masks))
+        made_of = [replace(s, mask=mask) for s, mask in zip(chosen, masks, strict=False)]
+        init = record["init"] and files.find(record["init"], "the file back")
+        return cls(tuple(made_of), files.config(StylizeConfig, record["settings"]), init or None)

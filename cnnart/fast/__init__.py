@@ -1,1 +1,0 @@
-"""Fast style transfer: one forward pass of a trained network per picture, and its training."""

@@ -1,1 +1,0 @@
-"""Methods that look into a network; each ends in an ``Inspection``: pictures and numbers."""

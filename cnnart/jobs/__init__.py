@@ -1,1 +1,0 @@
-"""From files to files: batches of pictures, their names, records and reports."""

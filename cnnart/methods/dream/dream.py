@@ -1,0 +1,245 @@
+"""DeepDream: a photo in which a network sees more and more of what it looks for.
+
+After Mordvintsev, Olah and Tyka ("Inceptionism: Going Deeper into Neural Networks", 2015): gradient
+ascent on the activations of chosen layers, from a small size to the photo's own, each size starting
+from the photo plus what the one before has dreamed into it.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Iterator, Sequence
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from cnnart.errors import OutOfMemory, UsageError
+from cnnart.image.picture import fit_long_side, resize
+from cnnart.methods.dream.ascent import Ascent, Move, blur, mean_abs, smooth
+from cnnart.methods.dream.config import DreamConfig, resolve_preset
+from cnnart.methods.dream.objective import (
+    DreamObjective,
+    ObjectiveSpec,
+    guide_vectors,
+    reference_rms,
+)
+from cnnart.methods.dream.presets import DreamPreset
+from cnnart.networks.base import Network
+from cnnart.networks.vgg import FeatureExtractor
+from cnnart.optim.color import color_gaussian, color_result, recolor
+from cnnart.optim.memory import Limits
+from cnnart.optim.multiscale import CoarseToFine, MultiscaleSynthesis
+from cnnart.optim.steps import PyramidLevel, Step
+from cnnart.weights.backbones import EMBEDDED
+
+GUIDE_SIZE = 384  # pixels: the guide's long side; its features at this size are what is looked for
+STEPS_AT = 1024  # pixels: the long side of the octave that gets the steps a preset names
+SMALLEST_OCTAVE = 32  # pixels: a smaller short side shows the network nothing
+NO_ACTIVATION = (
+    "Nothing in the photo excites these units, so nothing grows: try the layer before its ReLU "
+    "(conv4_2 for relu4_2), more channels or another `layer`."
+)
+
+
+class DeepDream(MultiscaleSynthesis[Network]):
+    """One photo, dreamed on by a network.
+
+    Args:
+        photo: ``1x3xHxW`` in [0, 1].
+        config: see ``DreamConfig``.
+        network: any of ``cnnart.networks``; its device and precision are the run's.
+        guide: ``1x3xHxW``, any size: the photo's features are pulled toward this picture's.
+        mask: ``1x1xHxW`` in [0, 1], any size: where to dream; the rest stays as it is.
+        limits: of memory and time.
+
+    Nothing long happens before the first step. Raises UsageError for settings that make no sense,
+    and OutOfMemory for a picture that cannot fit.
+    """
+
+    def __init__(
+        self,
+        photo: Tensor,
+        config: DreamConfig,
+        network: Network,
+        *,
+        guide: Tensor | None = None,
+        mask: Tensor | None = None,
+        limits: Limits | None = None,
+    ) -> None:
+        self.config = config
+        self.preset = resolve_preset(config, guided=guide is not None)
+        self.layers = [name for name, weight in self.preset.layers.items() if weight]
+        network.check_layers(self.layers)
+        check_channels(self.preset.channels, self.layers, network)
+        size = dream_size(photo.shape[-2], photo.shape[-1], config.size)
+        least = network.smallest_side(self.layers)
+        if min(size) < least:
+            raise UsageError(
+                f"{size[1]}x{size[0]} is too small for these layers: the short side needs at least "
+                f"{least} pixels. Ask for more with `size`."
+            )
+        scales = dream_schedule(*size, self.preset, least)
+        self.run = CoarseToFine(
+            network, self.layers, scales, update=Ascent(self.move), limits=limits
+        )
+        foreign = network.name not in (EMBEDDED, "vgg19-oxford")
+        if foreign and self.preset.channels and config.layers is config.channels is None:
+            self.warnings.append(
+                f"The channels of the preset {config.preset} are those of {EMBEDDED}: in "
+                f"{network.name} they want to see other things."
+            )
+        self.photo = resize(photo.to(network.device), *size)
+        self.guide = None if guide is None else guide.to(network.device)
+        self.mask = None if mask is None else self._feathered(mask.to(network.device))
+        self._generator = torch.Generator().manual_seed(config.seed)
+
+    def _feathered(self, mask: Tensor) -> Tensor:
+        """The mask at the photo's size, fading out toward its border and nothing beyond it."""
+        mask = resize(mask, *self.photo.shape[-2:]).clamp(0, 1)
+        width = round(self.config.feather * max(mask.shape[-2:]))
+        if not width:
+            return mask
+        eroded = -F.max_pool2d(-mask, 2 * width + 1, stride=1, padding=width)
+        feathered = torch.minimum(mask, blur(eroded, width / 2))
+        return feathered if float(feathered.max()) > 0.5 * float(mask.max()) else mask
+
+    def steps(self) -> Iterator[Step]:
+        """Run, yielding a Step for every evaluation of the network; its values rise."""
+        self._generator.manual_seed(self.config.seed)
+        return self.run.steps(self)
+
+    def start(self, height: int, width: int) -> Tensor:
+        """The photo at the coarsest octave."""
+        return resize(self.photo, height, width)
+
+    def enlarged(self, image: Tensor, size: tuple[int, int]) -> Tensor:
+        """The photo at a size, with what has been dreamed into it at another."""
+        if image.shape[-2:] == size:
+            return image
+        before = resize(self.photo, *image.shape[-2:])
+        detail = resize(image - before, *size)
+        return (resize(self.photo, *size) + detail).clamp_(0, 1)
+
+    def objective(self, scale: PyramidLevel, tile: int) -> DreamObjective:
+        """What to raise at an octave. Raises OutOfMemory for tiles of a network that has none."""
+        if tile and not isinstance(self.features, FeatureExtractor):
+            raise OutOfMemory("Only VGGs work in tiles.")
+        return DreamObjective(
+            self.features,
+            self._spec,
+            (scale.height, scale.width),
+            self._rms,
+            jitter=self.config.jitter,
+            generator=self._generator,
+            tile=tile,
+        )
+
+    @functools.cached_property
+    def _spec(self) -> ObjectiveSpec:
+        preset, guides = self.preset, None
+        if self.guide is not None:
+            height, width = self.guide.shape[-2:]
+            size = fit_long_side(height, width, GUIDE_SIZE)
+            least = self.features.smallest_side(self.layers)
+            picture = resize(self.guide, *(max(least, side) for side in size))
+            guides = guide_vectors(self.features, picture, self.layers)
+        return ObjectiveSpec(
+            preset.layers, preset.channels, self.config.neuron, preset.objective, guides
+        )
+
+    @functools.cached_property
+    def _rms(self) -> dict[str, float]:
+        coarsest = self.schedule[0]
+        picture = resize(self.photo, coarsest.height, coarsest.width)
+        return reference_rms(self.features, picture, self.layers)
+
+    def move(self, scale: PyramidLevel) -> Move:
+        """Steps of the configured mean length along the smoothed gradient, inside the mask."""
+        length = 2 * self.config.strength * self.preset.step_size
+        mask = None
+        if self.mask is not None:
+            mask = resize(self.mask, scale.height, scale.width).clamp(0, 1)
+
+        def move(gradient: Tensor) -> Tensor:
+            if self.config.color == "luma":  # what only color can do would be lost in the end
+                gradient = gradient.mean(1, keepdim=True).expand_as(gradient)
+            step = smooth(gradient, self.preset.smoothing)
+            step = step if mask is None else step * mask
+            change = mean_abs(step, mask)
+            if not change:
+                self._warn(NO_ACTIVATION)
+                return step
+            return step * (length / change)
+
+        return move
+
+    def _warn(self, line: str) -> None:
+        if line not in self.warnings:
+            self.warnings.append(line)
+
+    def finish(self, image: Tensor) -> Tensor:
+        """Any Step's picture as it is to be written: output size, colors as asked, on the CPU."""
+        result = self.enlarged(image.detach(), (self.photo.shape[-2], self.photo.shape[-1]))
+        if self.config.color == "keep":
+            colors = color_gaussian(result), color_gaussian(self.photo)
+            result = recolor(result, *colors).clamp(0, 1)
+        result = color_result(self.config.color, result, self.photo)
+        if self.mask is not None:
+            result = torch.where(
+                self.mask > 0, torch.lerp(self.photo, result, self.mask), self.photo
+            )
+        return result.cpu()
+
+
+def dream_size(height: int, width: int, size: int | tuple[int, int] | None) -> tuple[int, int]:
+    """The output's ``(height, width)`` for a photo of this size."""
+    if isinstance(size, int):
+        return fit_long_side(height, width, size)
+    return (height, width) if size is None else size
+
+
+def check_channels(channels: Sequence[int], layers: Sequence[str], network: Network) -> None:
+    """Raise UsageError for a channel that one of the layers does not have."""
+    for name in layers:
+        count = network.geometry[name].channels
+        if channels and max(channels) >= count:
+            raise UsageError(
+                f"{name} has {count} channels, 0 to {count - 1}: there is no {max(channels)}."
+            )
+
+
+def octave_sizes(
+    height: int, width: int, preset: DreamPreset, smallest: int
+) -> list[tuple[int, int]]:
+    """``(height, width)`` of each octave from coarse to fine; the last is the picture's own.
+
+    Octaves go down by ``preset.octave_scale`` as often as ``preset.octaves`` says, or to a long
+    side of ``preset.base`` pixels, but not below a short side of ``smallest``.
+    """
+    smallest = max(smallest, SMALLEST_OCTAVE)
+    sizes = [(height, width)]
+    while preset.octaves is None or len(sizes) < preset.octaves:
+        long_side = round(max(height, width) / preset.octave_scale ** len(sizes))
+        size = fit_long_side(height, width, max(1, long_side))
+        if min(size) < smallest or size == sizes[0]:
+            break
+        if preset.octaves is None and long_side < preset.base:
+            break
+        sizes.insert(0, size)
+    return sizes
+
+
+def octave_steps(long_side: int, preset: DreamPreset) -> int:
+    """The steps at an octave of this long side."""
+    if preset.every_octave is not None:
+        return preset.every_octave
+    return max(1, round(preset.steps * STEPS_AT / max(long_side, preset.base)))
+
+
+def dream_schedule(
+    height: int, width: int, preset: DreamPreset, smallest: int
+) -> list[PyramidLevel]:
+    """The octaves of a dream with their steps, from coarse to fine."""
+    sizes = octave_sizes(height, width, preset, smallest)
+    return [PyramidLevel(*size, octave_steps(max(size), preset)) for size in sizes]

@@ -1,0 +1,1 @@
+"""Fast style transfer: a feedforward network for many styles."""

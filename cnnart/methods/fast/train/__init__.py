@@ -1,0 +1,1 @@
+"""Training a transformer network for styles of one's own."""

@@ -1,0 +1,198 @@
+"""Fooling pictures: the smallest change after which a network sees a class of our choice.
+
+Decoupled direction and norm (Rony et al. 2019, "Decoupling Direction and Norm for Efficient
+Gradient-Based L2 Adversarial Attacks and Defenses"): step along the gradient until it fools; from
+then on put the change on a sphere after each step, which shrinks while the network is fooled and
+grows while it is not. The network is asked about whole levels of 8 bits, so that what fools it is
+what a file holds.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from cnnart.errors import CnnartError, UsageError
+from cnnart.image.picture import fit_long_side, resize
+from cnnart.methods.inspect.config import FoolConfig
+from cnnart.methods.inspect.pictures import LEVELS, quantized
+from cnnart.methods.inspect.report import Inspection
+from cnnart.methods.inspect.target import find_class, likeliest, percent
+from cnnart.networks.base import Classifier
+from cnnart.networks.imagenet import class_name
+from cnnart.networks.module import LOGITS
+
+DISPLAY = 512  # long side of the sheet's pictures
+MAGNIFIED = 10
+GROWTH = 1.07  # of the steps, until it fools for the first time
+MOMENTUM = 0.7  # of their direction
+
+
+@dataclass(frozen=True)
+class Fooling:
+    """A fooled picture.
+
+    picture: 1x3xHxW in [0, 1], whole levels of 8 bits. probability: of the class it was made for.
+    mean_change, largest_change: in levels of 255, over all pixels and colors.
+    """
+
+    picture: Tensor
+    probability: float
+    mean_change: float
+    largest_change: int
+
+
+class Fool:
+    """Change ``image`` (1x3xHxW in [0, 1]) as little as makes ``network`` see class ``target``.
+
+    The picture keeps its size: the network's own resizing and cropping are part of what is
+    differentiated. Everything happens on the network's device.
+
+    ``steps()`` does the work and yields the probability of the class so far; ``result()`` is the
+    smallest change that was found. Raises CnnartError where none was.
+    """
+
+    def __init__(self, network: Classifier, image: Tensor, target: int, config: FoolConfig) -> None:
+        self.network, self.target, self.config = network, target, config
+        self.image = quantized(image.to(network.device))
+        self._best: Fooling | None = None
+
+    def steps(self) -> Iterator[float]:
+        config, change = self.config, torch.zeros_like(self.image)
+        heading, radius = torch.zeros_like(change), 0.0
+        # Rounding takes away what is below half a level, and at first that is everything. With
+        # noise before it the mean of many pixels is kept, which is what a smaller picture shows.
+        noise = torch.rand(change.shape, generator=torch.Generator().manual_seed(0)).to(change)
+        for index in range(config.steps):
+            offset = noise if self._best is None else 0.5
+            seen = quantized(self.image + torch.floor(change * LEVELS + offset) / LEVELS)
+            probability, slope = self._evaluate(seen)
+            if fooled := probability >= config.confidence:
+                self._keep(seen, probability)
+            yield probability
+            heading = MOMENTUM * heading + slope / slope.norm().clamp_min(1e-12)
+            direction = heading / heading.norm().clamp_min(1e-12)
+            if self._best is None:
+                change += config.step * GROWTH**index * one_level(slope) * direction
+                radius = float(change.norm())
+                continue
+            rate = 0.5 * (1 + math.cos(math.pi * index / config.steps))  # falls from 1 to 0
+            change += rate * config.turn * radius * direction
+            radius *= 1 - config.adjust if fooled else 1 + config.adjust
+            change *= radius / change.norm().clamp_min(1e-12)
+            change = (self.image + change).clamp(0, 1) - self.image
+
+    def result(self) -> Fooling:
+        if self._best is None:
+            raise CnnartError(
+                f"No small change was found in {self.config.steps} steps: ask for more `steps`, "
+                "less `confidence`, or another class."
+            )
+        return self._best
+
+    def _evaluate(self, picture: Tensor) -> tuple[float, Tensor]:
+        """The class's probability and the gradient of its logarithm."""
+        picture = picture.detach().requires_grad_()
+        with torch.enable_grad():
+            logits = self.network.logits(self.network.prepare(picture))
+            value = logits.log_softmax(1)[0, self.target]
+            (slope,) = torch.autograd.grad(value, picture)
+        return float(value.detach().exp()), slope.float()
+
+    def _keep(self, picture: Tensor, probability: float) -> None:
+        levels = (picture - self.image).abs() * LEVELS
+        mean = float(levels.mean())
+        if self._best is None or mean < self._best.mean_change:
+            largest = round(float(levels.max()))
+            self._best = Fooling(picture, probability, mean, largest)
+
+
+def one_level(slope: Tensor) -> float:
+    """The length of a change by one level in every pixel that counts."""
+    return math.sqrt(int((slope != 0).sum())) / LEVELS
+
+
+def choose_class(
+    network: Classifier, photo: Tensor, named: str | None, photo_name: str, *, seed: int = 0
+) -> int:
+    """The class that ``photo`` (1x3xHxW) is to be taken for; None named: one drawn from ``seed``.
+
+    Raises UsageError for the class it is taken for already, and for one that is not known.
+    """
+    top = likeliest(network, network.prepare(photo.to(network.device)), 1)[0][0]
+    target = another_class(network, top, seed) if named is None else find_class(network, named)
+    if target == top:
+        raise UsageError(
+            f"{photo_name} is seen as {class_name(network.classes, top)} already: "
+            "choose another class."
+        )
+    return target
+
+
+def another_class(network: Classifier, likeliest: int, seed: int) -> int:
+    """A class drawn from ``seed`` that is not the likeliest one."""
+    generator = torch.Generator().manual_seed(seed)
+    classes = network.geometry[LOGITS].channels
+    drawn = int(torch.randint(classes - 1, (1,), generator=generator))
+    return drawn + (drawn >= likeliest)
+
+
+def confirm(network: Classifier, reloaded: Tensor, target: int, name: str) -> None:
+    """Raise CnnartError if a picture that was saved and read again does not fool any more."""
+    found = seen_as(network, reloaded)[0]
+    if found["index"] != target:
+        raise CnnartError(
+            f"{name}: read again, it is seen as {found['class']}. Report this as a bug in cnnart."
+        )
+
+
+def fool_report(network: Classifier, work: Fool) -> Inspection:
+    """The photo, the fooled picture and ten times their difference, with what the network sees."""
+    found = work.result()
+    height, width = work.image.shape[-2:]
+    size = fit_long_side(height, width, DISPLAY)
+    difference = (0.5 + MAGNIFIED * (found.picture - work.image)).clamp(0, 1)
+    before, after = (seen_as(network, picture) for picture in (work.image, found.picture))
+    target = class_name(network.classes, work.target)
+    largest = f"{found.largest_change} level{'s' if found.largest_change > 1 else ''}"
+    cells = [
+        (f"original\n{answers(before)}", work.image),
+        (f"fooled\n{answers(after)}", found.picture),
+        (
+            f"difference x{MAGNIFIED}\nmean {found.mean_change:.2f} of 255,\nlargest {largest}",
+            difference,
+        ),
+    ]
+    return Inspection(
+        f"Fooled: {target}",
+        [(label, resize(picture.cpu(), *size)) for label, picture in cells],
+        {
+            "target": target,
+            "index": work.target,
+            "probability": found.probability,
+            "mean_change": found.mean_change,
+            "largest_change": found.largest_change,
+            "before": before,
+            "after": after,
+        },
+        columns=3,
+    )
+
+
+def seen_as(network: Classifier, picture: Tensor) -> list[dict[str, Any]]:
+    """The three likeliest classes of a photo: name, index and probability."""
+    with torch.no_grad():
+        seen = network.prepare(picture.to(network.device))
+    return [
+        {"class": class_name(network.classes, index), "index": index, "probability": probability}
+        for index, probability in likeliest(network, seen)
+    ]
+
+
+def answers(seen: list[dict[str, Any]]) -> str:
+    return "\n".join(f"{entry['class']} {percent(entry['probability'])}" for entry in seen[:2])

@@ -1,0 +1,220 @@
+"""Neural style transfer by optimization, coarse to fine (Gatys, Ecker and Bethge 2016).
+
+Departures from the paper, each because it measures better (docs/design.md):
+the picture is optimized at a small size first, then at twice the size until the output's, so that
+strokes come out at every size; it starts from the photo recolored with the style's palette; the
+colors of the pixels are part of the objective; losses are relative, so one strength fits all.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+
+import torch
+from torch import Tensor
+
+from cnnart.errors import UsageError
+from cnnart.image.picture import fit_long_side, output_size, resize
+from cnnart.methods.stylize.config import PRESETS, StylizeConfig
+from cnnart.networks.vgg import FeatureExtractor
+from cnnart.optim.color import (
+    PaletteLoss,
+    blend_gaussians,
+    color_content,
+    color_gaussian,
+    color_result,
+    color_style,
+    keeps_photo_colors,
+    recolor,
+)
+from cnnart.optim.losses import Moments, blend
+from cnnart.optim.memory import Limits
+from cnnart.optim.multiscale import (
+    CoarseToFine,
+    Descent,
+    MultiscaleSynthesis,
+    level_sizes,
+    schedule_of,
+)
+from cnnart.optim.objective import PerceptualObjective, Region, Weights
+from cnnart.optim.regions import StyledRegion, StyleImage, coverage, style_regions
+from cnnart.optim.steps import PyramidLevel, Step
+from cnnart.optim.tiles import gather_moments
+from cnnart.settings import SMALLEST_SIDE
+
+# The terms' weights at strength 0.5, all losses being relative (about 1 for unrelated pictures).
+STYLE_TO_CONTENT = 4.0
+PALETTE_TO_CONTENT = 4.0
+TV_TO_CONTENT = 0.02
+DETAIL = 1.0  # how much of what a pyramid level adds to the photo the picture starts with
+PIXEL_TO_CONTENT = 4.0  # below strength 0.5: what holds the photo's colors and details
+
+
+class StyleTransfer(MultiscaleSynthesis[FeatureExtractor]):
+    """One photo in one style or a blend of several.
+
+    Args:
+        photo: ``1x3xHxW`` in [0, 1].
+        styles: at least one.
+        config: see ``StylizeConfig``.
+        features: the network; its device and precision are the run's.
+        init: the picture to start from when ``config.init`` is ``picture``; any size.
+        limits: of memory and time.
+
+    Nothing long happens before the first step. Raises UsageError for settings that make no sense,
+    and OutOfMemory for a picture that cannot fit.
+    """
+
+    def __init__(
+        self,
+        photo: Tensor,
+        styles: Sequence[StyleImage],
+        config: StylizeConfig,
+        features: FeatureExtractor,
+        *,
+        init: Tensor | None = None,
+        limits: Limits | None = None,
+    ) -> None:
+        self.layers = [*config.content_layers, *config.style_layers]
+        features.check_layers(self.layers)
+        if not styles:
+            raise UsageError("No style given: name at least one with `style`.")
+        if not all(style.weight > 0 for style in styles):
+            raise UsageError("The weight of a style must be above zero.")
+        if config.init == "picture" and init is None:
+            raise UsageError("To start from a picture, give it: `init` FILE.")
+        self.config = config
+        device = features.device
+        size = output_size(photo.shape[-2], photo.shape[-1], config.size)
+        if min(size) < (least := features.smallest_side(self.layers)):
+            raise UsageError(
+                f"{size[1]}x{size[0]} is too small for these layers: the short side needs at least "
+                f"{least} pixels. Ask for more with `size`."
+            )
+        self.smallest = max(least, SMALLEST_SIDE)
+        self.run = CoarseToFine(
+            features,
+            self.layers,
+            schedule(config, *size, self.smallest),
+            update=Descent(config.optimizer),
+            limits=limits,
+        )
+        self.photo = resize(photo.to(device), *size)
+        self.init = None if init is None else init.to(device)
+        self.regions = style_regions([_on(device, s) for s in styles], *size)
+        if not self.regions:
+            raise UsageError("The masks are empty: no style applies anywhere in the picture.")
+
+    def steps(self) -> Iterator[Step]:
+        """Run, yielding a Step for every evaluation of the network."""
+        return self.run.steps(self)
+
+    def enlarged(self, image: Tensor, size: tuple[int, int]) -> Tensor:
+        """A level's result as the start of the next: enlarged, with the photo's finer details."""
+        before = (image.shape[-2], image.shape[-1])
+        if before == size:
+            return image.clone()
+        photo = color_content(self.config.color, resize(self.photo, *size))
+        result = resize(resize(photo, *before), *size).neg_()
+        return result.add_(photo).mul_(DETAIL).add_(resize(image, *size))
+
+    def finish(self, image: Tensor) -> Tensor:
+        """Any Step's picture as it is to be written: output size, colors as asked, on the CPU."""
+        result = resize(image.detach(), *self.photo.shape[-2:]).clamp(0, 1)
+        result = color_result(self.config.color, result, self.photo)
+        if (cover := coverage(self.regions)) is not None:
+            result = result * cover + self.photo * (1 - cover)
+        return result.cpu()
+
+    def _scaled(self, height: int, width: int) -> tuple[Tensor, list[StyledRegion]]:
+        """The photo and the regions at one pyramid level, in the colors that the run is to see."""
+        mode = self.config.color
+        photo = resize(self.photo, height, width)
+        regions = []
+        for region in self.regions:
+            mask = None if region.mask is None else resize(region.mask, height, width).clamp(0, 1)
+            styles = tuple(
+                replace(s, image=color_style(mode, s.image, photo, mask)) for s in region.styles
+            )
+            regions.append(replace(region, styles=styles, mask=mask))
+        return color_content(mode, photo), regions
+
+    def start(self, height: int, width: int) -> Tensor:
+        """The first picture: the recolored photo, noise in the style's colors, or as given."""
+        photo, regions = self._scaled(height, width)
+        if self.init is not None and self.config.init == "picture":
+            return resize(self.init, height, width)
+        if self.config.init == "noise":
+            generator = torch.Generator().manual_seed(self.config.seed)
+            photo = torch.rand(photo.shape, generator=generator).to(photo.device)
+        elif keeps_photo_colors(self.config.color):
+            return photo
+        # Weak styles keep more of the photo's own colors.
+        amount = min(1.0, 2 * self.config.strength)
+        result = photo.clone()
+        for region in regions:
+            parts = [(*color_gaussian(s.image), s.weight) for s in region.styles]
+            source = color_gaussian(photo, region.mask)
+            change = recolor(photo, source, blend_gaussians(parts)) - photo
+            result += amount * (change if region.mask is None else change * region.mask)
+        return result
+
+    def objective(self, level: PyramidLevel, tile: int) -> PerceptualObjective:
+        height, width = level.height, level.width
+        photo, regions = self._scaled(height, width)
+        return PerceptualObjective(
+            self.features,
+            photo,
+            [self._target(region, height, width, tile) for region in regions],
+            term_weights(self.config),
+            statistic=self.config.statistic,
+            tile=tile,
+        )
+
+    def _target(self, region: StyledRegion, height: int, width: int, tile: int) -> Region:
+        """What a region aims at: its styles, seen at the size the picture has at this level."""
+        layers = list(self.config.style_layers)
+        parts: list[tuple[dict[str, Moments], float]] = []
+        pictures: list[tuple[Tensor, float]] = []
+        for style in region.styles:
+            long_side = round(max(height, width) * self.config.style_scale)
+            size = fit_long_side(style.image.shape[-2], style.image.shape[-1], long_side)
+            picture = resize(style.image, *(max(self.smallest, side) for side in size))
+            pictures.append((picture, style.weight))
+            parts.append((gather_moments(self.features, picture, layers, tile), style.weight))
+        targets = {k: blend([(found[k], weight) for found, weight in parts]) for k in layers}
+        palette = PaletteLoss(pictures, region.mask)
+        return Region(targets, palette, region.mask, region.share)
+
+
+def term_weights(config: StylizeConfig) -> Weights:
+    """The weights that a strength stands for, times the expert factors.
+
+    The style's weight against the content's grows as s / (1 - s): 0.5 is the balance, 1 the style
+    alone. Below 0.5 a term on the pixels themselves grows from nothing, because the content loss
+    does not see colors and a strength of 0 means the photo.
+    """
+    s = config.strength
+    ratio = s / max(1 - s, 1e-3)
+    return Weights(
+        content=config.content_weight if s < 1 else 0.0,
+        style=STYLE_TO_CONTENT * ratio * config.style_weight,
+        palette=PALETTE_TO_CONTENT * ratio * config.palette_weight,
+        tv=TV_TO_CONTENT * config.tv_weight,
+        pixel=PIXEL_TO_CONTENT * max(0.0, 0.5 - s) / max(s, 1e-3),
+        content_layers=config.content_layers,
+        style_layers=config.style_layers,
+    )
+
+
+def _on(device: torch.device, style: StyleImage) -> StyleImage:
+    mask = None if style.mask is None else style.mask.to(device)
+    return replace(style, image=style.image.to(device), mask=mask)
+
+
+def schedule(
+    config: StylizeConfig, height: int, width: int, smallest: int = SMALLEST_SIDE
+) -> list[PyramidLevel]:
+    """The scales of a run as its preset says; ``config.steps`` replaces the last one's."""
+    return schedule_of(PRESETS[config.preset], level_sizes(height, width, smallest), config.steps)

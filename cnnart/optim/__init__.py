@@ -1,0 +1,1 @@
+"""Optimizing a picture: losses, objectives, optimizers, scales, tiles and memory."""

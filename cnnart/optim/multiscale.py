@@ -1,0 +1,278 @@
+"""A picture optimized at a small size first, then at larger ones: within a memory and a time limit.
+
+What neural style transfer, neural texture synthesis and DeepDream have in common: they differ in
+where the picture starts, in what it aims at, and in how its pixels are changed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from typing import Any, Generic, Protocol
+
+from torch import Tensor
+
+from cnnart.errors import is_out_of_memory
+from cnnart.networks.base import N
+from cnnart.networks.vgg import FeatureExtractor, trusted
+from cnnart.optim.memory import FREE_SHARE, Limits, ResilientObjective, free_memory, idle_memory
+from cnnart.optim.optimize import optimize_image, optimizer_factory
+from cnnart.optim.steps import Clock, MemoryPlan, Objective, PyramidLevel, Step
+from cnnart.optim.tiles import evaluation_cost, plan_memory, predict_peak
+from cnnart.settings import COARSEST, SMALLEST_SIDE
+
+FEWEST = 12  # evaluations below which a level is not worth its start
+MOST = 3.0  # times the preset that a generous time budget may buy
+
+
+class LevelProblem(Protocol):
+    """What is to be optimized, at every level."""
+
+    def start(self, height: int, width: int) -> Tensor:
+        """The first picture, ``1x3xheightxwidth``."""
+        ...
+
+    def enlarged(self, image: Tensor, size: tuple[int, int]) -> Tensor:
+        """A level's result as the start of the next: a new tensor of (height, width) ``size``."""
+        ...
+
+    def objective(self, level: PyramidLevel, tile: int) -> Objective:
+        """The objective at a level, computed in tiles of that side (0: the whole at once)."""
+        ...
+
+
+class Update(Protocol):
+    """How the pixels are changed at a level, and what memory that takes.
+
+    ``most``: times the planned evaluations that a generous time budget may buy; ``unit``: what an
+    evaluation is called.
+    """
+
+    most: float
+    unit: str
+
+    def plan(self, run: CoarseToFine[Any]) -> MemoryPlan:
+        """The memory that the last level takes, the idle process included. Raises OutOfMemory."""
+        ...
+
+    def optimize(
+        self,
+        run: CoarseToFine[Any],
+        image: Tensor,
+        objective: ResilientObjective,
+        level: PyramidLevel,
+    ) -> Iterator[tuple[dict[str, float], Tensor]]:
+        """Change ``image`` at a level; yields the losses of each evaluation and the picture."""
+        ...
+
+
+class CoarseToFine(Generic[N]):
+    """Optimizes a picture from level to level.
+
+    Args:
+        features: the network; replaced by a float32 one if its half precision is not to be trusted.
+        layers: those the objective looks at.
+        schedule: the levels, coarsest first.
+        update: how pixels are changed.
+        limits: of memory and time.
+        wrap: the axes (vertical, horizontal) along which the picture repeats.
+
+    ``warnings`` grows by a line for each thing that went otherwise than asked. Raises OutOfMemory
+    for a picture that cannot fit.
+    """
+
+    def __init__(
+        self,
+        features: N,
+        layers: Sequence[str],
+        schedule: Sequence[PyramidLevel],
+        *,
+        update: Update,
+        limits: Limits | None = None,
+        wrap: tuple[bool, bool] = (False, False),
+    ) -> None:
+        self.features = features
+        self.layers = list(layers)
+        self.schedule = list(schedule)
+        self.update = update
+        self.limits = limits or Limits()
+        self.wrap = wrap
+        self.warnings: list[str] = []
+        self.memory = update.plan(self)
+
+    def steps(self, problem: LevelProblem) -> Iterator[Step]:
+        """Run, yielding a Step for every evaluation of the network."""
+        clock = Clock(self.limits.seconds)
+        levels = self.schedule
+        image = problem.start(levels[0].height, levels[0].width)
+        self.features, warning = trusted(self.features, image, self.layers)
+        if warning:
+            self.warnings.append(warning)
+        index = 0
+        while levels:
+            level, *levels = self._fit_to_time(problem, levels, clock, image)
+            steps = index + level.iterations + sum(s.iterations for s in levels)
+            size = (level.height, level.width)
+            for losses, iterate in self._optimize(problem, problem.enlarged(image, size), level):
+                image, index = iterate, index + 1
+                clock.tick(level.work)
+                yield Step(index, steps, losses, image, size, clock.seconds)
+                if clock.is_over:
+                    return
+
+    def _optimize(
+        self, problem: LevelProblem, image: Tensor, level: PyramidLevel
+    ) -> Iterator[tuple[dict[str, float], Tensor]]:
+        objective = ResilientObjective(
+            lambda tile: problem.objective(level, tile),
+            self.memory.tile,
+            max(level.height, level.width),
+            self.warnings,
+        )
+        return self.update.optimize(self, image, objective, level)
+
+    def _fit_to_time(
+        self, problem: LevelProblem, levels: list[PyramidLevel], clock: Clock, image: Tensor
+    ) -> list[PyramidLevel]:
+        """The levels still to come, as the time budget allows."""
+        if self.limits.seconds is None:
+            return levels
+        if clock.rate is None:
+            objective = problem.objective(levels[0], 0)
+            for _ in range(2):  # the first evaluation is slower than those to come
+                clock.start()
+                objective(image)
+                clock.tick(levels[0].work)
+        assert clock.rate is not None
+        costed = []
+        for s in levels:
+            size, memory = (s.height, s.width), self.memory
+            cost = evaluation_cost(self.features, self.layers, size, memory.tile, memory.wrap)
+            costed.append(replace(s, cost=cost))
+        fitted = fit_to_time(costed, clock.remaining, clock.rate, self.update.most)
+        if levels is self.schedule:
+            amounts = ", ".join(f"{s.iterations} at {s.width}x{s.height}" for s in fitted)
+            self.warnings.append(f"Time budget: {amounts} {self.update.unit}.")
+        return fitted
+
+
+class MultiscaleSynthesis(Generic[N]):
+    """What a method that works coarse to fine tells of itself; see ``Synthesis``.
+
+    A subclass is the ``LevelProblem`` of its ``run``.
+    """
+
+    run: CoarseToFine[N]
+
+    @property
+    def features(self) -> N:
+        """The network; another one than was given if that could not be trusted."""
+        return self.run.features
+
+    @property
+    def warnings(self) -> list[str]:
+        """Grows by a line for each thing that went otherwise than asked."""
+        return self.run.warnings
+
+    @property
+    def memory(self) -> MemoryPlan:
+        """What the run takes."""
+        return self.run.memory
+
+    @property
+    def schedule(self) -> list[PyramidLevel]:
+        """The levels, coarsest first."""
+        return self.run.schedule
+
+
+class Descent:
+    """Lowers the objective by L-BFGS or Adam, in tiles where memory asks for them."""
+
+    most = MOST
+    unit = "evaluations"
+
+    def __init__(self, optimizer: str = "lbfgs") -> None:
+        self.optimizer = optimizer
+
+    def plan(self, run: CoarseToFine[Any]) -> MemoryPlan:
+        return plan_descent(run, self.optimizer)
+
+    def optimize(
+        self,
+        run: CoarseToFine[Any],
+        image: Tensor,
+        objective: ResilientObjective,
+        level: PyramidLevel,
+    ) -> Iterator[tuple[dict[str, float], Tensor]]:
+        """One level. When the optimizer's own memory does not fit, Adam goes on in its place."""
+        done = 0
+        while done < level.iterations:
+            make = optimizer_factory(run.memory.optimizer, run.memory.history_dtype)
+            try:
+                todo = level.iterations - done
+                for losses, iterate in optimize_image(image, objective, todo, make):
+                    image, done = iterate, done + 1
+                    yield losses, image
+                return
+            except Exception as error:
+                if run.memory.optimizer == "adam" or not is_out_of_memory(error):
+                    raise
+            run.memory = replace(run.memory, optimizer="adam", tile=objective.tile)
+            run.warnings.append("Out of memory: going on with Adam, which needs less.")
+
+
+def plan_descent(run: CoarseToFine[Any], optimizer: str) -> MemoryPlan:
+    """How a VGG's last level fits into the limits with this optimizer's state beside it."""
+    assert isinstance(run.features, FeatureExtractor)
+    device, last = run.features.device, run.schedule[-1]
+    idle, size = idle_memory(device), (last.height, last.width)
+    plan = MemoryPlan(optimizer=optimizer, iterations=last.iterations, wrap=run.wrap)
+    if run.limits.tile is None:
+        limit = run.limits.memory or idle + int(FREE_SHARE * free_memory(device))
+        plan = plan_memory(run.features, run.layers, size, plan, limit - idle)
+    else:
+        plan = replace(plan, tile=run.limits.tile)
+        plan = replace(plan, peak=predict_peak(run.features, run.layers, size, plan))
+    return replace(plan, peak=plan.peak + idle)
+
+
+def level_sizes(height: int, width: int, smallest: int = SMALLEST_SIDE) -> list[tuple[int, int]]:
+    """Sizes from coarse to fine: halvings of the output while the long side stays large enough.
+
+    No size's short side is below ``smallest`` pixels, but the output's own.
+    """
+    sizes = [(height, width)]
+    while max(sizes[0]) >= 2 * COARSEST and min(sizes[0]) >= 2 * smallest:
+        sizes.insert(0, (-(-sizes[0][0] // 2), -(-sizes[0][1] // 2)))
+    return sizes
+
+
+def schedule_of(
+    counts: Sequence[int], sizes: Sequence[tuple[int, int]], steps: int | None = None
+) -> list[PyramidLevel]:
+    """The levels of a run: a preset's evaluations for each size; ``steps`` replaces the last one's.
+
+    Sizes beyond the preset's last entry get as many as that.
+    """
+    levels = [PyramidLevel(*size, counts[min(i, len(counts) - 1)]) for i, size in enumerate(sizes)]
+    if steps is not None:
+        levels[-1] = replace(levels[-1], iterations=steps)
+    return levels
+
+
+def fit_to_time(
+    levels: Sequence[PyramidLevel], seconds: float, seconds_per_pixel: float, most: float = MOST
+) -> list[PyramidLevel]:
+    """The schedule that makes the best of ``seconds`` when an evaluation of a pixel takes so long.
+
+    All levels get the same share of what their preset gives them, at most ``most`` times. Where the
+    finest would get too few evaluations to matter it is left out, and the result enlarged: a
+    finished small picture looks better than an unfinished large one.
+    """
+    for last in range(len(levels), 0, -1):
+        kept = levels[:last]
+        cost = sum(s.work * s.iterations for s in kept) * seconds_per_pixel
+        factor = min(most, seconds / max(cost, 1e-9))
+        if kept[-1].iterations * factor >= min(FEWEST, kept[-1].iterations) or last == 1:
+            return [replace(s, iterations=max(1, int(s.iterations * factor))) for s in kept]
+    raise AssertionError("a schedule has at least one level")

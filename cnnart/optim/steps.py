@@ -1,0 +1,138 @@
+"""What every run is made of: pyramid levels, evaluations, steps, a clock, and their protocol."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import torch
+from torch import Tensor
+
+LBFGS_HISTORY = 20
+
+
+@dataclass(frozen=True)
+class PyramidLevel:
+    """One size of the picture in the coarse-to-fine pyramid, and the iterations spent on it."""
+
+    height: int
+    width: int
+    iterations: int
+    cost: float = 1.0  # of an iteration, relative to one of the whole picture at once
+
+    @property
+    def work(self) -> float:
+        """The work of one iteration, in pixels."""
+        return self.height * self.width * self.cost
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """An objective at one picture: its named, weighted terms and the gradient of their sum."""
+
+    losses: dict[str, float]
+    gradient: Tensor
+
+    @property
+    def total(self) -> float:
+        return sum(self.losses.values())
+
+
+Objective = Callable[[Tensor], Evaluation]
+
+
+@dataclass(frozen=True)
+class Step:
+    """Where a long run stands after one evaluation.
+
+    ``image`` is the iterate at its current pyramid level (``1x3xhxw``; it may lie slightly outside
+    [0, 1]), whose (height, width) is ``scale``; ``index`` counts from 1 over the whole run of
+    ``steps`` evaluations; ``seconds`` is the time since the run began.
+    """
+
+    index: int
+    steps: int
+    losses: dict[str, float]
+    image: Tensor
+    scale: tuple[int, int]
+    seconds: float
+
+
+@dataclass(frozen=True)
+class MemoryPlan:
+    """How to evaluate and optimize a picture, and the bytes that takes beyond the idle process.
+
+    ``tile`` is 0 for the whole picture at once.
+    """
+
+    tile: int = 0
+    optimizer: str = "lbfgs"
+    history_dtype: torch.dtype = torch.float32
+    iterations: int = LBFGS_HISTORY  # at the finest level; L-BFGS remembers no more than these
+    wrap: tuple[bool, bool] = (False, False)  # the axes along which the picture repeats
+    peak: int = 0
+
+
+class Synthesis(Protocol):
+    """One picture in the making, by whatever method: what a runner follows to the end.
+
+    ``features``: the network it runs on (its ``sha256``, ``device`` and ``dtype`` go into records);
+    None for methods without one. ``warnings`` grows by a line for each thing that went otherwise
+    than asked.
+    """
+
+    @property
+    def features(self) -> Any: ...
+
+    @property
+    def warnings(self) -> list[str]: ...
+
+    @property
+    def memory(self) -> MemoryPlan: ...
+
+    @property
+    def schedule(self) -> list[PyramidLevel]: ...
+
+    def steps(self) -> Iterator[Step]:
+        """Run, yielding a Step for each piece of work."""
+        ...
+
+    def finish(self, image: Tensor) -> Tensor:
+        """Any Step's image as it is to be written: ``1x3xHxW`` in [0, 1] on the CPU."""
+        ...
+
+
+class Clock:
+    """Time since the run began, time left, and what an evaluation takes."""
+
+    def __init__(self, budget: float | None = None) -> None:
+        self.budget = budget
+        self.rate: float | None = None  # seconds per pixel of work
+        self._begun = self._last = time.perf_counter()
+        self._last_took = 0.0
+
+    @property
+    def seconds(self) -> float:
+        return time.perf_counter() - self._begun
+
+    @property
+    def remaining(self) -> float:
+        """Seconds left of the budget, less a margin for preparing levels and writing."""
+        return max(0.0, (self.budget or 0.0) * 0.95 - self.seconds)
+
+    @property
+    def is_over(self) -> bool:
+        """Whether another evaluation like the last would exceed the budget."""
+        return self.budget is not None and self._last_took > self.remaining
+
+    def start(self) -> None:
+        """An evaluation begins now."""
+        self._last = time.perf_counter()
+
+    def tick(self, work: float) -> None:
+        """An evaluation of so much work ended now."""
+        now = time.perf_counter()
+        self._last_took, self._last = now - self._last, now
+        self.rate = self._last_took / work

@@ -1,0 +1,1 @@
+"""From inputs to outputs for any command: naming, batches, previews, records, resuming, reports."""

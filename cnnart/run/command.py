@@ -1,0 +1,162 @@
+"""What the runner runs: a command, and one picture of it about to be made."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, BinaryIO, ClassVar, Protocol
+
+import torch
+from torch import Tensor
+
+from cnnart.image.picture import Picture, alpha_like
+from cnnart.image.write import write_image
+from cnnart.optim.memory import guarded
+from cnnart.optim.steps import Step, Synthesis
+from cnnart.run.outputs import Task
+from cnnart.run.record import build_record, describe_source
+from cnnart.run.report import Finding, Start
+from cnnart.runtime import Runtime, device_reason, precision_name
+
+
+class Command(Protocol):
+    """A command's inputs by name (or in memory) and its settings; nothing is read yet.
+
+    The command line, ``cnnart rerun`` and the Python API all make one, and run it the same way. A
+    frozen dataclass; importing it does not import torch.
+
+    ``name``: what records call it. ``program``: the command that makes it, for the header.
+    """
+
+    name: ClassVar[str]
+    program: ClassVar[str]
+
+    @property
+    def label(self) -> str:
+        """What stands for it in file names: ``mosaic``, ``texture``, ``eyes``."""
+        ...
+
+    def inputs(self) -> list[Path]:
+        """Every file it reads, none of which a result may overwrite."""
+        ...
+
+    def open(self, runtime: Runtime) -> Callable[[Task], Run]:
+        """Read and check what all pictures share; what comes back makes ready for one of them.
+
+        So what is wrong with a style or a mask is said once, before a photo is touched or the
+        network is loaded. Both raise CnnartError.
+        """
+        ...
+
+    def record(self) -> dict[str, Any]:
+        """All but the photo, as plain values: names, checksums, settings. Reads the files."""
+        ...
+
+
+@dataclass(kw_only=True)
+class Run:
+    """One picture about to be made: what a batch follows, shows and writes.
+
+    Attributes:
+        command: what it is a run of; ``recorded`` is its ``record()``, made before a long run.
+        work: the method at work.
+        about: the command's own facts in one phrase, for people; ``details``: for programs.
+        size: (height, width) of the result.
+        photo: whose alpha, EXIF and resolution carry over; None: nothing does.
+        facts: what the record tells of this run beyond the usual.
+        findings: grows when the result is written.
+    """
+
+    command: Command
+    recorded: Mapping[str, Any]
+    runtime: Runtime
+    task: Task
+    work: Synthesis
+    about: str
+    size: tuple[int, int]
+    seed: int = 0
+    details: Mapping[str, Any] = field(default_factory=dict)
+    photo: Picture | None = None
+    facts: Mapping[str, Any] = field(default_factory=dict)
+    findings: list[Finding] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        # Now, not when the result is written: the photo may have changed by then.
+        self._source = describe_source(self.task.source) if self.photo else {}
+
+    @property
+    def warnings(self) -> list[str]:
+        """Grows by a line for each thing that goes otherwise than asked."""
+        return self.work.warnings
+
+    def start(self) -> Start:
+        """The facts of the header."""
+        network = self.work.features
+        return Start(
+            command=self.command.program,
+            input=self.task.source.given,
+            output=str(self.task.target or "-"),
+            size=self.size,
+            about=self.about,
+            details=self.details,
+            device=str(self.runtime.device),
+            device_reason=device_reason(self.runtime.device),
+            precision=precision_name(network.dtype if network else torch.float32),
+            seed=self.seed,
+            memory=self.work.memory.peak,
+            tile=self.work.memory.tile,
+            schedule=self.schedule(),
+        )
+
+    def schedule(self) -> list[tuple[tuple[int, int], int]]:
+        """``((height, width), steps)`` of what is to come, for the time left."""
+        return [((s.height, s.width), s.iterations) for s in self.work.schedule]
+
+    def steps(self) -> Iterator[Step]:
+        """Work. Raises OutOfMemory, and what the method raises."""
+        return guarded(self.work.steps())
+
+    def finish(self, image: Tensor) -> Tensor:
+        """Any Step's image as it is to be written: ``1x3xHxW``."""
+        return self.work.finish(image)
+
+    def alpha(self, rgb: Tensor) -> Tensor | None:
+        """The result's alpha: the photo's, at the result's size."""
+        return alpha_like(self.photo.alpha, rgb) if self.photo else None
+
+    def write(self, target: Path | BinaryIO, rgb: Tensor, interrupted_at: int | None) -> None:
+        """Write a picture, with what carries over from the photo.
+
+        ``interrupted_at``: the step after which it was stopped; None: it is finished.
+        """
+        task, photo = self.task, self.photo
+        options: dict[str, Any] = {"format": task.format, "dpi": photo.dpi if photo else None}
+        if task.options.quality is not None:
+            options["quality"] = task.options.quality
+        if task.options.metadata:
+            options["exif"] = photo.exif if photo else None
+            options["record"] = self.record(rgb, interrupted_at)
+        write_image(target, rgb, alpha=self.alpha(rgb), **options)
+
+    def record(self, rgb: Tensor, interrupted_at: int | None) -> str:
+        """The JSON text that ``cnnart rerun`` makes the picture again from."""
+        network = self.work.features
+        run = {
+            "backbone": self.backbone,
+            "weights_sha256": network.sha256 if network else None,
+            "device": str(network.device if network else self.runtime.device),
+            "precision": precision_name(network.dtype if network else self.runtime.dtype),
+            "torch": torch.__version__,
+            "size": list(rgb.shape[-2:]),
+            "quality": self.task.options.quality,
+            **self.facts,
+        }
+        return build_record(
+            self.command.name, self._source, self.recorded, run, interrupted_at=interrupted_at
+        )
+
+    @property
+    def backbone(self) -> str | None:
+        """The network's name, for the record; None for methods that bring their own."""
+        return self.runtime.backbone

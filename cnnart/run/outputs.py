@@ -1,0 +1,201 @@
+"""What each result is called, checked before anything is computed."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from string import Formatter
+
+from cnnart.errors import UsageError
+from cnnart.files import FORMATS, WRITABLE, check_writable, identity, key_of
+from cnnart.run.inputs import Source
+from cnnart.run.record import is_unfinished
+
+FIELDS = ("stem", "style", "parent", "ext")
+
+
+@dataclass(frozen=True)
+class OutputOptions:
+    """How results are written. ``quality``: of JPEG and WebP, 1 to 100; None: as ``write_image``.
+
+    ``metadata``: whether the photo's EXIF is kept and the record put in.
+    """
+
+    quality: int | None = None
+    metadata: bool = True
+
+
+AS_USUAL = OutputOptions()
+
+
+@dataclass(frozen=True)
+class Task:
+    """One input, and where and how its result goes; ``target`` is None for standard output."""
+
+    source: Source
+    target: Path | None
+    format: str
+    options: OutputOptions = OutputOptions()
+
+    def is_done(self) -> bool:
+        """Whether the result is there, and no interrupted run has left it unfinished."""
+        return self.target is not None and self.target.exists() and not is_unfinished(self.target)
+
+
+def plan(
+    sources: Sequence[Source],
+    output: str | None,
+    *,
+    style: str,
+    format: str | None = None,
+    protected: Iterable[Path] = (),
+    options: OutputOptions = OutputOptions(),
+) -> list[Task]:
+    """Give every source its target.
+
+    Args:
+        output: a file (one source only), a folder, a pattern with ``{stem}``, ``{style}``,
+            ``{parent}`` or ``{ext}``, ``-`` for standard output, or None for the default name
+            ``{stem}-{style}.png`` in the current directory (a folder's pictures go to
+            ``FOLDER-{style}/`` there).
+        style: what ``{style}`` stands for.
+        format: one of FORMATS; None goes by the output's suffix, else PNG.
+        protected: further files that must not be written over (styles, masks).
+        options: how results are written.
+
+    Raises UsageError before anything is computed: for an input that would be overwritten, two
+    inputs with the same target, an unknown suffix or pattern field.
+    """
+    if output == "-":
+        if len(sources) > 1:
+            raise UsageError(f"Only one picture fits on standard output, not {len(sources)}.")
+        return [Task(sources[0], None, format or "png", options)]
+    name = _namer(output, style, format, len(sources))
+    tasks = [_task(source, name(source), format, options) for source in sources]
+    tasks = _without_own_results(tasks, None if output is None else Path(output))
+    if not tasks:
+        raise UsageError("Nothing to do: what is there are results of an earlier run.")
+    refuse_clashes(tasks)
+    refuse_overwriting(tasks, protected)
+    return tasks
+
+
+def _task(source: Source, target: Path, format: str | None, options: OutputOptions) -> Task:
+    suffix = target.suffix.lower()
+    if suffix not in WRITABLE:
+        known = ", ".join(FORMATS)
+        raise UsageError(
+            f"cnnart writes {known}, not {suffix or 'a file without a suffix'} ({target}); "
+            "end the output with a slash if it is a folder."
+        )
+    if format and WRITABLE[suffix] != format:
+        raise UsageError(f"The output {str(target)!r} and `format` {format} contradict each other.")
+    return Task(source, target, WRITABLE[suffix], options)
+
+
+def _namer(
+    output: str | None, style: str, format: str | None, count: int
+) -> Callable[[Source], Path]:
+    """The function from a source to its target path."""
+    suffix = f".{format or 'png'}"
+
+    def usual(source: Source, folder: Path) -> Path:
+        return folder / (source.folder or "") / f"{source.stem}-{style}{suffix}"
+
+    if output is None:
+        return lambda source: usual(source, _beside(source, style))
+    if "{" in output:
+        _check_pattern(output)
+        return lambda source: Path(output.format_map(_fields(source, style))).expanduser()
+    path = Path(output).expanduser()
+    is_folder = path.is_dir() or output.endswith(("/", os.sep)) or not path.suffix
+    if is_folder:
+        if path.exists() and not path.is_dir():
+            raise UsageError(f"The output folder {output!r} is a file.")
+        return lambda source: usual(source, path)
+    if count > 1 and path.suffix.lower() in WRITABLE:
+        raise UsageError(
+            f"{count} pictures cannot go into the one file {output!r}: "
+            "give a folder (out/) or a pattern ('{stem}-new.png')."
+        )
+    return lambda source: path
+
+
+def _beside(source: Source, style: str) -> Path:
+    return Path(f"{source.root.resolve().name or 'root'}-{style}") if source.root else Path()
+
+
+def _check_pattern(pattern: str) -> None:
+    try:
+        fields = [field for _, field, _, _ in Formatter().parse(pattern) if field is not None]
+    except ValueError as error:
+        raise UsageError(f"The output pattern {pattern!r} is malformed: {error}.") from None
+    for field in fields:
+        if field not in FIELDS:
+            known = ", ".join(f"{{{name}}}" for name in FIELDS)
+            raise UsageError(f"Unknown field {{{field}}} in the output pattern; there is {known}.")
+
+
+def _fields(source: Source, style: str) -> dict[str, str]:
+    if source.root is not None and source.folder is not None:
+        parent = (Path(source.root.resolve().name) / source.folder).as_posix()
+    else:
+        parent = source.path.resolve().parent.name if source.path else ""
+    ext = source.path.suffix.removeprefix(".") if source.path else ""
+    # An empty {parent} would turn "{parent}/{stem}" into an absolute path.
+    return {"stem": source.stem, "style": style, "parent": parent or ".", "ext": ext or "png"}
+
+
+def _without_own_results(tasks: list[Task], output: Path | None) -> list[Task]:
+    """Leave out what an earlier run wrote into a folder that is now read.
+
+    A second run over a folder must not stylize the first run's results: neither files that this
+    run would write for other inputs nor anything in an output folder inside the input folder.
+    """
+    targets = {key_of(task.target) for task in tasks if task.target}
+    folder = output.resolve() if output and output.is_dir() else None
+
+    def is_result(source: Source) -> bool:
+        if source.root is None or source.path is None:
+            return False
+        if folder and source.root.resolve() in folder.parents:
+            return folder in source.path.resolve().parents
+        return key_of(source.path) in targets
+
+    return [task for task in tasks if not is_result(task.source)]
+
+
+def refuse_clashes(
+    tasks: Iterable[Task],
+    remedy: str = "add {parent} or {ext} to an output pattern",
+    key: Callable[[Path], Path] = lambda target: target,
+) -> None:
+    """Raise UsageError where two inputs have the same target, or the same ``key`` of it."""
+    seen: dict[str, Source] = {}
+    for task in tasks:
+        if task.target is None:
+            continue
+        other = seen.setdefault(key_of(key(task.target)), task.source)
+        if other is not task.source:
+            raise UsageError(
+                f"{other.given!r} and {task.source.given!r} would both become "
+                f"{str(task.target)!r}: {remedy}."
+            )
+
+
+def refuse_overwriting(tasks: Sequence[Task], protected: Iterable[Path] = ()) -> None:
+    """Raise UsageError where a result would replace an input, or cannot be written at all."""
+    inputs = [task.source.path for task in tasks if task.source.path]
+    guarded = {identity(path): path for path in [*inputs, *protected]}
+    for task in tasks:
+        if task.target and (path := guarded.get(identity(task.target))):
+            raise UsageError(overwritten(path))
+        if task.target:
+            check_writable(task.target)
+
+
+def overwritten(path: Path) -> str:
+    """The sentence for an input that a result would replace."""
+    return f"The result would overwrite the input {str(path)!r}: choose another -o."

@@ -1,0 +1,170 @@
+"""Many photos through a quick method: read and written by threads while it computes, in batches."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections import deque
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass, replace
+
+import torch
+
+from cnnart.errors import WeightsError
+from cnnart.optim.memory import memory_errors_named
+from cnnart.run.batch import BatchOptions, Interrupt, Outcomes
+from cnnart.run.command import Run
+from cnnart.run.outputs import Task
+from cnnart.run.report import Reporter
+
+READERS = WRITERS = 2
+AHEAD = 4  # photos read ahead, beyond a batch
+MOST_WAITING = 8  # results that may wait to be written
+
+
+@dataclass(frozen=True)
+class Opened:
+    """A photo that has been read: a run about to begin, and its place in the batch from 1."""
+
+    run: Run
+    index: int
+
+
+class PrefetchingBatch:
+    """The counterpart of ``Batch`` where reading takes longer than computing.
+
+    ``open_run`` is called in threads. Runs whose works ``can_join`` each other are computed
+    together, ``size`` at a time. Results are reported in the order of the tasks.
+    """
+
+    def __init__(
+        self,
+        open_run: Callable[[Task], Run],
+        reporter: Reporter,
+        options: BatchOptions,
+        size: int = 1,
+    ) -> None:
+        self._open_run, self._reporter, self._options = open_run, reporter, options
+        self._size = size
+        self._told: set[str] = set()
+        self._writing: deque[tuple[Task, Future[None], float]] = deque()
+
+    def run(self, tasks: Sequence[Task]) -> int:
+        """Make every task's picture; returns the exit code as ``Batch.run`` does."""
+        self._outcomes = Outcomes(len(tasks), self._reporter, self._options)
+        try:
+            with (
+                Interrupt(quiet=self._options.quiet) as interrupt,
+                ThreadPoolExecutor(READERS) as readers,
+                ThreadPoolExecutor(WRITERS) as writers,
+            ):
+                interrupt.armed = len(tasks) > 1
+                wanted = [
+                    (task, index)
+                    for index, task in enumerate(tasks, start=1)
+                    if not self._outcomes.skips(task)
+                ]
+                self._outcomes.cut_short = self._work(wanted, interrupt, readers, writers)
+        finally:
+            self._reporter.stop()
+        return self._outcomes.conclude()
+
+    def _work(
+        self,
+        tasks: Sequence[tuple[Task, int]],
+        interrupt: Interrupt,
+        readers: ThreadPoolExecutor,
+        writers: ThreadPoolExecutor,
+    ) -> bool:
+        """Returns whether it was interrupted before the end."""
+        waiting = deque(tasks)
+        reading: deque[tuple[Task, Future[Opened]]] = deque()
+        group: list[Opened] = []
+        while waiting or reading or group:
+            while waiting and len(reading) < self._size + AHEAD and not interrupt.asked:
+                task, index = waiting.popleft()
+                reading.append((task, readers.submit(self._open, task, index)))
+            if interrupt.asked:
+                for _, future in reading:
+                    future.cancel()
+                break
+            opened = self._next(reading)
+            if group and (opened is None or not _belong_together(group[0], opened)):
+                self._compute(group, writers)
+                group = []
+            if opened:
+                group.append(opened)
+            if group and (len(group) >= self._size or not (reading or waiting)):
+                self._compute(group, writers)
+                group = []
+        unfinished = bool(waiting or reading)
+        while self._writing:
+            self._collect()
+        return unfinished
+
+    def _open(self, task: Task, index: int) -> Opened:
+        return Opened(self._open_run(task), index)
+
+    def _next(self, reading: deque[tuple[Task, Future[Opened]]]) -> Opened | None:
+        if not reading:
+            return None
+        task, future = reading.popleft()
+        try:
+            return future.result()
+        except Exception as error:
+            self._outcomes.failed(task, error)
+            return None
+
+    def _compute(self, group: Sequence[Opened], writers: ThreadPoolExecutor) -> None:
+        """Compute a group's pictures and hand them to the writers."""
+        began = time.monotonic()
+        runs = [opened.run for opened in group]
+        try:
+            with memory_errors_named():
+                work = runs[0].work
+                if len(runs) > 1:
+                    work = work.joined([run.work for run in runs])  # type: ignore[attr-defined]
+                for run, opened in zip(runs, group, strict=True):
+                    start = replace(run.start(), memory=work.memory.peak, tile=work.memory.tile)
+                    self._reporter.start(
+                        replace(start, index=opened.index, count=self._outcomes.count)
+                    )
+                for step in work.steps():
+                    image = step.image
+                pictures = work.finish(image)
+        except WeightsError:
+            raise  # it would be the same for every other picture
+        except Exception as error:
+            if len(group) > 1:  # one of them may be to blame
+                for opened in group:
+                    self._compute([opened], writers)
+            else:
+                self._outcomes.failed(runs[0].task, error)
+            return
+        for line in work.warnings:
+            if line not in self._told:
+                self._told.add(line)
+                self._reporter.warning(line)
+        for run, picture in zip(runs, pictures.split(1), strict=True):
+            self._writing.append((run.task, writers.submit(_write, run, picture), began))
+        while len(self._writing) > MOST_WAITING or (self._writing and self._writing[0][1].done()):
+            self._collect()
+
+    def _collect(self) -> None:
+        """Report the oldest result."""
+        task, future, began = self._writing.popleft()
+        try:
+            future.result()
+        except Exception as error:
+            self._outcomes.failed(task, error)
+            return
+        self._outcomes.saved(task, "result", time.monotonic() - began)
+
+
+def _belong_together(first: Opened, second: Opened) -> bool:
+    return bool(first.run.work.can_join(second.run.work))  # type: ignore[attr-defined]
+
+
+def _write(run: Run, picture: torch.Tensor) -> None:
+    run.write(run.task.target or sys.stdout.buffer, picture, None)

@@ -1,0 +1,88 @@
+"""Pictures on the way: the live preview beside the result, and a snapshot every N steps."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Collection
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from cnnart.files import identity
+from cnnart.run.inputs import PREVIEW_SUFFIX
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from cnnart.optim.steps import Step
+
+PREVIEW_SECONDS = 2.0
+PREVIEW_SHARE = 20  # a preview that took a second to write is renewed 20 seconds later at most
+
+
+def preview_path(target: Path) -> Path:
+    """``out/photo.png`` -> ``out/photo.preview.jpg``."""
+    return target.with_name(target.stem + PREVIEW_SUFFIX)
+
+
+def snapshot_path(target: Path, index: int) -> Path:
+    """``out/photo.png`` -> ``out/photo-step0040.png``."""
+    return target.with_name(f"{target.stem}-step{index:04d}{target.suffix}")
+
+
+class Previews:
+    """Writes what a run looks like so far.
+
+    Args:
+        target: the result's path.
+        finish: from a step's image to the picture at its final size.
+        write: takes a path, a finished picture and the number of its step.
+        preview: keep a preview file while the run lasts.
+        every: also keep a snapshot of every so many steps; 0: none.
+        guarded: ``identity`` of the files that must not be written over.
+    """
+
+    def __init__(
+        self,
+        target: Path,
+        finish: Callable[[Tensor], Tensor],
+        write: Callable[[Path, Tensor, int], None],
+        *,
+        preview: bool,
+        every: int = 0,
+        guarded: Collection[object] = (),
+    ) -> None:
+        path = preview_path(target)
+        self.preview = path if preview and identity(path) not in guarded else None
+        self._guarded = guarded
+        self._target = target
+        self._finish = finish
+        self._write = write
+        self._every = every
+        self._next_preview = 0.0
+
+    def step(self, step: Step) -> Path | None:
+        """Note a step; returns the snapshot written for it, if one was due."""
+        if self.preview and time.monotonic() >= self._next_preview:
+            self._write_preview(step.image)
+        if not self._every or step.index % self._every:
+            return None
+        path = snapshot_path(self._target, step.index)
+        if identity(path) in self._guarded:
+            return None
+        self._write(path, self._finish(step.image), step.index)
+        return path
+
+    def _write_preview(self, image: Tensor) -> None:
+        from cnnart.image.write import write_image
+
+        assert self.preview
+        began = time.monotonic()
+        self.preview.parent.mkdir(parents=True, exist_ok=True)
+        write_image(self.preview, self._finish(image), format="jpg", quality=85)
+        now = time.monotonic()
+        self._next_preview = now + max(PREVIEW_SECONDS, PREVIEW_SHARE * (now - began))
+
+    def close(self) -> None:
+        """Remove the preview: by now the result is there, or there will be none."""
+        if self.preview:
+            self.preview.unlink(missing_ok=True)

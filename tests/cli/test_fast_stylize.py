@@ -1,0 +1,285 @@
+"""``cnnart fast-stylize``, ``export`` and ``styles show PHOTO``: sentences, exit codes, files."""
+
+from __future__ import annotations
+
+import io
+import json
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from cnnart.__main__ import main
+from cnnart.api import fast_stylize, styles
+from cnnart.commands import fast_stylize as command
+from cnnart.commands.fast_stylize import parse_trained
+from cnnart.errors import UsageError
+from cnnart.image.read import read_image
+from cnnart.image.write import write_image
+from cnnart.run.record import read_record_of
+from cnnart.run.report import Plain
+from tests.helpers.fast import saved
+from tests.helpers.files import save_picture
+
+QUICK = ("--precision", "fp32", "--device", "cpu")
+
+
+@pytest.fixture(autouse=True)
+def files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("CNNART_DEBUG", raising=False)
+    save_picture("photo.png")
+    saved(Path("one.safetensors"), "candy")
+    saved(Path("two.safetensors"), "moss", "waves", seed=3)
+    builtin = saved(Path("builtin/all.safetensors"), "ripple", "dusk", seed=5)
+    monkeypatch.setattr(
+        command, "trained_styles", lambda: dict.fromkeys(("ripple", "dusk"), builtin)
+    )
+
+
+def pixels(path: Path | str) -> np.ndarray:
+    return np.asarray(Image.open(path)).astype(int)
+
+
+def run(*arguments: str) -> int:
+    return main(["fast-stylize", *QUICK, *arguments])
+
+
+def test_a_photo_is_painted_and_the_picture_can_be_made_again(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    assert run("photo.png", "-s", "two.safetensors:waves", "--strength", "0.8") == 0
+    assert capsys.readouterr().out.strip() == "photo-waves.png"
+    assert pixels("photo-waves.png").shape == (48, 64, 3)
+    assert main(["rerun", "photo-waves.png", *QUICK]) == 0
+    assert (pixels("photo-waves-rerun.png") == pixels("photo-waves.png")).all()
+    Path("two.safetensors").rename("moved.safetensors")
+    assert main(["rerun", "photo-waves.png", *QUICK]) == 1
+    assert "which this picture was made from, is not there" in capsys.readouterr().err
+
+
+def test_a_blend_carries_masks_and_all_into_its_record() -> None:
+    save_picture("mask.png", seed=3)
+    styles = ("-s", "ripple:2", "-s", "one.safetensors", "--mask", "mask.png")
+    assert run("photo.png", *styles, "--color", "luma", "-o", "out.png") == 0
+    assert main(["rerun", "out.png", "-o", "again.png", *QUICK]) == 0
+    assert (pixels("again.png") == pixels("out.png")).all()
+
+
+def test_a_record_names_no_network_that_took_no_part() -> None:
+    assert run("photo.png", "-s", "ripple", "-o", "out.png") == 0
+    record = read_record_of(Path("out.png"))
+    assert record["run"]["backbone"] is None
+    assert len(record["run"]["weights_sha256"]) == 64
+    # Older versions wrote the network that they did not use; such pictures can be made again.
+    record["run"]["backbone"] = "vgg19"
+    write_image("old.png", read_image("out.png").rgb, record=json.dumps(record))
+    assert main(["rerun", "old.png", "-o", "again.png", *QUICK]) == 0
+    assert (pixels("again.png") == pixels("out.png")).all()
+
+
+def test_what_is_there_is_left_out_unless_it_is_unfinished(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    assert run("photo.png", "-s", "ripple", "-o", "out.png") == 0
+    record = read_record_of(Path("out.png"))
+    half = json.dumps(record | {"interrupted_at": 1})
+    write_image("half.png", torch.zeros(1, 3, 8, 8), record=half)
+    capsys.readouterr()
+    for name in ("out", "half"):
+        assert run("photo.png", "-s", "ripple", "-o", f"{name}.png", "--skip-existing") == 0
+    assert capsys.readouterr().out.split() == ["half.png"]
+    assert (pixels("half.png") == pixels("out.png")).all()
+
+
+@pytest.mark.parametrize("option", ["--backbone=vgg19", "--time-budget=9s", "--save-every=2"])
+def test_options_that_would_do_nothing_are_not_there(
+    option: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run("photo.png", "-s", "ripple", option) == 2
+    assert "No such option" in capsys.readouterr().err
+
+
+def test_styles_are_looked_up_without_torch() -> None:
+    code = (
+        "import sys; from cnnart.commands.fast_stylize import parse_trained;"
+        "parse_trained('two.safetensors:waves'); parse_trained('great-wave');"
+        "print('torch' in sys.modules)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "False"
+
+
+def test_a_checkpoint_cut_off_is_no_wrong_usage(capsys: pytest.CaptureFixture[str]) -> None:
+    whole = Path("one.safetensors").read_bytes()
+    Path("cut.safetensors").write_bytes(whole[:-40])
+    assert run("photo.png", "-s", "cut.safetensors") == 1
+    assert "a damaged style checkpoint" in capsys.readouterr().err
+
+
+def test_a_folder_goes_on_past_what_is_broken(capsys: pytest.CaptureFixture[str]) -> None:
+    for index in range(4):
+        save_picture(f"in/p{index}.png", 40 + index // 2, 40, seed=index)
+    Path("in/bad.jpg").write_text("no picture")
+    assert run("in", "-s", "ripple", "-o", "out/", "--batch", "2") == 3
+    told = capsys.readouterr()
+    assert told.out.split() == [str(Path(f"out/p{i}-ripple.png")) for i in range(4)]
+    assert "1 failed, 4 saved, 0 skipped" in told.err
+    assert "this is a text file, not a picture" in told.err
+    for index in range(4):
+        assert run(f"in/p{index}.png", "-s", "ripple", "-o", "single.png") == 0
+        difference = pixels("single.png") - pixels(f"out/p{index}-ripple.png")
+        assert abs(difference).max() <= 1
+    capsys.readouterr()
+    assert run("in/p0.png", "in/p1.png", "-s", "ripple", "-o", "out/", "--skip-existing") == 0
+    assert capsys.readouterr().out == ""
+
+
+def test_only_broken_photos_is_failure_and_one_tells_its_own_error(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    for name in ("bad.jpg", "worse.jpg"):
+        Path(name).write_text("no picture")
+    assert run("bad.jpg", "worse.jpg", "-s", "ripple") == 1
+    capsys.readouterr()
+    assert run("bad.jpg", "-s", "ripple") == 1
+    assert "cnnart: error: bad.jpg: this is a text file" in capsys.readouterr().err
+
+
+def test_alpha_is_carried_over_and_can_be_the_mask() -> None:
+    save_picture("alpha.png")
+    save_picture("see-alpha.png")
+    assert run("see-alpha.png", "-s", "ripple", "--mask", "alpha", "-o", "o.png") == 0
+    painted, photo = pixels("o.png"), pixels("see-alpha.png")
+    assert (painted[..., 3] == photo[..., 3]).all()
+    assert abs(painted[:, 1, :3] - photo[:, 1, :3]).max() <= 12  # next to nothing painted there
+    assert run("photo.png", "-s", "ripple", "--mask", "alpha", "-o", "p.png") == 1
+
+
+def test_standard_input_and_output(
+    monkeypatch: pytest.MonkeyPatch, capsysbinary: pytest.CaptureFixture[bytes]
+) -> None:
+    class Input:
+        buffer = io.BytesIO(Path("photo.png").read_bytes())
+
+    monkeypatch.setattr("sys.stdin", Input())
+    assert run("-", "-s", "ripple", "-o", "-") == 0
+    assert Image.open(io.BytesIO(capsysbinary.readouterr().out)).size == (64, 48)
+
+
+def test_json_tells_programs_what_happens(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run("photo.png", "-s", "ripple", "--json", "-o", "o.png") == 0
+    events = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    assert [e["event"] for e in events] == ["start", "saved", "done"]
+    assert events[0]["styles"] == ["ripple"]
+
+
+def test_ctrl_c_finishes_what_was_begun(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for index in range(30):
+        save_picture(f"in/p{index:02}.png", 32, 32, seed=index)
+    original = Plain.saved
+
+    def interrupt(self: Plain, *facts) -> None:  # type: ignore[no-untyped-def]
+        original(self, *facts)
+        if "p00" in str(facts[0]):
+            signal.raise_signal(signal.SIGINT)
+
+    monkeypatch.setattr(Plain, "saved", interrupt)
+    assert run("in", "-s", "ripple", "-o", "out/") == 130
+    done = capsys.readouterr().out.split()
+    assert 1 <= len(done) < 30
+    assert sorted(done) == sorted(str(path) for path in Path("out").iterdir())
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        (["-s", "two.safetensors"], "holds 2 styles: choose one, as in two.safetensors:moss"),
+        (["-s", "two.safetensors:wavs"], "holds no style 'wavs'"),
+        (["-s", "rippl"], "No trained style 'rippl': no such file or name. Did you mean ripple?"),
+        (["-s", "ink-wash"], "`cnnart train-style ink-wash` trains one"),
+        (["-s", "photo.png"], "is a picture, and fast-stylize needs a trained style"),
+        (["-s", "ripple:0"], "The weight of 'ripple' must be above zero"),
+        (["-s", "ripple", "--stroke", "9"], "--stroke"),
+        (["-s", "ripple", "--mask", "no.png"], "No such mask"),
+        (["-s", "ripple", "-o", "two.txt"], "cnnart writes png"),
+    ],
+)
+def test_wrong_usage_is_told_in_one_line(
+    arguments: list[str], sentence: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run("photo.png", *arguments) == 2
+    told = capsys.readouterr().err.strip()
+    assert sentence in told
+    assert len(told.splitlines()) == 1
+
+
+def test_a_checkpoint_is_never_overwritten() -> None:
+    Path("x.safetensors").write_bytes(b"")
+    assert main(["export", "one.safetensors", "-o", "one.safetensors"]) == 2
+
+
+def test_weights_of_a_name_are_read_after_the_last_colon() -> None:
+    assert parse_trained("two.safetensors:waves:2.5").weight == 2.5
+    assert parse_trained("one.safetensors:2").name == "candy"
+    assert parse_trained("dusk").builtin
+    with pytest.raises(UsageError, match="No trained style"):
+        parse_trained("")
+
+
+# export
+
+
+def test_export_writes_both_kinds(capsys: pytest.CaptureFixture[str]) -> None:
+    pytest.importorskip("onnxruntime")
+    assert main(["export", "two.safetensors:waves", "-o", "w.onnx"]) == 0
+    assert "differs from torch by" in capsys.readouterr().err
+    assert Path("w.onnx").stat().st_size > 1000
+    assert main(["export", "two.safetensors:waves", "-o", "copy.safetensors"]) == 0
+    assert parse_trained("copy.safetensors:waves").name == "waves"
+    assert main(["export", "two.safetensors:waves", "-o", "w.tflite"]) == 2
+    assert main(["export", "two.safetensors:waves", "ripple", "-o", "w.onnx"]) == 2
+
+
+# Python
+
+
+def test_from_python_one_photo_or_many(capsys: pytest.CaptureFixture[str]) -> None:
+    assert styles.__module__ == "cnnart.api"
+    exact = {"device": "cpu", "precision": "fp32"}
+    one = fast_stylize("photo.png", "one.safetensors", strength=0.6, **exact)
+    assert one.size == (64, 48)
+    save_picture("other.png", 40, 40)
+    many = fast_stylize(
+        ["photo.png", "other.png", "photo.png"], ["one.safetensors"], strength=0.6, **exact
+    )
+    assert [m.size for m in many] == [(64, 48), (40, 40), (64, 48)]
+    assert abs(np.asarray(many[2]).astype(int) - np.asarray(one)).max() <= 1
+    blend = [("two.safetensors:moss", 2), ("two.safetensors:waves", 1)]
+    assert fast_stylize("photo.png", blend, **exact).size == (64, 48)
+    assert fast_stylize("photo.png", "dusk:2", progress=True, **exact).size == (64, 48)
+    assert "1/1" in capsys.readouterr().err
+    with pytest.raises(UsageError, match=r"Unknown setting 'strenght'. Did you mean strength"):
+        fast_stylize("photo.png", "one.safetensors", strenght=1)
+
+
+# styles show
+
+
+def test_styles_show_paints_a_photo_in_every_trained_style(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    assert main(["styles", "show", "photo.png", "-o", "sheet.png"]) == 0
+    assert capsys.readouterr().out.strip() == "sheet.png"
+    wide = Image.open("sheet.png").size
+    assert main(["styles", "show", "photo.png", "dusk", "-o", "one.png"]) == 0
+    assert Image.open("one.png").size[0] <= wide[0]
+    assert main(["styles", "show", "photo.png", "duks", "-o", "none.png"]) == 2
+    assert "Did you mean dusk?" in capsys.readouterr().err

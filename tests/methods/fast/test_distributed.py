@@ -1,0 +1,105 @@
+"""Two processes under torchrun, as users start them."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+
+from cnnart.image.write import write_image
+from cnnart.methods.fast.torchrun_env import local_device, restarted, shared, world
+from cnnart.methods.fast.train.distributed import Group
+from tests.helpers.fast import BLUE, TINY, photo_folder, saved, trainer
+from tests.helpers.pictures import make_painting
+
+WORKER = Path(__file__).parents[2] / "helpers" / "fast_worker.py"
+
+needs_gloo = pytest.mark.skipif(
+    sys.platform == "win32" or not torch.distributed.is_available(),
+    reason="torchrun with gloo",
+)
+
+
+def torchrun(folder: Path, *arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
+    start = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
+    return subprocess.run(
+        [
+            *start,
+            "--max-restarts",
+            "3" if "DIE_ONCE" in environment else "0",
+            str(WORKER),
+            *arguments,
+        ],
+        cwd=folder,
+        env={**os.environ, "OMP_NUM_THREADS": "1", "PYTHONFAULTHANDLER": "1", **environment},
+        capture_output=True,
+        text=True,
+        timeout=240,
+    )
+
+
+@pytest.mark.slow
+@needs_gloo
+def test_two_processes_train_as_one_even_when_one_dies(tmp_path: Path) -> None:
+    photo_folder(tmp_path / "photos")
+    write_image(tmp_path / "amber.png", make_painting())
+    write_image(tmp_path / "blue.png", make_painting(seed=5, color=BLUE))
+    settings = ("--steps", "20", "--size", "64", "--batch", "4", "--style-size", "64")
+    more = ("--arch", TINY, "--precision", "fp32", "--workers", "0", "--validate-every", "10")
+    done = torchrun(
+        tmp_path,
+        *("train-style", "amber.png", "blue.png", "--photos", "photos", "-o", "two.safetensors"),
+        *(*settings, *more),
+        DIE_ONCE="13",
+    )
+    assert done.returncode == 0, done.stderr
+    assert "Going on after step 12." in done.stderr
+    single = trainer(tmp_path / "photos", steps=20, batch=4, validate_every=10, warmup_steps=50)
+    for _ in single.steps():
+        pass
+    lines = [json.loads(x) for x in (tmp_path / "two.log.jsonl").read_text().splitlines()]
+    curve = [line["losses"] for line in lines if "losses" in line]
+    assert len(curve) == len(single.history.entries) == 2
+    for found, (_, expected) in zip(curve, single.history.entries, strict=True):
+        for name, value in expected.items():
+            assert found[name] == pytest.approx(value, rel=0.01, abs=1e-4)
+
+
+@pytest.mark.slow
+@needs_gloo
+def test_every_file_of_a_folder_is_painted_exactly_once(tmp_path: Path) -> None:
+    saved(tmp_path / "one.safetensors", "candy")
+    photo_folder(tmp_path / "in")
+    done = torchrun(tmp_path, "fast-stylize", "in", "-s", "one.safetensors", "-o", "out/")
+    painted = [line for line in done.stdout.splitlines() if line.endswith("-candy.png")]
+    names = [Path(line).name for line in painted]
+    assert sorted(names) == [*(f"p{i}-candy.png" for i in range(5)), "small-candy.png"]
+    assert sorted(p.name for p in (tmp_path / "out").iterdir()) == sorted(names)
+    assert "broken.jpg" in done.stderr
+
+
+def test_without_torchrun_there_is_one_process(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("RANK", "WORLD_SIZE", "TORCHELASTIC_RESTART_COUNT"):
+        monkeypatch.delenv(name, raising=False)
+    assert world() == (0, 1)
+    assert not restarted()
+    with shared([1, 2, 3]) as mine:
+        assert mine == [1, 2, 3]
+    group = Group()
+    assert group.agree(2.5) == 2.5
+    assert group.share(b"abc") == b"abc"
+    assert group.means({"a": 1.0}) == {"a": 1.0}
+    assert group.leads
+
+
+def test_each_process_takes_its_own_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("WORLD_SIZE", "4")
+    monkeypatch.setenv("LOCAL_RANK", "3")
+    assert local_device(torch.device("cuda")) == torch.device("cuda", 3)
+    assert local_device(torch.device("cuda", 1)) == torch.device("cuda", 1)
+    assert local_device(torch.device("cpu")) == torch.device("cpu")

@@ -1,0 +1,252 @@
+"""Photos through trained networks: strength, stroke, colors, masks, blends, memory."""
+
+from __future__ import annotations
+
+import gc
+import weakref
+
+import pytest
+import torch
+
+from cnnart.errors import OutOfMemory, UsageError
+from cnnart.image.picture import luma
+from cnnart.methods.fast import stylize as stylize
+from cnnart.methods.fast.architecture import make_architecture
+from cnnart.methods.fast.config import FastConfig
+from cnnart.methods.fast.stylize import FastStyle, FastStylization, NetworkRunner
+from cnnart.optim.color import color_gaussian
+from cnnart.optim.memory import Limits
+from tests.helpers.fast import checkpoint
+from tests.helpers.pictures import make_photo
+
+PHOTO = make_photo(50, 70)
+MADE = checkpoint("candy", "waves")
+OTHER = checkpoint("moss", seed=9, span=None)
+
+
+def runner() -> NetworkRunner:
+    return NetworkRunner(torch.device("cpu"), torch.float32)
+
+
+def paint(
+    *styles: FastStyle,
+    photo: torch.Tensor = PHOTO,
+    limits: Limits | None = None,
+    **settings: object,
+) -> torch.Tensor:
+    config = FastConfig(**settings)  # type: ignore[arg-type]
+    chosen = styles or (FastStyle(MADE, "candy"),)
+    return FastStylization(photo, chosen, config, runner(), limits).pictures()
+
+
+def test_the_network_decides_what_a_picture_looks_like() -> None:
+    vector = MADE.bank.style_vector({"candy": 1}, 0.7)
+    with torch.no_grad():
+        expected = MADE.network(PHOTO, vector).clamp(0, 1)
+    assert torch.equal(paint(strength=0.7), expected)
+
+
+def test_strength_goes_from_the_photo_to_the_style() -> None:
+    assert torch.equal(paint(strength=0.0), PHOTO)
+    distances = [float((paint(strength=s) - PHOTO).abs().mean()) for s in (0.1, 0.2)]
+    assert distances[0] == pytest.approx(distances[1] / 2, rel=0.01)
+    assert not torch.equal(paint(strength=0.5), paint(strength=1.0))
+
+
+def test_stroke_runs_the_network_at_another_size_and_keeps_the_pictures() -> None:
+    for stroke in (0.5, 1.5, 2.0):
+        assert paint(stroke=stroke).shape == PHOTO.shape
+    larger = FastStylization(PHOTO, [FastStyle(MADE, "candy")], FastConfig(stroke=2.0), runner())
+    assert larger.working == (25, 35)
+
+
+def test_size_is_the_outputs() -> None:
+    assert paint(size=35).shape == (1, 3, 25, 35)
+    assert paint(size=(40, 30)).shape == (1, 3, 40, 30)
+
+
+def test_colors_can_be_kept() -> None:
+    kept = paint(color="keep")
+    mean, _ = color_gaussian(kept)
+    wanted, _ = color_gaussian(PHOTO)
+    usual, _ = color_gaussian(paint())
+    assert (mean - wanted).norm() < 0.25 * (usual - wanted).norm()
+    flat = checkpoint("gray")
+    with torch.no_grad():
+        flat.network.head.weight.zero_()
+    chroma = PHOTO - luma(PHOTO)
+    found = paint(FastStyle(flat, "gray"), color="luma")
+    inside = (found > 0) & (found < 1)
+    assert torch.allclose((found - luma(found))[inside], chroma[inside], atol=0.05)
+
+
+def test_weights_of_one_network_are_mixed_within_it() -> None:
+    vector = MADE.bank.style_vector({"candy": 1, "waves": 3}, 0.5)
+    with torch.no_grad():
+        expected = MADE.network(PHOTO, vector).clamp(0, 1)
+    found = paint(FastStyle(MADE, "candy", 1.0), FastStyle(MADE, "waves", 3.0))
+    assert torch.allclose(found, expected, atol=1e-6)
+
+
+def test_several_networks_pictures_are_averaged() -> None:
+    candy, moss = paint(), paint(FastStyle(OTHER, "moss"))
+    found = paint(FastStyle(MADE, "candy", 3.0), FastStyle(OTHER, "moss", 1.0))
+    assert torch.allclose(found, 0.75 * candy + 0.25 * moss, atol=1e-5)
+
+
+def test_masks_divide_the_picture() -> None:
+    mask = torch.zeros(1, 1, *PHOTO.shape[-2:])
+    mask[..., :35] = 1
+    both = paint(FastStyle(MADE, "candy", mask=mask), FastStyle(MADE, "waves"))
+    assert torch.allclose(both[..., :35], paint()[..., :35], atol=1e-5)
+    waves = paint(FastStyle(MADE, "waves"))
+    assert torch.allclose(both[..., 35:], waves[..., 35:], atol=1e-5)
+    alone = paint(FastStyle(MADE, "candy", mask=mask))
+    assert torch.allclose(alone[..., 35:], PHOTO[..., 35:], atol=1e-5)
+
+
+def test_a_batch_is_its_pictures() -> None:
+    photos = torch.cat([PHOTO, make_photo(50, 70, seed=4)])
+    found = paint(photo=photos)
+    singles = torch.cat([paint(photo=photos[i : i + 1]) for i in range(2)])
+    assert torch.allclose(found, singles, atol=1e-4)
+
+
+def test_photos_of_one_size_are_computed_together() -> None:
+    shared, styles = runner(), [FastStyle(MADE, "candy"), FastStyle(OTHER, "moss")]
+    photos = [PHOTO, make_photo(50, 70, seed=4)]
+    works = [FastStylization(p, styles, FastConfig(), shared) for p in photos]
+    assert works[0].can_join(works[1])
+    both = works[0].joined(works)
+    assert both.photo.shape == (2, 3, 50, 70)
+    assert torch.allclose(both.pictures(), torch.cat([w.pictures() for w in works]), atol=1e-4)
+
+
+def test_what_differs_is_not_computed_together() -> None:
+    shared, mask = runner(), torch.ones(1, 1, 5, 5)
+
+    def work(
+        photo: torch.Tensor = PHOTO, name: str = "candy", weight: float = 1.0, **settings: object
+    ) -> FastStylization:
+        style = FastStyle(MADE, name, weight, settings.pop("mask", None))  # type: ignore[arg-type]
+        return FastStylization(photo, [style], FastConfig(**settings), shared)  # type: ignore[arg-type]
+
+    first = work()
+    assert first.can_join(work())
+    others = [
+        work(make_photo(50, 60)),
+        work(name="waves"),
+        work(weight=2.0),
+        work(strength=0.4),
+        work(mask=mask),
+        FastStylization(PHOTO, [FastStyle(MADE, "candy")], FastConfig(), runner()),
+    ]
+    assert not any(first.can_join(other) or other.can_join(first) for other in others)
+
+
+def test_a_network_is_prepared_once_and_let_go_with_its_checkpoint() -> None:
+    shared, made = runner(), checkpoint("brief")
+    first = shared.prepared(made, [])
+    assert shared.prepared(made, []) is first
+    kept = weakref.ref(first.network)
+    del made, first
+    gc.collect()
+    assert kept() is None
+
+
+def test_strips_change_nothing() -> None:
+    found = paint(limits=Limits(tile=16))
+    assert torch.allclose(found, paint(), atol=1e-4)
+
+
+def test_little_memory_means_strips_and_too_little_is_told() -> None:
+    huge = torch.zeros(1, 3, 2000, 1500)
+    style = [FastStyle(checkpoint("x", arch="johnson,blocks=0"), "x")]
+    free = FastStylization(huge, style, FastConfig(), runner(), Limits(memory=64 << 30))
+    assert free.memory.tile == 0
+    tight = Limits(memory=free.memory.peak * 2 // 3)
+    strips = FastStylization(huge, style, FastConfig(), runner(), tight)
+    assert strips.memory.tile > 0
+    assert strips.memory.peak <= free.memory.peak * 2 // 3
+    with pytest.raises(OutOfMemory, match="1500x2000 needs about"):
+        FastStylization(huge, style, FastConfig(), runner(), Limits(memory=1 << 20))
+
+
+def test_running_out_of_memory_means_strips(monkeypatch: pytest.MonkeyPatch) -> None:
+    original = NetworkRunner.run
+
+    def scarce(self: NetworkRunner, made, photos, weights, rows, warnings):  # type: ignore[no-untyped-def]
+        if rows == 0 or rows > 64:
+            raise RuntimeError("DefaultCPUAllocator: can't allocate memory")
+        return original(self, made, photos, weights, rows, warnings)
+
+    expected = paint(photo=make_photo(200, 40))
+    monkeypatch.setattr(NetworkRunner, "run", scarce)
+    work = FastStylization(make_photo(200, 40), [FastStyle(MADE, "candy")], FastConfig(), runner())
+    assert torch.allclose(work.pictures(), expected, atol=1e-4)
+    assert work.warnings == [
+        "Out of memory: going on in strips of 128 rows.",
+        "Out of memory: going on in strips of 64 rows.",
+    ]
+
+
+def test_a_compiled_network_paints_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
+    original, compiled = torch.compile, []
+
+    def traced(network: torch.nn.Module) -> object:
+        compiled.append(network)
+        return original(network, backend="eager")  # which needs no C++ compiler
+
+    monkeypatch.setattr(stylize.torch, "compile", traced)
+    fast = NetworkRunner(torch.device("cpu"), torch.float32, compiled=True)
+    work = FastStylization(PHOTO, [FastStyle(MADE, "candy")], FastConfig(engine="compile"), fast)
+    assert torch.allclose(work.pictures(), paint(), atol=1e-5)
+    assert len(compiled) == 1
+    assert work.warnings == []
+
+
+def test_compiling_that_fails_is_no_failure(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(network: object) -> object:
+        def run(*_: object) -> None:
+            raise RuntimeError("no C++ compiler")
+
+        return run
+
+    monkeypatch.setattr(stylize.torch, "compile", refuse)
+    fast = NetworkRunner(torch.device("cpu"), torch.float32, compiled=True)
+    work = FastStylization(PHOTO, [FastStyle(MADE, "candy")], FastConfig(engine="compile"), fast)
+    assert torch.equal(work.pictures(), paint())
+    assert work.warnings == ["torch.compile does not work here (RuntimeError): running without it."]
+
+
+@pytest.mark.parametrize(
+    ("settings", "sentence"),
+    [
+        ({"strength": 1.5}, "Strength 1.5 is out of range"),
+        ({"stroke": 9.0}, "Stroke 9 is out of range"),
+        ({"color": "gray"}, "Unknown color mode 'gray'"),
+        ({"engine": "onnx"}, "Unknown engine 'onnx': use eager, compile"),
+        ({"size": 4}, "too small to stylize"),
+    ],
+)
+def test_settings_out_of_range_are_refused(settings: dict[str, object], sentence: str) -> None:
+    with pytest.raises(UsageError, match=sentence):
+        paint(**settings)
+
+
+def test_no_style_and_empty_masks_are_refused() -> None:
+    with pytest.raises(UsageError, match="No style given"):
+        FastStylization(PHOTO, [], FastConfig(), runner())
+    empty = torch.zeros(1, 1, 5, 5)
+    with pytest.raises(UsageError, match="masks are empty"):
+        paint(FastStyle(MADE, "candy", mask=empty))
+
+
+def test_a_network_trained_smaller_needs_less_memory() -> None:
+    sizes = []
+    for arch in ("johnson", "small", "small,widths=16-32"):
+        net = checkpoint("x", arch=arch)
+        assert net.network.arch == make_architecture(arch)
+        work = FastStylization(PHOTO, [FastStyle(net, "x")], FastConfig(), runner())
+        sizes.append(work.memory.peak)
+    assert sizes[0] > sizes[1] > sizes[2]

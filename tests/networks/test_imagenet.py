@@ -1,0 +1,53 @@
+"""Classes by number, name and WordNet id."""
+
+import pytest
+
+from cnnart.errors import UsageError
+from cnnart.networks.imagenet import class_index, class_name, imagenet_classes
+
+
+@pytest.mark.parametrize(
+    ("text", "index"),
+    [
+        *(("1", 1), ("goldfish", 1), ("n01443537", 1), (" Goldfish ", 1)),
+        *(("great_white_shark", 2), ("Great-White Shark", 2), ("zebra", 340), ("999", 999)),
+        ("tabby", 281),
+        ("terrier", None),  # several
+    ],
+)
+def test_imagenet(text, index):
+    classes = imagenet_classes()
+    if index is None:
+        with pytest.raises(UsageError, match=r"Unknown class 'terrier'. It could be .*terrier"):
+            class_index(classes, text)
+    else:
+        assert class_index(classes, text) == index
+
+
+def test_a_part_of_a_name_counts_only_where_it_may():
+    classes = ["lesser panda", "giant panda", "tiger cat"]
+    assert class_index(classes, "giant") == 1
+    with pytest.raises(UsageError, match="Unknown class 'giant'"):
+        class_index(classes, "giant", part=False)
+    with pytest.raises(UsageError, match="It could be lesser panda, giant panda"):
+        class_index(classes, "panda")
+
+
+def test_what_is_no_class():
+    with pytest.raises(UsageError, match=r"Unknown class 'goldfisch'. Did you mean goldfish\?"):
+        class_index(imagenet_classes(), "goldfisch")
+    with pytest.raises(UsageError, match="There is no class 1000: they count from 0 to 999"):
+        class_index(imagenet_classes(), "1000")
+    with pytest.raises(UsageError, match="n00000001 is none of the WordNet ids"):
+        class_index(imagenet_classes(), "n00000001")
+    with pytest.raises(UsageError, match="have no names: give a number, not 'cat'"):
+        class_index(None, "cat", 10)
+    with pytest.raises(UsageError, match="they count from 0 to 9"):
+        class_index(None, "10", 10)
+    with pytest.raises(UsageError, match="Unknown class 'n01443537'"):
+        class_index(["cat", "dog"], "n01443537")  # another network's classes are not ImageNet's
+
+
+def test_names():
+    assert class_name(["cat", "dog"], 1) == "dog"
+    assert class_name(None, 3) == class_name(["cat"], 3) == "class 3"

@@ -1,0 +1,216 @@
+"""Which files come in, and what the results are called."""
+
+from __future__ import annotations
+
+import io
+import os
+import sys
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from cnnart.errors import UsageError
+from cnnart.files import FORMATS, WRITABLE, identity
+from cnnart.run.inputs import Source, expand, natural_key
+from cnnart.run.outputs import plan
+
+
+@pytest.fixture(autouse=True)
+def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def touch(*names: str) -> None:
+    for name in names:
+        Path(name).parent.mkdir(parents=True, exist_ok=True)
+        Path(name).write_bytes(b"x")
+
+
+def names(sources: list[Source]) -> list[str]:
+    return [source.path.as_posix() if source.path else "-" for source in sources]
+
+
+def targets(given_: list[str], output: str | None = None, recursive: bool = True, **more: str):
+    tasks = plan(expand(given_, recursive=recursive), output, style="mosaic", **more)
+    return [task.target.as_posix() for task in tasks if task.target]
+
+
+def test_numbers_sort_as_numbers() -> None:
+    paths = [Path(name) for name in ("p10.jpg", "P9.jpg", "p1.jpg", "a.jpg", "1.jpg")]
+    ordered = sorted(paths, key=natural_key)
+    assert [p.name for p in ordered] == ["1.jpg", "a.jpg", "p1.jpg", "P9.jpg", "p10.jpg"]
+
+
+@given(st.lists(st.text(alphabet="aZ09²٣é_-. ", min_size=1, max_size=6)))
+def test_any_names_can_be_sorted(texts: list[str]) -> None:
+    assert len(sorted((Path(text) for text in texts), key=natural_key)) == len(texts)
+
+
+def test_a_folder_gives_its_pictures_in_order_and_nothing_else() -> None:
+    touch("in/b10.jpg", "in/b9.PNG", "in/.hidden.png", "in/warnings.txt", "in/x.preview.jpg")
+    touch("in/sub/c.tif", "in/.git/d.png")
+    assert names(expand(["in"])) == ["in/b9.PNG", "in/b10.jpg"]
+    assert names(expand(["in"], recursive=True)) == ["in/b9.PNG", "in/b10.jpg", "in/sub/c.tif"]
+
+
+def test_globs_that_no_shell_expanded_are_expanded() -> None:
+    touch("a2.jpg", "a10.jpg", "b.jpg", "deep/er/a3.jpg", "[x].jpg")
+    assert names(expand(["a*.jpg"])) == ["a2.jpg", "a10.jpg"]
+    assert names(expand(["**/a3.jpg"])) == ["deep/er/a3.jpg"]
+    assert names(expand(["[x].jpg"])) == ["[x].jpg"], "an existing file is no glob"
+
+
+def test_a_file_meant_twice_comes_once() -> None:
+    touch("in/a.jpg", "in/b.jpg")
+    assert names(expand(["in/b.jpg", "in", "./in/b.jpg"])) == ["in/b.jpg", "in/a.jpg"]
+
+
+def test_standard_input_is_read_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "stdin", SimpleNamespace(buffer=io.BytesIO(b"picture")))
+    (source,) = expand(["-"])
+    assert source.open().read() == source.open().read() == b"picture"
+    assert source.stem == "stdin"
+    with pytest.raises(UsageError, match="only once"):
+        expand(["-", "-"])
+
+
+@pytest.mark.parametrize(
+    ("given_", "sentence"),
+    [
+        ("phto.jpg", r"No such file or folder: 'phto.jpg'. Did you mean photo.jpg\?"),
+        ("no/where.jpg", "No such file or folder: 'no/where.jpg'."),
+        ("*.gif", r"No file matches '\*.gif'."),
+        ("empty", r"No pictures in the folder 'empty'. Add `recursive`"),
+    ],
+)
+def test_names_that_lead_nowhere(given_: str, sentence: str) -> None:
+    touch("photo.jpg", "empty/sub/a.jpg")
+    with pytest.raises(UsageError, match=sentence):
+        expand([given_])
+
+
+def test_default_names() -> None:
+    touch("a.jpg", "in/b.jpg", "in/sub/c.jpg")
+    assert targets(["a.jpg"]) == ["a-mosaic.png"]
+    assert targets(["a.jpg"], format="jpg") == ["a-mosaic.jpg"]
+    assert targets(["in/b.jpg"]) == ["b-mosaic.png"], "beside where the command runs"
+    assert targets(["in"]) == ["in-mosaic/b-mosaic.png", "in-mosaic/sub/c-mosaic.png"]
+
+
+def test_an_output_folder_keeps_the_tree() -> None:
+    touch("in/b.jpg", "in/sub/c.jpg", "d.jpg")
+    Path("there.d").mkdir()
+    tree = ["b-mosaic.png", "sub/c-mosaic.png", "d-mosaic.png"]
+    for folder in ("out", "out/", "there.d"):
+        assert targets(["in", "d.jpg"], folder) == [f"{folder.strip('/')}/{name}" for name in tree]
+
+
+def test_an_output_file_is_for_one_picture() -> None:
+    touch("a.jpg", "b.jpg")
+    assert targets(["a.jpg"], "x/new.webp") == ["x/new.webp"]
+    with pytest.raises(UsageError, match=r"2 pictures cannot go into the one file 'new.png'"):
+        targets(["a.jpg", "b.jpg"], "new.png")
+
+
+def test_patterns() -> None:
+    touch("in/b.jpg", "in/sub/c.tif", "d.png")
+    assert targets(["in", "d.png"], "out/{parent}/{stem}_{style}_{ext}.jpg") == [
+        "out/in/b_mosaic_jpg.jpg",
+        "out/in/sub/c_mosaic_tif.jpg",
+        f"out/{Path.cwd().name}/d_mosaic_png.jpg",
+    ]
+    for pattern in ("{name}.png", "{stem.__class__}.png", "{0}.png", "{}.png"):
+        with pytest.raises(UsageError, match=r"Unknown field .* there is \{stem\}"):
+            targets(["d.png"], pattern)
+    with pytest.raises(UsageError, match="malformed"):
+        targets(["d.png"], "{stem.png")
+
+
+@pytest.mark.parametrize("output", ["out.gif", "{stem}.bmp", "{stem}"])
+def test_only_formats_that_cnnart_writes(output: str) -> None:
+    touch("a.jpg")
+    with pytest.raises(UsageError, match="cnnart writes png, jpg, webp, tiff, not"):
+        targets(["a.jpg"], output)
+
+
+def test_suffix_and_format_must_agree() -> None:
+    touch("a.jpg")
+    assert targets(["a.jpg"], "b.jpeg", format="jpg") == ["b.jpeg"]
+    with pytest.raises(UsageError, match="contradict"):
+        targets(["a.jpg"], "b.png", format="jpg")
+
+
+def test_names_and_writer_know_the_same_formats() -> None:
+    from cnnart.image.write import output_format
+
+    assert {output_format(Path(f"x{suffix}")) for suffix in WRITABLE} == {
+        output_format(None, name) for name in FORMATS
+    }
+    for suffix, name in WRITABLE.items():
+        assert output_format(Path(f"x{suffix}")) == output_format(None, name)
+
+
+def test_standard_output_takes_one_picture() -> None:
+    touch("a.jpg", "b.jpg")
+    (task,) = plan(expand(["a.jpg"]), "-", style="s", format="webp")
+    assert (task.target, task.format) == (None, "webp")
+    with pytest.raises(UsageError, match="Only one picture fits on standard output"):
+        plan(expand(["a.jpg", "b.jpg"]), "-", style="s")
+
+
+def test_no_input_is_overwritten() -> None:
+    touch("a.png", "b.jpg", "style.png")
+    for output in ("a.png", "./a.png", str(Path("a.png").resolve())):
+        with pytest.raises(UsageError, match=r"would overwrite the input 'a.png'"):
+            targets(["a.png"], output)
+    with pytest.raises(UsageError, match=r"would overwrite the input 'b.jpg'"):
+        targets(["a.png", "b.jpg"], "b.{ext}")
+    with pytest.raises(UsageError, match=r"would overwrite the input 'style.png'"):
+        plan(expand(["a.png"]), "style.png", style="s", protected=[Path("style.png")])
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="links need rights there")
+def test_no_input_is_overwritten_through_a_link() -> None:
+    touch("a.png")
+    Path("soft.png").symlink_to("a.png")
+    Path("hard.png").hardlink_to("a.png")
+    for output in ("soft.png", "hard.png"):
+        assert identity(Path(output)) == identity(Path("a.png"))
+        with pytest.raises(UsageError, match="would overwrite"):
+            targets(["a.png"], output)
+
+
+def test_two_inputs_never_share_an_output() -> None:
+    touch("a.jpg", "a.png", "x/a.jpg")
+    for pair in (["a.jpg", "a.png"], ["a.jpg", "x/a.jpg"]):
+        with pytest.raises(UsageError, match=r"would both become 'a-mosaic.png': add \{parent\}"):
+            targets(pair)
+    assert targets(["a.jpg", "a.png"], "{stem}_{ext}.png") == ["a_jpg.png", "a_png.png"]
+
+
+def test_a_second_run_over_a_folder_leaves_the_first_runs_results_alone() -> None:
+    touch("in/a.jpg", "in/b.jpg")
+    first = targets(["in"], "in")
+    assert first == ["in/a-mosaic.png", "in/b-mosaic.png"]
+    touch(*first)
+    assert targets(["in"], "in") == first
+    touch("other/a.jpg")
+    inside = targets(["other"], "other/out/")
+    touch(*inside)
+    assert targets(["other"], "other/out/") == inside == ["other/out/a-mosaic.png"]
+
+
+def test_where_nothing_can_be_written() -> None:
+    touch("a.jpg", "file", "sub.png/x")
+    with pytest.raises(UsageError, match="'file' is a file, not a folder"):
+        targets(["a.jpg"], "file/x.png")
+    with pytest.raises(UsageError, match="is a file"):
+        targets(["a.jpg"], "file")
+    if os.name == "posix" and os.geteuid() != 0:
+        Path("locked").mkdir(mode=0o500)
+        with pytest.raises(UsageError, match="no permission"):
+            targets(["a.jpg"], "locked/x.png")
