@@ -3,7 +3,7 @@
     python tools/make_gallery.py [FOLDER]        default: out/gallery
 
 Six crops, 3 x 2 and half as large as the picture, of each photo in examples/ and of each built-in
-style picture. The README's pictures of those commands are of such a folder.
+style picture. The documentation's pictures of those commands are of such a folder.
 """
 
 from __future__ import annotations

@@ -1,20 +1,25 @@
-"""Make the README's pictures again, with the code as it stands.
+"""Make the documentation's pictures again, with the code as it stands.
 
     python tools/make_pictures.py                every picture (an hour on two cores)
     python tools/make_pictures.py hero styles    these only
     python tools/make_pictures.py --keep         results that lie in out/pictures are not made again
+    python tools/make_pictures.py --page         docs/gallery.md only: each picture, how it is made
 
-A README picture is a grid of cells. A cell is a file of the repository, or the arguments of a
-``cnnart`` command whose result it shows. Add a picture by adding a line to PICTURES.
+A picture is a grid of cells, or one file as a command wrote it. A cell is a file of the repository,
+or the arguments of a ``cnnart`` command whose result it shows. Add a picture by adding a line to
+PICTURES, and ``--page``.
 """
 
 from __future__ import annotations
 
 import argparse
 import hashlib
+import re
 import shlex
+import shutil
 import subprocess
 import sys
+import textwrap
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -22,6 +27,8 @@ from PIL import Image
 
 ROOT = Path(__file__).resolve().parent.parent
 TARGET = ROOT / "docs" / "pictures"
+PAGE = ROOT / "docs" / "gallery.md"
+GALLERY = "out/gallery"  # the folder that tools/make_gallery.py makes
 STYLE_FILES = (ROOT / "styles").glob("*.jpg")
 RESULTS = ROOT / "out" / "pictures"  # what the commands made, before it is put together
 LARGEST = 200_000  # bytes of a finished picture
@@ -58,10 +65,12 @@ class Command:
     """``cnnart ARGUMENTS``, without ``--output``.
 
     ``shown``: what the name of the file to show adds to the output's, where that is another one.
+    ``suffix``: of the output.
     """
 
     arguments: str
     shown: str = ""
+    suffix: str = ".png"
 
 
 Cell = str | Command  # a path from the repository's root, or a command
@@ -69,11 +78,25 @@ Cell = str | Command  # a path from the repository's root, or a command
 
 @dataclass(frozen=True)
 class Picture:
-    """A grid of cells, ``columns`` wide, each row scaled to ``width`` pixels in all."""
+    """A grid of cells, ``columns`` wide, each row scaled to ``width`` pixels in all.
 
+    A single cell of another suffix than .png is kept as the command wrote it.
+    """
+
+    caption: str
     cells: tuple[Cell, ...]
     columns: int = 1
     width: int = 1000
+
+    @property
+    def as_written(self) -> Command | None:
+        """The command whose file this is, unchanged; None for a grid."""
+        cell = self.cells[0]
+        return cell if isinstance(cell, Command) and cell.suffix != ".png" else None
+
+    @property
+    def suffix(self) -> str:
+        return self.as_written.suffix if self.as_written else ".jpg"
 
 
 def stylize(photo: str, style: str, options: str = "--size 512") -> Command:
@@ -88,13 +111,17 @@ def dream(photo: str, options: str) -> Command:
     return Command(f"dream examples/{photo}.jpg {options}")
 
 
-def inspect(arguments: str) -> Picture:
-    return Picture((Command(f"inspect {arguments}"),))
+def inspect(caption: str, arguments: str, width: int = 1000) -> Picture:
+    return Picture(caption, (Command(f"inspect {arguments}"),), width=width)
 
 
 PICTURES: dict[str, Picture] = {
-    "hero": Picture((stylize("pagoda", "night-swirls", "--size 1024"),)),
+    "hero": Picture(
+        "A photo painted in the style night-swirls",
+        (stylize("pagoda", "night-swirls", "--size 1024"),),
+    ),
     "stylize": Picture(
+        "A photo, a style, and the photo in that style",
         (
             "examples/raccoon.jpg",
             "styles/harvest-fields.jpg",
@@ -102,9 +129,18 @@ PICTURES: dict[str, Picture] = {
         ),
         columns=3,
     ),
-    "builtin": Picture(tuple(f"styles/{path.name}" for path in sorted(STYLE_FILES)), columns=6),
-    "styles": Picture(tuple(stylize("coffee", name, "--size 384") for name in STYLES), columns=3),
+    "builtin": Picture(
+        "The twelve built-in styles",
+        tuple(f"styles/{path.name}" for path in sorted(STYLE_FILES)),
+        columns=6,
+    ),
+    "styles": Picture(
+        "A cup of coffee in six of the built-in styles",
+        tuple(stylize("coffee", name, "--size 384") for name in STYLES),
+        columns=3,
+    ),
     "strength": Picture(
+        "Strength 0.25, 0.5 and 0.75",
         tuple(
             stylize("astronaut", "river-dots", f"--size 384 --strength {strength}")
             for strength in STRENGTHS
@@ -112,12 +148,14 @@ PICTURES: dict[str, Picture] = {
         columns=3,
     ),
     "color": Picture(
+        "Colors of the style, of the photo, the photo's chroma, the photo's histogram",
         tuple(
             stylize("pagoda", "harvest-fields", f"--size 384 --color {color}") for color in COLORS
         ),
         columns=2,
     ),
     "regions": Picture(
+        "A mask of the sky, and two styles, each on its side of it",
         (
             "examples/sky-mask.png",
             Command(
@@ -128,10 +166,12 @@ PICTURES: dict[str, Picture] = {
         columns=2,
     ),
     "fast": Picture(
+        "A pagoda in the eight trained styles",
         tuple(Command(f"fast-stylize examples/pagoda.jpg --style {s} --size 640") for s in TRAINED),
         columns=4,
     ),
     "fast-strength": Picture(
+        "great-wave at strength 0.2, 0.5 and 1",
         tuple(
             Command(f"fast-stylize examples/astronaut.jpg --style great-wave --strength {strength}")
             for strength in (0.2, 0.5, 1)
@@ -139,6 +179,7 @@ PICTURES: dict[str, Picture] = {
         columns=3,
     ),
     "texture": Picture(
+        "Two patches, one continued by the network, one joined from patches",
         (
             "examples/tesserae.jpg",
             texture("tesserae", "--method gram --size 512x160"),
@@ -148,6 +189,7 @@ PICTURES: dict[str, Picture] = {
         columns=2,
     ),
     "texture-tileable": Picture(
+        "Two seamless tiles, each laid out 3 x 2",
         (
             texture("tesserae", "--tileable both --size 160 --preview-tiled 3x2", "-tiled"),
             texture(
@@ -157,6 +199,7 @@ PICTURES: dict[str, Picture] = {
         columns=2,
     ),
     "texture-mix": Picture(
+        "Two exemplars, mixed by the network and by quilting",
         (
             "examples/tesserae.jpg",
             "examples/meadow.jpg",
@@ -166,6 +209,7 @@ PICTURES: dict[str, Picture] = {
         columns=4,
     ),
     "texture-guide": Picture(
+        "A guide's target and what came of it; a scribble and the picture mended",
         (
             "examples/guide-target.png",
             texture(
@@ -178,14 +222,22 @@ PICTURES: dict[str, Picture] = {
         ),
         columns=4,
     ),
-    "texture-ladder": Picture((texture("tesserae", "--ladder --size 160"),)),
+    "texture-ladder": Picture(
+        "Textures from relu1_1 alone up to all five layers, and the exemplar",
+        (texture("tesserae", "--ladder --size 160"),),
+    ),
     "dream-presets": Picture(
-        tuple(dream("coffee", f"--size 320 --preset {name}") for name in DREAMS), columns=4
+        "A cup of coffee as eyes, birds, snakes, shells, flowers, leaves, architecture, cars",
+        tuple(dream("coffee", f"--size 320 --preset {name}") for name in DREAMS),
+        columns=4,
     ),
     "dream-layers": Picture(
-        tuple(dream("pagoda", f"--size 320 --layer {name}") for name in LAYERS), columns=5
+        "relu1_2, relu2_2, relu3_3, relu4_3 and relu5_3",
+        tuple(dream("pagoda", f"--size 320 --layer {name}") for name in LAYERS),
+        columns=5,
     ),
     "dream-guided": Picture(
+        "A cup of coffee, a pagoda, and the coffee dreaming of the pagoda",
         (
             "examples/coffee.jpg",
             "examples/pagoda.jpg",
@@ -193,21 +245,58 @@ PICTURES: dict[str, Picture] = {
         ),
         columns=3,
     ),
-    "dream-sheet": Picture((Command("dream --sheet relu4_3 --channels 0-31"),)),
-    "inspect-classify": inspect(
-        "classify examples/astronaut.jpg examples/coffee.jpg "
-        "examples/pagoda.jpg examples/raccoon.jpg"
+    "dream-sheet": Picture(
+        "A sheet of 32 channels of relu4_3", (Command("dream --sheet relu4_3 --channels 0-31"),)
     ),
-    "inspect-filters": inspect("filters"),
-    "inspect-occlusion": inspect("occlusion examples/coffee.jpg"),
-    "inspect-saliency": inspect("saliency examples/coffee.jpg --method all --mask --score"),
-    "inspect-class-model": inspect("class-model --class castle --class goldfish --class 31"),
-    "inspect-fool": inspect("fool examples/coffee.jpg --to ostrich"),
+    "flight": Picture(
+        "A flight into a dream",
+        (
+            Command(
+                "dream examples/pagoda.jpg --frames 30 --fps 10 --loop --rotate 0.5 --size 208 "
+                "--quality 75",
+                suffix=".webp",
+            ),
+        ),
+    ),
+    "inspect-classify": inspect(
+        "Four photos with their three likeliest classes",
+        "classify examples/astronaut.jpg examples/coffee.jpg "
+        "examples/pagoda.jpg examples/raccoon.jpg",
+    ),
+    "inspect-filters": inspect("The 64 kernels of AlexNet's first layer", "filters"),
+    "inspect-patches": inspect(
+        "Six channels of AlexNet's relu3 and the patches that excite them most",
+        f"patches {GALLERY} --layer relu3 --channels 0-5 --top 8",
+        width=680,
+    ),
+    "inspect-neighbors": inspect(
+        "Neighbors of a crop of a raccoon, by features and by pixels",
+        f"neighbors {GALLERY}/raccoon-10.jpg --in {GALLERY}",
+        width=900,
+    ),
+    "inspect-embed": inspect("A t-SNE map of 96 crops", f"embed {GALLERY} --size 1200", width=528),
+    "inspect-occlusion": inspect(
+        "A cup, a heat map that glows on the coffee, and the cup with a gray square",
+        "occlusion examples/coffee.jpg",
+    ),
+    "inspect-saliency": inspect(
+        "Five saliency maps of a cup and a random one, with scores, and the object cut out",
+        "saliency examples/coffee.jpg --method all --mask --score",
+    ),
+    "inspect-class-model": inspect(
+        "A castle, a goldfish and a tree frog as the network draws them",
+        "class-model --class castle --class goldfish --class 31",
+    ),
+    "inspect-fool": inspect(
+        "A cup, the same cup seen as an ostrich, and ten times their difference",
+        "fool examples/coffee.jpg --to ostrich",
+    ),
     "inspect-invert": Picture(
+        "A photo reconstructed from relu1_1 to relu5_1, and from Gram matrices",
         tuple(
             Command(f"inspect invert examples/raccoon.jpg --size 144 --steps 60{more}")
             for more in ("", " --gram")
-        )
+        ),
     ),
 }
 
@@ -215,12 +304,14 @@ PICTURES: dict[str, Picture] = {
 def result_of(command: Command, keep: bool) -> Path:
     """The picture a command makes; its file is named after the command."""
     digest = hashlib.sha256(command.arguments.encode()).hexdigest()[:12]
-    result = RESULTS / f"{digest}.png"
+    result = RESULTS / f"{digest}{command.suffix}"
     shown = result.with_stem(result.stem + command.shown)
     if keep and shown.is_file():
         return shown
     print(f"cnnart {command.arguments}", flush=True)
     RESULTS.mkdir(parents=True, exist_ok=True)
+    if GALLERY in command.arguments:
+        subprocess.run([sys.executable, "tools/make_gallery.py", GALLERY], cwd=ROOT, check=True)
     cnnart = [sys.executable, "-m", "cnnart", *shlex.split(command.arguments)]
     subprocess.run([*cnnart, "--output", str(result)], cwd=ROOT, check=True)
     return shown
@@ -275,15 +366,84 @@ def save(image: Image.Image, target: Path) -> None:
     print(f"{target.relative_to(ROOT).as_posix()}: {target.stat().st_size / 1000:.0f} kB")
 
 
+def make(name: str, keep: bool) -> None:
+    """Make a picture and put it where the documentation looks for it."""
+    picture = PICTURES[name]
+    target = TARGET / f"{name}{picture.suffix}"
+    if picture.as_written:
+        shutil.copyfile(result_of(picture.as_written, keep), target)
+    else:
+        save(put_together(picture, keep), target)
+
+
+INTRODUCTION = """# Gallery
+
+The pictures of these pages, each with the commands that made it; several are put side by side and
+scaled down. This page and the pictures are made by `python tools/make_pictures.py` (an hour on two
+cores), from a clone of the repository. The photos and their licenses are in `examples/README.md`;
+those of a pagoda are after a photo by danielbuechele, CC BY 2.0. The folder `out/gallery` is made
+by `python tools/make_gallery.py`: six crops of each photo and of each built-in style.
+"""
+WIDTH = 100  # columns of the page's text
+# Heading -> how the names of its pictures begin; the first that fits.
+SECTIONS: dict[str, str | tuple[str, ...]] = {
+    "Texture": "texture",
+    "Dream": ("dream", "flight"),
+    "Fast style transfer": "fast",
+    "Inspect": "inspect",
+    "Stylize": "",
+}
+
+
+def page() -> str:
+    """``docs/gallery.md``."""
+    grouped: dict[str, list[str]] = {"Stylize": [], **{heading: [] for heading in SECTIONS}}
+    for name in PICTURES:
+        heading = next(head for head, start in SECTIONS.items() if name.startswith(start))
+        grouped[heading].append(name)
+    parts = [INTRODUCTION]
+    for heading, names in grouped.items():
+        parts += [f"## {heading}\n", *map(entry, names)]
+    return "\n".join(parts)
+
+
+def entry(name: str) -> str:
+    """A picture, and the commands and files it is made of."""
+    picture = PICTURES[name]
+    files = [f"`{cell}`" for cell in picture.cells if isinstance(cell, str)]
+    commands = [f"cnnart {cell.arguments}" for cell in picture.cells if isinstance(cell, Command)]
+    lines = [
+        f"![{picture.caption}](pictures/{name}{picture.suffix})",
+        "",
+        f"{picture.caption}.",
+        "",
+    ]
+    if files:
+        shown = ("With " if commands else "From ") + ", ".join(files) + "."
+        lines += [*textwrap.wrap(shown, WIDTH, break_on_hyphens=False), ""]
+    if commands:
+        lines += ["```sh", *map(folded, commands), "```", ""]
+    return "\n".join(lines)
+
+
+def folded(command: str) -> str:
+    """A command line, continued on the next line where it is long; options keep their values."""
+    glued = re.sub(r"(--\S+) (?!-)", "\\1\0", command)
+    lines = textwrap.wrap(glued, WIDTH - 4, break_long_words=False, break_on_hyphens=False)
+    return " \\\n    ".join(lines).replace("\0", " ")
+
+
 def main() -> int:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("names", nargs="*", metavar="NAME", help=", ".join(PICTURES))
     parser.add_argument("--keep", action="store_true", help="do not repeat commands run before")
+    parser.add_argument("--page", action="store_true", help="write docs/gallery.md, no pictures")
     args = parser.parse_args()
     if unknown := set(args.names) - set(PICTURES):
         parser.error(f"no picture named {', '.join(sorted(unknown))}; known: {', '.join(PICTURES)}")
-    for name in args.names or PICTURES:
-        save(put_together(PICTURES[name], args.keep), TARGET / f"{name}.jpg")
+    PAGE.write_text(page(), encoding="utf-8")
+    for name in () if args.page else args.names or PICTURES:
+        make(name, args.keep)
     return 0
 
 
