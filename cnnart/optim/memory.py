@@ -122,15 +122,6 @@ def guarded(steps: Iterator[Step]) -> Iterator[Step]:
         yield from steps
 
 
-def last_image(steps: Iterator[Step], callback: Callable[[Step], object] | None) -> Tensor:
-    """The image of the last step, or of the one after which ``callback`` returned False."""
-    for step in guarded(steps):
-        image = step.image
-        if callback is not None and callback(step) is False:
-            break
-    return image
-
-
 @contextmanager
 def memory_errors_named() -> Iterator[None]:
     """Raises OutOfMemory for the several errors with which torch and Python report it."""

@@ -37,7 +37,7 @@ class Task:
     source: Source
     target: Path | None
     format: str
-    options: OutputOptions = OutputOptions()
+    options: OutputOptions = AS_USUAL
 
     def is_done(self) -> bool:
         """Whether the result is there, and no interrupted run has left it unfinished."""
@@ -51,7 +51,7 @@ def plan(
     style: str,
     format: str | None = None,
     protected: Iterable[Path] = (),
-    options: OutputOptions = OutputOptions(),
+    options: OutputOptions = AS_USUAL,
 ) -> list[Task]:
     """Give every source its target.
 
