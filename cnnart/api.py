@@ -114,6 +114,7 @@ def fast_stylize(
     from cnnart.optim.memory import memory_errors_named
     from cnnart.run.inputs import Source
     from cnnart.run.outputs import Task
+    from cnnart.run.prefetch import pictures_of, work_of
     from cnnart.runtime import Runtime
 
     chosen = [_trained(style) for style in (styles if isinstance(styles, list) else [styles])]
@@ -124,20 +125,17 @@ def fast_stylize(
     runs = [open_one(Task(Source(None, "photo", picture=p), None, "png")) for p in photos]
     images: list[Any] = [None] * len(runs)
     bar = _photo_bar(len(runs)) if progress else None
-    for group in _joinable(runs):
-        with memory_errors_named():
-            work = runs[group[0]].work
-            if len(group) > 1:
-                work = work.joined([runs[i].work for i in group])  # type: ignore[attr-defined]
-            for step in work.steps():
-                image = step.image
-            pictures = work.finish(image).split(1)
-        for i, rgb in zip(group, pictures, strict=True):
-            images[i] = to_pil(rgb, runs[i].alpha(rgb))
-            if bar:
-                bar.update()
-    if bar:
-        bar.close()
+    try:
+        for group in _joinable(runs):
+            with memory_errors_named():
+                pictures = pictures_of(work_of([runs[i] for i in group]))
+            for i, rgb in zip(group, pictures, strict=True):
+                images[i] = to_pil(rgb, runs[i].alpha(rgb))
+                if bar:
+                    bar.update()
+    finally:
+        if bar:
+            bar.close()
     return images if isinstance(photo, list) else images[0]
 
 
@@ -165,14 +163,10 @@ def _trained(style: Any) -> TrainedStyle:
     from dataclasses import replace
 
     from cnnart.commands.fast_stylize import parse_trained
-    from cnnart.settings import parse_weight
 
-    if not isinstance(style, tuple):
-        return parse_trained(str(style))
-    if not _is_pair(style):
-        raise UsageError("A style with a weight is a pair: (style, weight).")
-    weight = parse_weight(str(style[1]), "a style")
-    return replace(parse_trained(str(style[0])), weight=weight)
+    style, weight = _without_weight(style)
+    found = parse_trained(str(style))
+    return found if weight is None else replace(found, weight=weight)
 
 
 def texture(
@@ -364,13 +358,19 @@ def _style(style: Any) -> StyleInput:
     from dataclasses import replace
 
     from cnnart.commands.style_args import StyleInput, choose_style
+
+    style, weight = _without_weight(style)
+    if isinstance(style, str | os.PathLike):
+        return replace(choose_style(style), weight=weight or 1.0)
+    return StyleInput("style", style, weight or 1.0)
+
+
+def _without_weight(style: Any) -> tuple[Any, float | None]:
+    """A (style, weight) pair, or a style alone, with None. Raises UsageError for another tuple."""
     from cnnart.settings import parse_weight
 
-    weight = 1.0
-    if isinstance(style, tuple):
-        if not _is_pair(style):
-            raise UsageError("A style with a weight is a pair: (style, weight).")
-        style, weight = style[0], parse_weight(str(style[1]), "a style")
-    if isinstance(style, str | os.PathLike):
-        return replace(choose_style(style), weight=weight)
-    return StyleInput("style", style, weight)
+    if not isinstance(style, tuple):
+        return style, None
+    if not _is_pair(style):
+        raise UsageError("A style with a weight is a pair: (style, weight).")
+    return style[0], parse_weight(str(style[1]), "a style")

@@ -14,8 +14,8 @@ from cnnart.commands.style_args import (
     blend_label,
     describe_input,
     files_of,
-    masks_for,
     recorded_mask,
+    with_masks,
 )
 from cnnart.errors import UsageError, did_you_mean
 from cnnart.files import READABLE
@@ -85,9 +85,7 @@ class FastStylize:
         """Pair styles with masks, the first with the first. Raises UsageError."""
         if not styles:
             raise UsageError("No style: give the name of a trained style or its checkpoint.")
-        each = masks_for(styles, masks)
-        paired = [replace(style, mask=mask) for style, mask in zip(styles, each, strict=True)]
-        return cls(tuple(paired), make_config(FastConfig, settings), batch)
+        return cls(with_masks(styles, masks), make_config(FastConfig, settings), batch)
 
     @property
     def label(self) -> str:
@@ -158,9 +156,8 @@ class FastStylize:
         masks."""
         masks = [recorded_mask(facts["mask"], files) for facts in record["styles"]]
         chosen = styles or [_recorded_style(facts, files) for facts in record["styles"]]
-        masks += [None] * (len(chosen) - len(masks))
-        made_of = [replace(s, mask=mask) for s, mask in zip(chosen, masks, strict=False)]
-        return cls(tuple(made_of), files.config(FastConfig, record["settings"]))
+        made_of = with_masks(chosen, masks[: len(chosen)])
+        return cls(made_of, files.config(FastConfig, record["settings"]))
 
 
 def _recorded_style(facts: Mapping[str, Any], files: RecordedFiles) -> TrainedStyle:

@@ -11,7 +11,7 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from cnnart.builtin_styles import builtin_styles, find_style
 from cnnart.errors import ImageError, UsageError, did_you_mean
@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from cnnart.image.picture import Picture
+
+S = TypeVar("S")
 
 
 @dataclass(frozen=True)
@@ -123,13 +125,16 @@ def files_of(*pictures: Any) -> list[Path]:
     ]
 
 
-def masks_for(
-    styles: Sequence[object], masks: Sequence[MaskInput | None]
-) -> list[MaskInput | None]:
-    """A mask or None for each style, the first for the first. Raises UsageError for too many."""
+def with_masks(styles: Sequence[S], masks: Sequence[MaskInput | None]) -> tuple[S, ...]:
+    """Each style with its mask, the first with the first. Raises UsageError for too many masks.
+
+    Args:
+        styles: dataclasses with a field ``mask``.
+    """
     if len(masks) > len(styles):
         raise UsageError(f"{len(masks)} masks for {len(styles)} styles: one each at most.")
-    return [*masks, *[None] * (len(styles) - len(masks))]
+    each = [*masks, *[None] * (len(styles) - len(masks))]
+    return tuple(replace(style, mask=mask) for style, mask in zip(styles, each, strict=True))  # type: ignore[type-var]
 
 
 def parse_style(text: str) -> StyleInput:

@@ -13,10 +13,10 @@ from cnnart.commands.style_args import (
     blend_label,
     describe_input,
     files_of,
-    masks_for,
     read_input,
     recorded_mask,
     recorded_style,
+    with_masks,
 )
 from cnnart.errors import UsageError
 from cnnart.methods.stylize.config import StylizeConfig
@@ -57,12 +57,11 @@ class Stylize:
         """
         if not styles:
             raise UsageError("No style: give a picture or the name of a built-in style.")
-        each = masks_for(styles, masks)
-        paired = [replace(style, mask=mask) for style, mask in zip(styles, each, strict=True)]
+        paired = with_masks(styles, masks)
         config = make_config(StylizeConfig, settings, [s.settings for s in styles])
         if init is not None:
             config = replace(config, init="picture")
-        return cls(tuple(paired), config, init)
+        return cls(paired, config, init)
 
     @property
     def label(self) -> str:
@@ -131,7 +130,6 @@ class Stylize:
         masks."""
         masks = [recorded_mask(facts.get("mask"), files) for facts in record["styles"]]
         chosen = styles or [recorded_style(facts, files) for facts in record["styles"]]
-        masks += [None] * (len(chosen) - len(masks))
-        made_of = [replace(s, mask=mask) for s, mask in zip(chosen, masks, strict=False)]
+        made_of = with_masks(chosen, masks[: len(chosen)])
         init = record["init"] and files.find(record["init"], "the file back")
-        return cls(tuple(made_of), files.config(StylizeConfig, record["settings"]), init or None)
+        return cls(made_of, files.config(StylizeConfig, record["settings"]), init or None)

@@ -13,6 +13,7 @@ import torch
 
 from cnnart.errors import WeightsError
 from cnnart.optim.memory import memory_errors_named
+from cnnart.optim.steps import Synthesis
 from cnnart.run.batch import BatchOptions, Interrupt, Outcomes
 from cnnart.run.command import Run
 from cnnart.run.outputs import Task
@@ -122,17 +123,13 @@ class PrefetchingBatch:
         runs = [opened.run for opened in group]
         try:
             with memory_errors_named():
-                work = runs[0].work
-                if len(runs) > 1:
-                    work = work.joined([run.work for run in runs])  # type: ignore[attr-defined]
+                work = work_of(runs)
                 for run, opened in zip(runs, group, strict=True):
                     start = replace(run.start(), memory=work.memory.peak, tile=work.memory.tile)
                     self._reporter.start(
                         replace(start, index=opened.index, count=self._outcomes.count)
                     )
-                for step in work.steps():
-                    image = step.image
-                pictures = work.finish(image)
+                pictures = pictures_of(work)
         except WeightsError:
             raise  # it would be the same for every other picture
         except Exception as error:
@@ -146,7 +143,7 @@ class PrefetchingBatch:
             if line not in self._told:
                 self._told.add(line)
                 self._reporter.warning(line)
-        for run, picture in zip(runs, pictures.split(1), strict=True):
+        for run, picture in zip(runs, pictures, strict=True):
             self._writing.append((run.task, writers.submit(_write, run, picture), began))
         while len(self._writing) > MOST_WAITING or (self._writing and self._writing[0][1].done()):
             self._collect()
@@ -160,6 +157,21 @@ class PrefetchingBatch:
             self._outcomes.failed(task, error)
             return
         self._outcomes.saved(task, "result", time.monotonic() - began)
+
+
+def work_of(runs: Sequence[Run]) -> Synthesis:
+    """The work of one run, or of several that ``can_join`` each other as one."""
+    work = runs[0].work
+    if len(runs) > 1:
+        work = work.joined([run.work for run in runs])  # type: ignore[attr-defined]
+    return work
+
+
+def pictures_of(work: Synthesis) -> Sequence[torch.Tensor]:
+    """Run a work to its end; its pictures, ``1x3xHxW`` each."""
+    for step in work.steps():
+        image = step.image
+    return work.finish(image).split(1)
 
 
 def _belong_together(first: Opened, second: Opened) -> bool:
