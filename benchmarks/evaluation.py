@@ -34,10 +34,10 @@ def example(name: str, long_side: int) -> Tensor:
     return resize(read_image(EXAMPLES / name).rgb, long_side * 3 // 4, long_side)
 
 
-def make_objective(long_side: int, tile: int) -> PerceptualObjective:
+def make_objective(long_side: int, tile: int, precision: str = "auto") -> PerceptualObjective:
     """The default objective, as ``StyleTransfer`` builds it for its largest scale."""
     config = StylizeConfig()
-    features = Runtime().features(config.pooling)
+    features = Runtime(precision=precision).features(config.pooling)
     region = make_region(features, list(config.style_layers), long_side, tile)
     photo = example("raccoon.jpg", long_side)
     return PerceptualObjective(features, photo, [region], term_weights(config), tile=tile)
@@ -54,9 +54,10 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--long-side", type=int, required=True)
     parser.add_argument("--tile", type=int, default=0, help="0: the whole picture at once")
+    parser.add_argument("--precision", default="auto")
     parser.add_argument("--repeats", type=int, default=1)
     args = parser.parse_args()
-    objective = make_objective(args.long_side, args.tile)
+    objective = make_objective(args.long_side, args.tile, args.precision)
     image = objective.photo.clone()
     seconds = []
     for _ in range(args.repeats):

@@ -50,9 +50,11 @@ def run_measured(arguments: Sequence[str]) -> Finished:
     return Finished(process.returncode, usage.ru_maxrss * unit, seconds, output)
 
 
-def evaluate(long_side: int, tile: int, repeats: int = 1) -> tuple[Finished, dict[str, Any] | None]:
+def evaluate(
+    long_side: int, tile: int, repeats: int = 1, precision: str = "auto"
+) -> tuple[Finished, dict[str, Any] | None]:
     """``benchmarks.evaluation`` in its own process; None for its result if it did not finish."""
     options = {"--long-side": long_side, "--tile": tile, "--repeats": repeats}
-    flags = [str(part) for pair in options.items() for part in pair]
+    flags = [str(part) for pair in options.items() for part in pair] + ["--precision", precision]
     finished = run_measured(["-m", "benchmarks.evaluation", *flags])
     return finished, json.loads(finished.output) if finished.code == 0 else None

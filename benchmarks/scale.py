@@ -1,6 +1,7 @@
 """Seconds per megapixel and peak memory of one evaluation, tiled and untiled, over sizes.
 
     python -m benchmarks.scale [--tiled 2048 4096 8192] [--untiled 512 1024 2048] [--tile 768]
+                               [--precision fp32]
 
 Each size runs once, in a process of its own that gives both: it is timed inside, without loading
 the network and preparing the targets; its maximum resident set is the peak. Sizes are long sides of
@@ -55,7 +56,9 @@ def main() -> None:
     for size in sorted({*args.untiled, *args.tiled}):
         for kind, sizes, tile in ((UNTILED, args.untiled, 0), (TILED, args.tiled, args.tile)):
             if size in sizes:
-                now = found[kind][size] = Measured(*evaluate(size, tile, repeats(size)))
+                now = found[kind][size] = Measured(
+                    *evaluate(size, tile, repeats(size), args.precision)
+                )
                 time = f"{now.time_told()} s/MP, " if now.result else ""
                 print(f"{size} px, {kind}: {time}{now.finished.peak_told()}", flush=True)
         report(args, found, quiet=True)
@@ -112,6 +115,7 @@ def parse_arguments() -> argparse.Namespace:
     parser.add_argument("--tiled", type=int, nargs="*", default=[2048, 4096, 8192])
     parser.add_argument("--untiled", type=int, nargs="*", default=[512, 1024, 2048])
     parser.add_argument("--tile", type=int, default=768)
+    parser.add_argument("--precision", default="auto")
     parser.add_argument("--output", type=Path, default=Path("out", "benchmarks"))
     return parser.parse_args()
 

@@ -34,6 +34,13 @@ FORMATS = ("png", "jpg", "webp", "tiff")
 ANIMATIONS = (".webp", ".gif", ".mp4")
 
 
+def cache_folder() -> Path:
+    """The user's cache; the environment variable CNNART_CACHE moves it."""
+    from platformdirs import user_cache_dir
+
+    return Path(os.environ.get("CNNART_CACHE") or user_cache_dir("cnnart", appauthor=False))
+
+
 def write_atomically(target: Path, data: bytes) -> None:
     """Put data into a new file beside target, then rename it over target."""
     target = Path(os.path.realpath(target))  # write through a link instead of replacing it

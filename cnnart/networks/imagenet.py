@@ -4,21 +4,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from functools import cache
 
 from cnnart.errors import UsageError, did_you_mean
 from cnnart.weights.embedded import imagenet_ids
 
 WORDNET_ID = re.compile(r"n\d{8}(?=\D|$)")
 IMAGENET_SIZE = 1000
-
-
-@cache
-def imagenet_classes() -> list[str]:
-    """The names of ImageNet's 1000 classes, as torchvision gives them."""
-    from torchvision.models import ResNet18_Weights
-
-    return list(ResNet18_Weights.DEFAULT.meta["categories"])
 
 
 def class_name(classes: Sequence[str] | None, index: int) -> str:

@@ -11,15 +11,15 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 from torch.func import functional_call
-from torchvision.transforms import InterpolationMode
-from torchvision.transforms import functional as TF
 
 from cnnart.errors import UsageError, did_you_mean
+from cnnart.image.picture import resize
 from cnnart.networks.base import ReceptiveField
 from cnnart.networks.receptive_field import discover_layers
 
 IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 LOGITS = "logits"
+GRAY = (0.2989, 0.587, 0.114)  # the luma that torchvision's networks for gray have seen
 
 
 @dataclass(frozen=True)
@@ -153,13 +153,16 @@ class ModuleNetwork:
 
     def prepare(self, image: Tensor) -> Tensor:
         """``1x3xHxW`` resized (antialiased) and cropped at the center to the trained size."""
-        mode = InterpolationMode(self.preprocessing.interpolation)
-        small = TF.resize(image, [self.resize], interpolation=mode, antialias=True)
-        return TF.center_crop(small, [self.input_size]).clamp(0, 1)
+        side, short = self.input_size, min(image.shape[-2:])
+        height, width = (int(max(self.resize, side) * n / short) for n in image.shape[-2:])
+        small = resize(image, height, width, mode=self.preprocessing.interpolation)
+        top, left = round((height - side) / 2), round((width - side) / 2)  # as torchvision rounds
+        return small[..., top : top + side, left : left + side].clamp(0, 1)
 
     def _normalized(self, image: Tensor) -> Tensor:
         if len(self.preprocessing.mean) == 1:
-            image = TF.rgb_to_grayscale(image)
+            weights = torch.tensor(GRAY, device=image.device).view(1, 3, 1, 1)
+            image = (image * weights).sum(1, keepdim=True)
         return ((image - self._mean) / self._std).to(self.dtype)
 
     @contextmanager

@@ -23,6 +23,9 @@ KINDS = {"Conv2d": "conv", "BatchNorm2d": "norm", "Linear": "linear", "Sequentia
 # Modules that do nothing in evaluation mode.
 PASS_THROUGH = {"Identity", "Dropout", "Dropout1d", "Dropout2d", "Dropout3d", "AlphaDropout"}
 PASS_THROUGH |= {"StochasticDepth", "DropPath"}
+# Parameters of a network that is rather run once than only traced: the first tensor of torch's
+# "meta" device imports all of sympy, which takes seconds.
+SMALL = 10_000_000
 
 
 @dataclass(frozen=True)
@@ -50,12 +53,15 @@ def discover_layers(name: str, model: nn.Module, side: int, channels: int = 3) -
     model's own output is ``BxK``. Raises UsageError, with torch's first line, if the model cannot
     take a picture.
     """
+    shape = (1, channels, side, side)
     try:
-        return _discover(model, (1, channels, side, side), "meta")
+        if sum(p.numel() for p in model.parameters()) < SMALL:
+            return _discover(model, shape, "cpu")
+        return _discover(model, shape, "meta")
     except Exception:  # some modules make tensors on the CPU, or look at values: then for real
         device = next(iter(model.parameters()), torch.empty(0)).device
         try:
-            return _discover(model, (1, channels, side, side), str(device))
+            return _discover(model, shape, str(device))
         except Exception as error:
             reason = (str(error).strip() or type(error).__name__).splitlines()[0]
             raise UsageError(

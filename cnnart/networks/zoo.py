@@ -11,13 +11,12 @@ from cnnart.networks.alexnet import alexnet_convolutions
 from cnnart.networks.base import Classifier, Network
 from cnnart.networks.custom import custom_network
 from cnnart.networks.efficientnet_lite import EfficientNetLite0
-from cnnart.networks.imagenet import imagenet_classes
 from cnnart.networks.module import ModuleNetwork, Preprocessing
 from cnnart.networks.torchvision_models import torchvision_network
 from cnnart.networks.vgg import POOLING_SCALE, FeatureExtractor
 from cnnart.weights.backbones import BACKBONES, backbone_names
 from cnnart.weights.classifiers import classifier_names
-from cnnart.weights.embedded import embedded_state
+from cnnart.weights.embedded import embedded_state, imagenet_classes
 from cnnart.weights.vgg import load_vgg
 
 ALEXNET, EFFICIENTNET = "alexnet", "efficientnet-lite0"

@@ -14,6 +14,7 @@ from __future__ import annotations
 from typing import NamedTuple
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from cnnart.image.picture import luma
@@ -80,7 +81,8 @@ def match_palette(
 
 BINS = 1024
 QUANTILES = 1024
-CHUNK = 1 << 20  # pixels looked up at once
+CHUNK = 1 << 17  # pixels looked up at once, in all directions
+MASK_UNITS = 1 << 10  # in which a mask's values are counted
 
 
 def color_directions(count: int = 12, device: torch.device | str = "cpu") -> Tensor:
@@ -94,10 +96,15 @@ def color_directions(count: int = 12, device: torch.device | str = "cpu") -> Ten
 
 
 class Histograms(NamedTuple):
-    """A picture's colors: per direction the cumulative histogram, and how many pixels count."""
+    """A picture's colors: the cumulative histogram in each direction, bins of all in one row.
 
-    cumulative: list[Tensor]
-    mass: float
+    ``below``: the part of the pixels, from 0 to 1, that lies below a bin; ``inside``: in it.
+    ``mass``: how many pixels count, a scalar.
+    """
+
+    below: Tensor
+    inside: Tensor
+    mass: Tensor
 
 
 class PaletteLoss:
@@ -107,25 +114,29 @@ class PaletteLoss:
         styles: ``(picture, weight)`` pairs whose mixed colors are the palette.
         mask: ``1x1xHxW``; only these pixels are judged, to that degree. None: all.
 
-    Directions are taken one at a time and pixels a chunk at a time: the memory it takes is a few
-    pictures' worth, whatever the number of directions.
+    Pixels are taken a chunk at a time, in all directions: the memory it takes beside a few
+    pictures' worth is that of a chunk. Pixels are counted in integers: their sums are exact, and
+    the same in whatever order a GPU adds them up. Nothing waits for the device, once it is made.
     """
 
     def __init__(self, styles: list[tuple[Tensor, float]], mask: Tensor | None = None) -> None:
         device = styles[0][0].device
         self.directions = color_directions(device=device)
         # The range of a projection of the unit cube, with room for iterates slightly outside it.
-        self.low = (self.directions.clamp(max=0).sum(1) - 0.25).tolist()
-        self.high = (self.directions.clamp(min=0).sum(1) + 0.25).tolist()
+        low = self.directions.clamp(max=0).sum(1, keepdim=True) - 0.25
+        width = (self.directions.clamp(min=0).sum(1, keepdim=True) + 0.25 - low) / BINS
+        self._low, self._per_width = low, 1 / width
+        rows = torch.arange(len(self.directions), dtype=torch.int32, device=device)[:, None]
+        self._first_bin, self._first_quantile = rows * BINS, rows * QUANTILES
         self.weight = mask
         total = sum(weight for _, weight in styles)
-        self.quantiles = []
-        for index in range(len(self.directions)):
-            parts = [
-                self._histogram(p[0].flatten(1), index) * (w / total / p[0, 0].numel())
-                for p, w in styles
-            ]
-            self.quantiles.append(self._quantiles(torch.stack(parts).sum(0), index))
+        counts = torch.zeros(len(self.directions), BINS, dtype=torch.float64)
+        for picture, weight in styles:
+            share = weight / total / picture[0, 0].numel()
+            counts += self._counts(picture).cpu().double() * share
+        quantiles = low + width * quantile_places(counts).to(low)
+        self._quantiles = quantiles.flatten()
+        self._quantile_steps = F.pad(quantiles.diff(dim=1), (0, 1)).flatten()
 
     def __call__(self, image: Tensor) -> Tensor:
         """Mean squared distance each pixel's projection has to travel; a scalar, 0 when equal."""
@@ -133,11 +144,13 @@ class PaletteLoss:
 
     def histograms(self, image: Tensor) -> Histograms:
         """How the colors of a whole picture are distributed."""
-        flat = image.detach()[0].flatten(1)
-        counts = [
-            self._histogram(flat, index, self.weight) for index in range(len(self.directions))
-        ]
-        return Histograms([cumulated(c).to(flat) for c in counts], float(counts[0].sum()))
+        counts = self._counts(image, self.weight)
+        sums = counts.cumsum(1)
+        mass = sums[0, -1].float()
+        below, inside = (
+            (part.float() / mass.clamp_min(1e-12)).flatten() for part in (sums - counts, counts)
+        )
+        return Histograms(below, inside, mass if self.weight is None else mass / MASK_UNITS)
 
     def part(self, piece: Tensor, histograms: Histograms, weight: Tensor | None = None) -> Tensor:
         """What a piece (``1x3xhxw``) of the picture that has these levels adds to the loss.
@@ -146,7 +159,7 @@ class PaletteLoss:
         """
         with torch.no_grad():
             displacement, squares = self._travel(piece, histograms, weight)
-            scale = 1 / (max(histograms.mass, 1e-6) * len(self.directions))
+            scale = 1 / (histograms.mass.clamp_min(1e-6) * len(self.directions))
             slope = displacement.mul_(-2 * scale)
         # The optimal pairing is fixed where the distance is differentiated (envelope theorem), so
         # the gradient is known; this puts value and gradient into the graph, and nothing else.
@@ -164,63 +177,71 @@ class PaletteLoss:
         """Sum over directions of each pixel's way to go, and the sum of all ways squared."""
         flat = piece.detach()[0].flatten(1)
         weight = None if weight is None else weight.flatten()
-        result = torch.zeros_like(flat)
+        result = torch.empty_like(flat)
         squares = torch.zeros((), device=flat.device)
-        for index, direction in enumerate(self.directions):
-            for start in range(0, flat.shape[1], CHUNK):
-                part = slice(start, start + CHUNK)
-                projected = direction @ flat[:, part]
-                way = self._transport(projected, histograms.cumulative[index], index) - projected
-                weighted = way if weight is None else way * weight[part]
-                squares += (way * weighted).sum()
-                result[:, part] += direction[:, None] * weighted
-        return result.view_as(piece), squares
-
-    def _position(self, projected: Tensor, index: int) -> Tensor:
-        """Where values lie among the bins, in bins."""
-        low, high = self.low[index], self.high[index]
-        return ((projected - low) * (BINS / (high - low))).clamp_(0, BINS - 1e-3)
-
-    def _histogram(self, flat: Tensor, index: int, mask: Tensor | None = None) -> Tensor:
-        """Pixels per bin, float64 on the CPU: float32 stops counting at 2^24."""
-        counts = torch.zeros(BINS, dtype=torch.float64)
-        weight = None if mask is None else mask.flatten()
         for start in range(0, flat.shape[1], CHUNK):
             part = slice(start, start + CHUNK)
-            bins = self._position(self.directions[index] @ flat[:, part], index).long()
-            chunk = None if weight is None else weight[part]
-            counts += torch.bincount(bins, chunk, minlength=BINS).double().cpu()
-        return counts
+            projected = self.directions @ flat[:, part]
+            way = self._transport(projected, histograms).sub_(projected)
+            weighted = way if weight is None else way * weight[part]
+            squares += torch.dot(way.flatten(), weighted.flatten())
+            result[:, part] = self.directions.T @ weighted
+        return result.view_as(piece), squares
 
-    def _quantiles(self, counts: Tensor, index: int) -> Tensor:
-        """The inverse of the cumulative histogram at ``QUANTILES`` even levels."""
-        cumulative = cumulated(counts)
-        histograms = torch.linspace(0, 1, QUANTILES, dtype=cumulative.dtype)
-        right = torch.searchsorted(cumulative, histograms).clamp(1, BINS)
-        below, above = cumulative[right - 1], cumulative[right]
-        part = (histograms - below) / (above - below).clamp_min(1e-12)
-        # The first and last levels belong to the outermost bins that hold a pixel at all.
-        filled = counts.nonzero().flatten()
-        place = (right - 1 + part.clamp(0, 1)).clamp(int(filled[0]), int(filled[-1]) + 1)
-        width = (self.high[index] - self.low[index]) / BINS
-        return (self.low[index] + place * width).to(self.directions)
+    def _position(self, projected: Tensor) -> Tensor:
+        """Where values lie among the bins of their direction, in bins."""
+        return (projected - self._low).mul_(self._per_width).clamp_(0, BINS - 1e-3)
 
-    def _transport(self, projected: Tensor, cumulative: Tensor, index: int) -> Tensor:
+    def _counts(self, image: Tensor, mask: Tensor | None = None) -> Tensor:
+        """Pixels per direction and bin, int64; with a mask in ``MASK_UNITS`` of a pixel."""
+        flat = image.detach()[0].flatten(1)
+        directions, device = len(self.directions), flat.device
+        weight = None if mask is None else mask.flatten()
+        result = torch.zeros(directions * BINS, dtype=torch.int64, device=device)
+        units = torch.ones(1, dtype=torch.int32, device=device)
+        for start in range(0, flat.shape[1], CHUNK):
+            part = slice(start, start + CHUNK)
+            bins = self._position(self.directions @ flat[:, part]).int().add_(self._first_bin)
+            if weight is not None:
+                units = (weight[part] * MASK_UNITS).round_().int().repeat(directions)
+            # int32, which every device adds up, and holds a chunk's worth.
+            counts = torch.zeros(directions * BINS, dtype=torch.int32, device=device)
+            result += counts.index_add_(0, bins.flatten(), units.expand(bins.numel()))
+        return result.view(directions, BINS)
+
+    def _transport(self, projected: Tensor, histograms: Histograms) -> Tensor:
         """Where optimal transport takes each value: its level here, the palette's value there."""
-        position = self._position(projected, index)
-        left = position.long()
-        below, above = cumulative[left], cumulative[left + 1]
-        level = (below + (above - below) * (position - left)) * (QUANTILES - 1)
-        left = level.long().clamp_(max=QUANTILES - 2)
-        quantiles = self.quantiles[index]
-        low, high = quantiles[left], quantiles[left + 1]
-        return low + (high - low) * (level - left)
+        position = self._position(projected)
+        left = position.int()
+        position.sub_(left)
+        bins = left.add_(self._first_bin).flatten()
+        level = histograms.below.index_select(0, bins).view_as(position)
+        level.addcmul_(histograms.inside.index_select(0, bins).view_as(position), position)
+        level.mul_(QUANTILES - 1)
+        left = level.int().clamp_(max=QUANTILES - 2)
+        level.sub_(left)
+        places = left.add_(self._first_quantile).flatten()
+        value = self._quantiles.index_select(0, places).view_as(level)
+        return value.addcmul_(self._quantile_steps.index_select(0, places).view_as(level), level)
 
 
-def cumulated(counts: Tensor) -> Tensor:
-    """The cumulative distribution at the borders of the bins: from 0 to 1, one entry more."""
-    total = torch.cat((counts.new_zeros(1), counts.cumsum(0)))
-    return total / total[-1].clamp_min(1e-12)
+def quantile_places(counts: Tensor) -> Tensor:
+    """The inverse of cumulative histograms at ``QUANTILES`` even levels, in bins.
+
+    ``counts``: a histogram in each row, ``NxBINS``, float64.
+    """
+    cumulative = F.pad(counts.cumsum(1), (1, 0))
+    cumulative = cumulative / cumulative[:, -1:].clamp_min(1e-12)
+    levels = torch.linspace(0, 1, QUANTILES, dtype=counts.dtype).expand(len(counts), -1)
+    right = torch.searchsorted(cumulative, levels.contiguous()).clamp(1, BINS)
+    below, above = cumulative.gather(1, right - 1), cumulative.gather(1, right)
+    part = (levels - below) / (above - below).clamp_min(1e-12)
+    # The first and last levels belong to the outermost bins that hold a pixel at all.
+    filled = (counts > 0).int()
+    first = filled.argmax(1, keepdim=True)
+    last = BINS - filled.flip(1).argmax(1, keepdim=True)
+    places = right - 1 + part.clamp(0, 1)
+    return torch.maximum(torch.minimum(places, last), first)
 
 
 def color_gaussian(image: Tensor, weight: Tensor | None = None) -> tuple[Tensor, Tensor]:

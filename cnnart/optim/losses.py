@@ -62,7 +62,7 @@ def moments(features: Tensor, weight: Tensor | None = None) -> Moments:
     """Moments of ``1xCxhxw`` activations, each position counted ``weight`` (``1x1xhxw``) times."""
     flat = features.permute(0, 2, 3, 1).flatten(0, 2)  # a view when the memory is channels_last
     if weight is None:
-        mass = torch.tensor(float(len(flat)), device=flat.device)
+        mass = flat.new_full((), len(flat), dtype=torch.float32)
         return Moments(mass, flat.sum(0, dtype=torch.float32), _OuterSum.apply(flat, None))
     w = weight.reshape(-1, 1)
     total = (flat * w).sum(0, dtype=torch.float32)

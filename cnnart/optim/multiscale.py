@@ -7,17 +7,27 @@ where the picture starts, in what it aims at, and in how its pixels are changed.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from typing import Any, Generic, Protocol
 
+import torch
 from torch import Tensor
 
 from cnnart.errors import is_out_of_memory
 from cnnart.networks.base import N
 from cnnart.networks.vgg import FeatureExtractor, trusted
-from cnnart.optim.memory import FREE_SHARE, Limits, ResilientObjective, free_memory, idle_memory
+from cnnart.optim.capture import replayed
+from cnnart.optim.memory import (
+    FREE_SHARE,
+    Limits,
+    ResilientObjective,
+    free_memory,
+    hold_to,
+    idle_memory,
+)
 from cnnart.optim.optimize import optimize_image, optimizer_factory
-from cnnart.optim.steps import Clock, MemoryPlan, Objective, PyramidLevel, Step
+from cnnart.optim.steps import LBFGS_HISTORY, Clock, MemoryPlan, Objective, PyramidLevel, Step
 from cnnart.optim.tiles import evaluation_cost, plan_memory, predict_peak
 from cnnart.settings import COARSEST, SMALLEST_SIDE
 
@@ -45,11 +55,13 @@ class Update(Protocol):
     """How the pixels are changed at a level, and what memory that takes.
 
     ``most``: times the planned evaluations that a generous time budget may buy; ``unit``: what an
-    evaluation is called.
+    evaluation is called; ``repeats``: whether every evaluation at a level does the same, and may be
+    recorded and replayed.
     """
 
     most: float
     unit: str
+    repeats: bool
 
     def plan(self, run: CoarseToFine[Any]) -> MemoryPlan:
         """The memory that the last level takes, the idle process included. Raises OutOfMemory."""
@@ -72,6 +84,7 @@ class CoarseToFine(Generic[N]):
     Args:
         features: the network; replaced by a float32 one if its half precision is not to be trusted.
         layers: those the objective looks at.
+        content: those of them at which it keeps the activations of a photo.
         schedule: the levels, coarsest first.
         update: how pixels are changed.
         limits: of memory and time.
@@ -88,11 +101,12 @@ class CoarseToFine(Generic[N]):
         schedule: Sequence[PyramidLevel],
         *,
         update: Update,
+        content: Sequence[str] = (),
         limits: Limits | None = None,
         wrap: tuple[bool, bool] = (False, False),
     ) -> None:
         self.features = features
-        self.layers = list(layers)
+        self.layers, self.content = list(layers), tuple(content)
         self.schedule = list(schedule)
         self.update = update
         self.limits = limits or Limits()
@@ -102,6 +116,10 @@ class CoarseToFine(Generic[N]):
 
     def steps(self, problem: LevelProblem) -> Iterator[Step]:
         """Run, yielding a Step for every evaluation of the network."""
+        with repeatable(self.features.device):
+            yield from self._steps(problem)
+
+    def _steps(self, problem: LevelProblem) -> Iterator[Step]:
         clock = Clock(self.limits.seconds)
         levels = self.schedule
         image = problem.start(levels[0].height, levels[0].width)
@@ -123,8 +141,16 @@ class CoarseToFine(Generic[N]):
     def _optimize(
         self, problem: LevelProblem, image: Tensor, level: PyramidLevel
     ) -> Iterator[tuple[dict[str, float], Tensor]]:
+        device = self.features.device
+
+        def make(tile: int) -> Objective:
+            objective = problem.objective(level, tile)
+            # In tiles the device has enough to do, and memory is short.
+            record = self.update.repeats and tile == 0
+            return replayed(objective, device) if record else objective
+
         objective = ResilientObjective(
-            lambda tile: problem.objective(level, tile),
+            make,
             self.memory.tile,
             max(level.height, level.width),
             self.warnings,
@@ -141,7 +167,7 @@ class CoarseToFine(Generic[N]):
             objective = problem.objective(levels[0], 0)
             for _ in range(2):  # the first evaluation is slower than those to come
                 clock.start()
-                objective(image)
+                _ = objective(image).total  # waits for the device
                 clock.tick(levels[0].work)
         assert clock.rate is not None
         costed = []
@@ -154,6 +180,22 @@ class CoarseToFine(Generic[N]):
             amounts = ", ".join(f"{s.iterations} at {s.width}x{s.height}" for s in fitted)
             self.warnings.append(f"Time budget: {amounts} {self.update.unit}.")
         return fitted
+
+
+@contextmanager
+def repeatable(device: torch.device) -> Iterator[None]:
+    """On CUDA, meanwhile: the same sums in the same order, in every run.
+
+    So cuDNN's search for the fastest algorithm, whose outcome is that of a race, is off.
+    """
+    cudnn = torch.backends.cudnn
+    before = cudnn.deterministic, cudnn.benchmark
+    if device.type == "cuda":
+        cudnn.deterministic, cudnn.benchmark = True, False
+    try:
+        yield
+    finally:
+        cudnn.deterministic, cudnn.benchmark = before
 
 
 class MultiscaleSynthesis(Generic[N]):
@@ -190,6 +232,7 @@ class Descent:
 
     most = MOST
     unit = "evaluations"
+    repeats = True
 
     def __init__(self, optimizer: str = "lbfgs") -> None:
         self.optimizer = optimizer
@@ -207,9 +250,10 @@ class Descent:
         """One level. When the optimizer's own memory does not fit, Adam goes on in its place."""
         done = 0
         while done < level.iterations:
-            make = optimizer_factory(run.memory.optimizer, run.memory.history_dtype)
+            todo = level.iterations - done
+            pairs = min(LBFGS_HISTORY, todo)
+            make = optimizer_factory(run.memory.optimizer, run.memory.history_dtype, pairs)
             try:
-                todo = level.iterations - done
                 for losses, iterate in optimize_image(image, objective, todo, make):
                     image, done = iterate, done + 1
                     yield losses, image
@@ -226,7 +270,12 @@ def plan_descent(run: CoarseToFine[Any], optimizer: str) -> MemoryPlan:
     assert isinstance(run.features, FeatureExtractor)
     device, last = run.features.device, run.schedule[-1]
     idle, size = idle_memory(device), (last.height, last.width)
-    plan = MemoryPlan(optimizer=optimizer, iterations=last.iterations, wrap=run.wrap)
+    if run.limits.memory:
+        hold_to(run.limits.memory, device)
+    iterations = max(s.iterations for s in run.schedule if (s.height, s.width) == size)
+    plan = MemoryPlan(
+        optimizer=optimizer, iterations=iterations, wrap=run.wrap, content=run.content
+    )
     if run.limits.tile is None:
         limit = run.limits.memory or idle + int(FREE_SHARE * free_memory(device))
         plan = plan_memory(run.features, run.layers, size, plan, limit - idle)
@@ -266,13 +315,15 @@ def fit_to_time(
     """The schedule that makes the best of ``seconds`` when an evaluation of a pixel takes so long.
 
     All levels get the same share of what their preset gives them, at most ``most`` times. Where the
-    finest would get too few evaluations to matter it is left out, and the result enlarged: a
+    finest size would get too few evaluations to matter it is left out, and the result enlarged: a
     finished small picture looks better than an unfinished large one.
     """
-    for last in range(len(levels), 0, -1):
-        kept = levels[:last]
+    sizes = list(dict.fromkeys((s.height, s.width) for s in levels))
+    for last in range(len(sizes), 0, -1):
+        kept = [s for s in levels if (s.height, s.width) in sizes[:last]]
+        finest = sum(s.iterations for s in kept if (s.height, s.width) == sizes[last - 1])
         cost = sum(s.work * s.iterations for s in kept) * seconds_per_pixel
         factor = min(most, seconds / max(cost, 1e-9))
-        if kept[-1].iterations * factor >= min(FEWEST, kept[-1].iterations) or last == 1:
+        if finest * factor >= min(FEWEST, finest) or last == 1:
             return [replace(s, iterations=max(1, int(s.iterations * factor))) for s in kept]
     raise AssertionError("a schedule has at least one level")

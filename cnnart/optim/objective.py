@@ -67,6 +67,9 @@ class Region:
 class PerceptualObjective:
     """Maps a picture to its named losses and their gradient.
 
+    Nothing in a call waits for the device (but the ``wasserstein`` statistic, whose eigenvalues the
+    CPU finds), and every call does the same: it can be recorded (``cnnart.optim.capture``).
+
     Args:
         features: the network.
         photo: ``1x3xHxW``, the content, at the size of the pictures to be judged.
@@ -119,11 +122,11 @@ class PerceptualObjective:
             r.palette.histograms(image) if self.weights.palette else None for r in self.regions
         ]
         totals = self._totals(image) if len(self.tiles) > 1 and self.style_layers else {}
-        values: dict[str, float] = {}
+        values: dict[str, Tensor] = {}
         if totals:
             style = self._style(totals)
             style.backward()
-            values["style"] = float(style.detach())
+            values["style"] = style.detach()
         gradient = torch.zeros_like(image)
         for tile in self.tiles:
             leaf = crop(image, tile).clone().requires_grad_(True)
@@ -135,7 +138,8 @@ class PerceptualObjective:
             add_crop(gradient, tile, leaf.grad)
             for name, value in terms.items():
                 if name != LINEAR:
-                    values[name] = values.get(name, 0.0) + float(value.detach())
+                    value = value.detach()
+                    values[name] = values[name] + value if name in values else value
         return Evaluation(values, gradient)
 
     def _network_terms(self, leaf: Tensor, tile: Tile, totals: Statistics) -> dict[str, Tensor]:

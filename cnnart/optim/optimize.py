@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import math
+from collections import deque
 from collections.abc import Callable, Iterator
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 import torch
 from torch import Tensor
 
 from cnnart.errors import CnnartError, UsageError
+from cnnart.optim.capture import Replay
 from cnnart.optim.steps import LBFGS_HISTORY, Objective
 from cnnart.settings import OPTIMIZERS
 
 ADAM_STEP = 10 / 255  # per evaluation, in units of the [0, 1] range
+FIRST_STEP = 0.02  # of L-BFGS: root mean square change of the pixels
 RETRIES = 3
 FLAT, PATIENCE = 1e-4, 20  # the loss is flat after so many evaluations without such a gain
 
@@ -21,7 +24,9 @@ FLAT, PATIENCE = 1e-4, 20  # the loss is flat after so many evaluations without 
 class Optimizer(Protocol):
     """Changes a picture in place, told the gradient at where it stands."""
 
-    def step(self, gradient: Tensor) -> None: ...
+    def step(self, gradient: Tensor) -> Tensor:
+        """Whether the picture moved (a bool scalar): not where that would make it not finite."""
+        ...
 
 
 def optimize_image(
@@ -30,7 +35,10 @@ def optimize_image(
     """Lower ``objective`` by changing the pixels of ``image`` (float32), in place.
 
     Yields, ``steps`` times, the losses of an evaluation and the picture after the step it led to
-    (the same tensor each time: copy what is to be kept).
+    (the same tensor each time: copy what is to be kept). On a device that computes while the host
+    goes on, losses are read when the next evaluation is under way, so that the device always has
+    work: there the picture is one step further than the losses, but for the last. It is finite at
+    any time.
 
     A step that ends in NaN or raises the loss a hundredfold is undone and retried with a quarter of
     the step length, up to three times; then the best picture stands and the scale ends. A loss that
@@ -44,52 +52,104 @@ def optimize_image(
         CnnartError: when the very first evaluation is not finite.
     """
     x = image
-    best, best_loss = x.clone(), math.inf
-    best_losses: dict[str, float] = {}
+    best, lowest = x.clone(), None  # the best picture and its loss, as the device knows them
+    best_loss, best_losses = math.inf, dict[str, float]()
     factor, failures, flat, fresh_starts = 1.0, 0, 0, 0
     engine = make_optimizer(x, factor)
+    ahead = evaluations_ahead(x.device)
+    waiting: deque[Reading] = deque()
     index = 0
     while index < steps:
-        evaluation = objective(x)
-        if math.isfinite(evaluation.total) and evaluation.total <= 100 * best_loss:
-            flat = 0 if evaluation.total < best_loss * (1 - FLAT) else flat + 1
-            if evaluation.total < best_loss:
-                best_loss, best_losses = evaluation.total, evaluation.losses
-                best.copy_(x)
-            losses = evaluation.losses
-            engine.step(evaluation.gradient)
+        if index + len(waiting) < steps:
+            evaluation = objective(x)
+            values = evaluation.values()
+            total = values.sum()
+            if lowest is None:
+                lowest = torch.full_like(total, math.inf)
+            torch.where(total < lowest, x, best, out=best)
+            torch.fmin(total, lowest, out=lowest)
+            moved = engine.step(evaluation.gradient)
+            waiting.append(Reading.of(list(evaluation.terms), values, total, moved))
             del evaluation  # its gradient, before the next one is computed
-            if bool(torch.isfinite(x).all()):
-                failures, index = 0, index + 1
-                yield losses, x
-                if flat < PATIENCE:
-                    continue
-                if fresh_starts:
-                    return
-                flat, fresh_starts = 0, 1
-                x.copy_(best)
-                engine = make_optimizer(x, factor)
+            if len(waiting) <= ahead and index + len(waiting) < steps:
                 continue
+        losses, loss, has_moved = waiting.popleft().read()
+        sound = math.isfinite(loss) and loss <= 100 * best_loss
+        if sound:
+            flat = 0 if loss < best_loss * (1 - FLAT) else flat + 1
+            if loss < best_loss:
+                best_loss, best_losses = loss, losses
         elif best_loss == math.inf:
             raise CnnartError(
                 "The loss is not a finite number at the very start: the network's activations "
                 "overflow. Use `precision` fp32."
             )
+        if sound and has_moved:
+            failures, index = 0, index + 1
+            yield losses, x
+            if flat < PATIENCE:
+                continue
+            if fresh_starts:
+                return
+            flat, fresh_starts = 0, 1
+        else:
+            failures, factor = failures + 1, factor / 4
+        while waiting:  # what was evaluated from there does not count, but may be the best
+            losses, loss, _ = waiting.popleft().read()
+            if loss < best_loss:
+                best_loss, best_losses = loss, losses
         x.copy_(best)
-        failures, factor = failures + 1, factor / 4
         if failures > RETRIES:
             yield best_losses, x
             return
+        del engine  # and its memory, before the next one asks for as much
         engine = make_optimizer(x, factor)
 
 
+def evaluations_ahead(device: torch.device) -> int:
+    """How many evaluations are under way before the losses of one are read."""
+    return 0 if device.type == "cpu" else 1
+
+
+class Reading(NamedTuple):
+    """The losses of an evaluation, on their way to the host.
+
+    ``values``: one for each of ``names``, their sum, and whether the picture moved (1 or 0); on the
+    host when ``arrived`` (None: at once).
+    """
+
+    names: list[str]
+    values: Tensor
+    arrived: torch.cuda.Event | None
+
+    @classmethod
+    def of(cls, names: list[str], values: Tensor, total: Tensor, moved: Tensor) -> Reading:
+        told = torch.cat((values, torch.stack((total, moved.to(total)))))
+        if told.device.type != "cuda":
+            return cls(names, told, None)
+        arrived, stream = torch.cuda.Event(), torch.cuda.current_stream(told.device)
+        told = told.to("cpu", non_blocking=True)  # into pinned memory
+        arrived.record(stream)
+        return cls(names, told, arrived)
+
+    def read(self) -> tuple[dict[str, float], float, bool]:
+        """The losses by name, their sum, and whether the picture moved. Waits for them."""
+        if self.arrived is not None:
+            self.arrived.synchronize()
+        *values, total, moved = self.values.tolist()
+        return dict(zip(self.names, values, strict=True)), total, bool(moved)
+
+
 def optimizer_factory(
-    name: str, history_dtype: torch.dtype = torch.float32
+    name: str, history_dtype: torch.dtype = torch.float32, history: int = LBFGS_HISTORY
 ) -> Callable[[Tensor, float], Optimizer]:
-    """The factory that ``optimize_image`` wants, for ``lbfgs`` or ``adam``."""
+    """The factory that ``optimize_image`` wants, for ``lbfgs`` or ``adam``.
+
+    ``history``: steps that L-BFGS remembers: not more than it will take.
+    """
     if name == "lbfgs":
         return lambda x, factor: LBFGS(
-            x, step_size=factor, history=LBFGS_HISTORY, dtype=history_dtype
+            x, step_size=factor, first_step=FIRST_STEP, history=history, dtype=history_dtype
         )
     if name == "adam":
         return lambda x, factor: Adam(x, ADAM_STEP * factor)
@@ -97,29 +157,60 @@ def optimizer_factory(
 
 
 class Adam:
-    """torch's Adam (Kingma and Ba 2015), told the gradient."""
+    """Kingma and Ba (2015), told the gradient. As torch's, whose import takes seconds."""
+
+    DECAY = 0.9, 0.99  # of the means of the gradient and of its square
 
     def __init__(self, x: Tensor, step_size: float) -> None:
-        self._x = x
-        self._adam = torch.optim.Adam([x], lr=step_size, betas=(0.9, 0.99))
+        self.x = x
+        self.step_size = step_size
+        self.steps = 0
+        self._mean, self._square = torch.zeros_like(x), torch.zeros_like(x)
 
-    def step(self, gradient: Tensor) -> None:
-        self._x.grad = gradient
-        self._adam.step()
-        self._x.grad = None
+    def step(self, gradient: Tensor) -> Tensor:
+        """Take one step; with a gradient that is not finite, none."""
+        self.steps += 1
+        # A norm is finite only where every value is, and needs no copy.
+        moved = torch.linalg.vector_norm(gradient).isfinite()
+        fast, slow = self.DECAY
+        self._mean.lerp_(gradient, 1 - fast)
+        self._square.mul_(slow).addcmul_(gradient, gradient, value=1 - slow)
+        size = self._square.sqrt().div_(math.sqrt(1 - slow**self.steps)).add_(1e-8)
+        step = torch.div(self._mean, size, out=size).masked_fill_(~moved, 0)
+        self.x.add_(step, alpha=-self.step_size / (1 - fast**self.steps))
+        return moved
 
 
 LARGEST_STEP = 0.25  # root mean square change of the pixels that one step may make
+TINY = 1e-30
 SMALLEST_CURVATURE = 1e-10
+BLOCK = 1 << 13  # values of the history in one piece
+SCRATCH = 1 << 24  # values of a half-precision history taken to float32 at once
 
 
 class LBFGS:
     """Minimizes a function of ``x``, which it changes in place, from its gradients.
 
+    Limited-memory BFGS in its compact form (Byrd, Nocedal and Schnabel 1994): with the past steps
+    ``S``, the changes of the gradient ``Y``, the upper triangle ``R`` and the diagonal ``D`` of
+    ``S.T Y``, and a first guess of ``scale`` times the identity, the inverse Hessian times ``g`` is
+
+        scale g + S b - scale Y a,  where
+        a = R^-1 S.T g  and  b = R^-T ((D + scale Y.T Y) a - scale Y.T g)
+
+    which is what the two-loop recursion computes, but for rounding. The history is read twice in a
+    step, for ``S.T g`` and ``Y.T g`` and for the sum; all else is done on matrices of ``history``
+    rows: the products with a new change of the gradient are differences of those known. Nothing is
+    decided on the host: no device waits for it, and steps can be recorded (``Replay``).
+
     Args:
         x: float32, any shape.
         step_size: factor on every step.
-        history: pairs of past steps and gradient changes to remember.
+        first_step: root mean square change of ``x`` by the first step, when nothing is known of the
+            curvature. None: as torch does it, so short that it is as good as lost; of a picture
+            whose pixels can bear more it costs two evaluations.
+        history: pairs of past steps and gradient changes to remember. One that is not taken, as it
+            shows no curvature, costs the oldest one.
         dtype: of the remembered pairs.
     """
 
@@ -128,56 +219,138 @@ class LBFGS:
         x: Tensor,
         *,
         step_size: float = 1.0,
-        history: int = 20,
+        first_step: float | None = None,
+        history: int = LBFGS_HISTORY,
         dtype: torch.dtype = torch.float32,
     ) -> None:
         self.x = x
         self.step_size = step_size
+        self.first_step = first_step
         self.history = history
-        self.dtype = dtype
-        self.pairs: list[tuple[Tensor, Tensor, float]] = []  # step, change of gradient, 1 / s.y
-        self.scale = 1.0  # of the first guess at the inverse Hessian
-        self.last: tuple[Tensor, Tensor] | None = None  # the last step and its gradient
+        self.steps = 0
+        device, count = x.device, x.numel()
+        block = min(BLOCK, count)
+        blocks = -(-count // block)
+        # Step i is in row 2 i, the gradient's change in row 2 i + 1; zeros fill the last block.
+        self._pairs = torch.zeros(blocks, 2 * history, block, dtype=dtype, device=device)
+        self._step, self._gradient, self._before = (
+            torch.zeros(blocks, 1, block, device=device) for _ in range(3)
+        )
+        # MPS has no float64.
+        self._exact = torch.float32 if device.type == "mps" else torch.float64
+        self._inverse = self._small(history, history)  # R^-1; zeros where no pair is
+        self._changes = self._small(history, history)  # Y.T Y
+        self._curvatures = self._small(history)  # D
+        self._products = self._small(2 * history)  # of the pairs with the last gradient
+        self._scale = self._small() + 1
+        self._slot = torch.zeros(1, dtype=torch.int64, device=device)  # where the next pair goes
+        self._slots = torch.arange(history, device=device)
+        self._replay = Replay(device)
 
-    def step(self, gradient: Tensor) -> None:
+    def _small(self, *shape: int) -> Tensor:
+        return torch.zeros(shape, dtype=self._exact, device=self.x.device)
+
+    def step(self, gradient: Tensor) -> Tensor:
         """Take one step down from ``x``, where the function has this gradient."""
-        g = gradient.flatten()
-        if self.last is None:
-            direction = -g
-            length = min(1.0, 1.0 / max(float(g.abs().sum()), 1e-30))
+        flat(self._gradient)[: self.x.numel()].copy_(gradient.flatten())
+        self.steps += 1
+        return self._first() if self.steps == 1 else self._replay(self._next)
+
+    def _first(self) -> Tensor:
+        g = self._gradient
+        if self.first_step is None:
+            length = 1 / torch.linalg.vector_norm(g, 1).clamp_min(1)
         else:
-            self._remember(g)
-            direction, length = self._direction(g), 1.0
-        if float(torch.dot(g, direction)) > 0:  # not downhill: forget, start as on the first step
-            self.pairs.clear()
-            direction, length = -g * self.scale, 1.0
-        step = direction.mul_(length * self.step_size)
-        size = float(step.square().mean().sqrt())
-        if size > LARGEST_STEP:
-            step.mul_(LARGEST_STEP / size)
-        self.x.add_(step.view_as(self.x))
-        self.last = step, g.clone()
+            length = self.first_step * math.sqrt(self.x.numel())
+            length /= torch.linalg.vector_norm(g).clamp_min(TINY)
+        torch.mul(g, -length, out=self._step)
+        return self._move()
 
-    def _remember(self, g: Tensor) -> None:
-        assert self.last is not None
-        step, before = self.last
-        change = g - before
-        curvature = float(torch.dot(step, change))
-        if curvature > SMALLEST_CURVATURE:
-            self.scale = curvature / float(torch.dot(change, change))
-            if len(self.pairs) == self.history:
-                self.pairs.pop(0)
-            self.pairs.append((step.to(self.dtype), change.to(self.dtype), 1 / curvature))
+    def _next(self) -> Tensor:
+        self._remember()
+        g = self._gradient
+        steps, changes = self._products.view(-1, 2).unbind(1)
+        a = self._inverse @ steps
+        right = self._curvatures * a + self._scale * (self._changes @ a - changes)
+        b = self._inverse.T @ right
+        square = torch.dot(flat(g), flat(g)).to(self._exact)
+        slope = self._scale * (square - changes @ a) + steps @ b  # downwards
+        # Not downhill: forget, start as on the first step.
+        downhill = slope >= 0
+        self._inverse.mul_(downhill)
+        factors = torch.stack((-b, self._scale * a), 1).flatten()
+        self._add_up(torch.where(downhill, factors, 0))
+        self._step.addcmul_(g, self._scale.float(), value=-1)
+        return self._move()
 
-    def _direction(self, g: Tensor) -> Tensor:
-        """Minus the inverse Hessian's estimate times ``g``: the two-loop recursion."""
-        q = -g
-        weights = []
-        for step, change, inverse in reversed(self.pairs):
-            weight = inverse * float(torch.dot(step.float(), q))
-            q.add_(change, alpha=-weight)
-            weights.append(weight)
-        q.mul_(self.scale)
-        for (step, change, inverse), weight in zip(self.pairs, reversed(weights), strict=True):
-            q.add_(step, alpha=weight - inverse * float(torch.dot(change.float(), q)))
-        return q
+    def _move(self) -> Tensor:
+        """Go along ``_step``, cut to the largest one allowed; nowhere if it is not finite."""
+        count = self.x.numel()
+        size = torch.linalg.vector_norm(self._step) * (self.step_size / math.sqrt(count))
+        moved = size.isfinite()
+        self._step.mul_(self.step_size * (LARGEST_STEP / size).clamp_max(1))
+        self._step.masked_fill_(~moved, 0)
+        self.x.add_(flat(self._step)[:count].view_as(self.x))
+        self._before.copy_(self._gradient)
+        return moved
+
+    def _remember(self) -> None:
+        """Take the last step and the change of the gradient into the history."""
+        g, step, slot = self._gradient, self._step, self._slot
+        change = torch.sub(g, self._before, out=self._before)
+        curvature = torch.dot(flat(step), flat(change)).to(self._exact)
+        square = torch.dot(flat(change), flat(change)).to(self._exact)
+        taken = curvature > SMALLEST_CURVATURE
+        self._scale.copy_(torch.where(taken, curvature / square, self._scale))
+        self._pairs.index_copy_(1, 2 * slot, step.to(self._pairs.dtype))
+        self._pairs.index_copy_(1, 2 * slot + 1, change.to(self._pairs.dtype))
+        products = self._multiply(g)
+        # Of the pairs with the new change. Those of the pair that went are replaced below.
+        steps, changes = (products - self._products).view(-1, 2).unbind(1)
+        self._products.copy_(products)
+        here = self._slots == slot
+        changes = torch.where(here, square, changes)
+        self._changes.copy_(torch.where(here[:, None], changes, self._changes))
+        self._changes.copy_(torch.where(here, changes[:, None], self._changes))
+        self._curvatures.copy_(torch.where(here, curvature, self._curvatures))
+        # The oldest pair's row and column leave the inverse of a triangular matrix as they are;
+        # the newest one's column is added.
+        self._inverse.masked_fill_(here | here[:, None], 0)
+        column = torch.where(here, 1.0, -(self._inverse @ steps)) / curvature
+        self._inverse.copy_(torch.where(here & taken, column[:, None], self._inverse))
+        slot.add_(taken).remainder_(self.history)
+
+    @property
+    def _rows(self) -> int:
+        """Rows of the history that may hold something; all where a step is to be recorded."""
+        if self._replay.records:
+            return 2 * self.history
+        return 2 * min(self.steps - 1, self.history)
+
+    def _multiply(self, vector: Tensor) -> Tensor:
+        """The products of the pairs with a vector."""
+        rows, result = self._rows, torch.zeros_like(self._products)
+        for pairs, part in self._pieces(vector):
+            products = torch.bmm(pairs, part.mT).sum(0, dtype=self._exact)
+            result[:rows] += products.flatten()
+        return result
+
+    def _add_up(self, factors: Tensor) -> None:
+        """The sum of the pairs, each times its factor, as the step."""
+        row = factors[: self._rows].float()
+        for pairs, part in self._pieces(self._step):
+            torch.bmm(row.expand(len(pairs), 1, -1), pairs, out=part)
+
+    def _pieces(self, vector: Tensor) -> Iterator[tuple[Tensor, Tensor]]:
+        """The pairs and a vector, in float32; piece by piece where that takes a copy of them."""
+        rows, count = self._rows, len(self._pairs)
+        if self._pairs.dtype != torch.float32:
+            on_cpu = self.x.device.type == "cpu"
+            # A piece is to stay in the processor's cache; a GPU is to have enough to do.
+            count = 1 if on_cpu else max(1, SCRATCH // self._pairs[0].numel())
+        for pairs, part in zip(self._pairs.split(count), vector.split(count), strict=True):
+            yield pairs[:, :rows].float(), part
+
+
+def flat(vector: Tensor) -> Tensor:
+    return vector.view(-1)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -30,14 +30,31 @@ class PyramidLevel:
 
 @dataclass(frozen=True)
 class Evaluation:
-    """An objective at one picture: its named, weighted terms and the gradient of their sum."""
+    """An objective at one picture: its named, weighted terms and the gradient of their sum.
 
-    losses: dict[str, float]
+    ``terms``: numbers, or scalars on the device that computes them.
+    """
+
+    terms: Mapping[str, float] | Mapping[str, Tensor]
     gradient: Tensor
 
     @property
+    def losses(self) -> dict[str, float]:
+        """The terms as numbers. Waits for the device."""
+        return dict(zip(self.terms, self.values().tolist(), strict=True))
+
+    @property
     def total(self) -> float:
+        """Their sum. Waits for the device."""
         return sum(self.losses.values())
+
+    def values(self) -> Tensor:
+        """The terms as one vector on the gradient's device."""
+        if found := [value for value in self.terms.values() if isinstance(value, Tensor)]:
+            return torch.stack(found)
+        device = self.gradient.device  # of which MPS has no float64
+        exact = torch.float32 if device.type == "mps" else torch.float64
+        return torch.tensor(list(self.terms.values()), dtype=exact, device=device)
 
 
 Objective = Callable[[Tensor], Evaluation]
@@ -64,7 +81,8 @@ class Step:
 class MemoryPlan:
     """How to evaluate and optimize a picture, and the bytes that takes beyond the idle process.
 
-    ``tile`` is 0 for the whole picture at once.
+    ``tile`` is 0 for the whole picture at once. ``content``: the layers at which the photo's own
+    activations are kept.
     """
 
     tile: int = 0
@@ -72,6 +90,7 @@ class MemoryPlan:
     history_dtype: torch.dtype = torch.float32
     iterations: int = LBFGS_HISTORY  # at the finest level; L-BFGS remembers no more than these
     wrap: tuple[bool, bool] = (False, False)  # the axes along which the picture repeats
+    content: tuple[str, ...] = ()
     peak: int = 0
 
 

@@ -9,6 +9,7 @@ the picture repeats there is no border: regions go on at the other side.
 from __future__ import annotations
 
 import itertools
+import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
@@ -17,12 +18,23 @@ from torch import Tensor
 
 from cnnart.errors import OutOfMemory
 from cnnart.networks.base import Network
-from cnnart.networks.vgg import FeatureExtractor
+from cnnart.networks.convolution import SIDE
+from cnnart.networks.vgg import FeatureExtractor, kept_bytes
 from cnnart.optim.losses import Moments, moments
-from cnnart.optim.memory import FIXED, PICTURES, TILES, gigabytes
+from cnnart.optim.memory import (
+    DEVICE_FACTORS,
+    FIXED,
+    PICTURES,
+    TILES,
+    gigabytes,
+    spare_bytes,
+)
 from cnnart.optim.steps import LBFGS_HISTORY, MemoryPlan
 
 SECOND_PASS = 1.45  # of an evaluation in tiles, for running the network forward twice
+MANY = 1 << 24  # values of a photo's activations (64 MiB in float32, of 2 megapixels at relu4_2)
+HALF_MOST = torch.finfo(torch.float16).max
+PIXEL_TERMS = 240  # bytes a pixel, of what is computed without the network
 HALF_HISTORY_COST, ADAM_COST = 1.05, 2.0  # evaluations that L-BFGS in float32 would save
 
 
@@ -41,6 +53,11 @@ class Span:
     period: int = 0
 
     @property
+    def length(self) -> int:
+        """Of the core."""
+        return self.stop - self.start
+
+    @property
     def is_closed(self) -> bool:
         """Whether the region is the whole of a repeating axis: its ends are neighbors."""
         return self.period > 0 and self.high - self.low == self.period
@@ -50,9 +67,13 @@ class Span:
         """Whether the region goes on at the other side of the picture."""
         return self.period > 0 and (self.low < 0 or self.high > self.period)
 
-    def places(self) -> list[int]:
-        """The picture's rows (or columns) that the region consists of, in order."""
-        return [i % self.period if self.period else i for i in range(self.low, self.high)]
+    def stretches(self) -> list[tuple[int, int]]:
+        """The picture's rows (or columns) that the region consists of, in order: (start, count)."""
+        if not self.crosses:
+            return [(self.low, self.high - self.low)]
+        # It is shorter than the axis, so it crosses one border only, and meets nothing twice.
+        start, stop = self.low % self.period, self.high % self.period
+        return [(start, self.period - start), (0, stop)]
 
     def core_at(self, stride: int) -> slice:
         """The core's units within the region's activations, for a layer of that stride."""
@@ -154,24 +175,19 @@ def picture_tiles(
 def crop(image: Tensor, tile: Tile) -> Tensor:
     """The tile's region of a picture."""
     for axis, span in ((-2, tile.rows), (-1, tile.columns)):
-        if span.crosses:
-            image = image.index_select(axis, torch.tensor(span.places(), device=image.device))
-        else:
-            image = image.narrow(axis, span.low, span.high - span.low)
+        parts = [image.narrow(axis, start, count) for start, count in span.stretches()]
+        image = parts[0] if len(parts) == 1 else torch.cat(parts, axis)
     return image
 
 
 def add_crop(image: Tensor, tile: Tile, piece: Tensor) -> None:
     """Add to a picture, in place, what was found for the tile's region of it."""
-    for axis, span in ((-1, tile.columns), (-2, tile.rows)):
-        if span.crosses:  # a place may occur more than once
-            shape = list(piece.shape)
-            shape[axis] = span.period
-            places = torch.tensor(span.places(), device=piece.device)
-            piece = piece.new_zeros(shape).index_add_(axis, places, piece)
-    rows = slice(None) if tile.rows.crosses else tile.region[0]
-    columns = slice(None) if tile.columns.crosses else tile.region[1]
-    image[..., rows, columns] += piece
+    rows, columns = tile.rows.stretches(), tile.columns.stretches()
+    bands = piece.split([count for _, count in rows], -2)
+    for (top, height), band in zip(rows, bands, strict=True):
+        parts = band.split([count for _, count in columns], -1)
+        for (left, width), part in zip(columns, parts, strict=True):
+            image[..., top : top + height, left : left + width] += part
 
 
 def activations(
@@ -206,13 +222,17 @@ def gather_features(
     for layer in layers:
         g = features.geometry[layer]
         shape = (1, g.channels, height // g.stride, width // g.stride)
-        result[layer] = torch.empty(shape, dtype=features.dtype, device=image.device)
+        dtype = kept_dtype(features.dtype, math.prod(shape))
+        result[layer] = torch.empty(shape, dtype=dtype, device=image.device)
     with torch.no_grad():
         for tile in grid:
             found = activations(features, crop(image, tile), tile, layers)
             for layer in layers:
                 stride = features.geometry[layer].stride
-                whole_core(result[layer], tile, stride).copy_(core_of(found[layer], tile, stride))
+                core = core_of(found[layer], tile, stride)
+                if result[layer].dtype == torch.float16:
+                    core = core.clamp(-HALF_MOST, HALF_MOST)
+                whole_core(result[layer], tile, stride).copy_(core)
     return result
 
 
@@ -240,31 +260,36 @@ def gather_moments(
 
 
 def evaluation_bytes(
-    features: FeatureExtractor, layers: Iterable[str], pixels: int, *, wrap: bool = False
+    features: FeatureExtractor,
+    layers: Iterable[str],
+    pixels: int,
+    *,
+    core: int | None = None,
+    wrap: bool = False,
 ) -> int:
-    """Bytes that one forward and backward pass over ``pixels`` at these layers keeps alive.
+    """Bytes that one forward and backward pass over ``pixels`` at these layers holds at the most.
 
-    ``wrap``: the region repeats; then each convolution keeps a padded copy of what it sees.
+    That is either when all of it is about to go back, each activation that was asked for with its
+    gradient, or in the first block, whose activations are the largest.
+
+    Args:
+        core: the pixels of a tile that are its own, if not all: they are copied out of the rest.
+        wrap: the region repeats; then a convolution sees a padded copy.
     """
     wanted = list(layers)
     if not wanted:
         return 0
-    item = torch.finfo(features.dtype).bits // 8
-    names = list(features.geometry)
-    deepest = max(names.index(name) for name in wanted)
-    total, seen = 0.0, 3
-    for name in names[: deepest + 1]:
-        g = features.geometry[name]
-        area = pixels / g.stride**2
-        if name.startswith("conv"):
-            total += g.channels * area * item  # its ReLU overwrites it
-            total += seen * area * item * wrap
-            seen = g.channels
-        elif name.startswith("pool"):
-            total += g.channels * area * (item + 8)  # and where the maxima were, as int64
-    first = features.geometry["conv1_1"].channels * pixels
-    total += 3 * first * item  # gradients of the widest layer, on their way back
-    return int(total)
+    item = features.dtype.itemsize
+
+    def size(names: Iterable[str]) -> float:
+        geometry = [features.geometry[name] for name in names]
+        return sum(g.channels / g.stride**2 for g in geometry) * item
+
+    asked, first = size(wanted), size(["conv1_1"])
+    early = size(name for name in wanted if features.geometry[name].stride == 1)
+    whole = max(2 * asked, 2 * early + (3 if wrap else 2) * first)
+    whole += sum(kept_bytes(features, wanted).values()) + PIXEL_TERMS
+    return int(pixels * whole + (0 if core is None else core * asked))
 
 
 def plan_memory(
@@ -316,12 +341,22 @@ def predict_peak(
     wanted = list(layers)
     pixels = size[0] * size[1]
     grid = picture_tiles(features, wanted, size, plan.tile, plan.wrap)
+    shapes = {
+        (t.pixels, None if t.is_whole else t.rows.length * t.columns.length, any(t.wrap))
+        for t in grid
+    }
+    most = max(
+        evaluation_bytes(features, wanted, seen, core=core, wrap=wrap)
+        for seen, core, wrap in shapes
+    )
+    device = features.device
     return int(
         FIXED
-        + max(evaluation_bytes(features, wanted, t.pixels, wrap=any(t.wrap)) for t in grid)
+        + (most + spare_bytes(most, device)) * DEVICE_FACTORS.get(device.type, 1.0)
+        + weight_bytes(features, wanted)
         + PICTURES * pixels * 3 * 4
         + state_bytes(plan, pixels * 3)
-        + content_bytes(features, wanted, pixels)
+        + content_bytes(features, plan.content, pixels)
     )
 
 
@@ -347,7 +382,34 @@ def state_bytes(plan: MemoryPlan, values: int) -> int:
 
 
 def content_bytes(features: FeatureExtractor, layers: Iterable[str], pixels: int) -> int:
-    """Bytes of the photo's own activations, at most: those of the deepest layers asked for."""
-    item = torch.finfo(features.dtype).bits // 8
-    deep = [features.geometry[name] for name in layers if features.geometry[name].stride >= 4]
-    return max((int(g.channels * pixels / g.stride**2 * item) for g in deep), default=0)
+    """Bytes of a photo's own activations, kept at these layers."""
+    total = 0
+    for name in layers:
+        g = features.geometry[name]
+        values = g.channels * pixels // g.stride**2
+        total += values * kept_dtype(features.dtype, values).itemsize
+    return total
+
+
+def kept_dtype(dtype: torch.dtype, values: int) -> torch.dtype:
+    """In which so many activations of a photo are kept for the content loss.
+
+    float32 ones in half precision where they are many: the largest error is 5e-4 of a value, 2e-4
+    in the mean, and the content's gradient changes as much.
+    """
+    return torch.float16 if dtype == torch.float32 and values > MANY else dtype
+
+
+def weight_bytes(features: FeatureExtractor, layers: Iterable[str]) -> int:
+    """Bytes of the weights made for these layers when they are first computed, for both ways."""
+    names = list(features.geometry)
+    deepest = max((names.index(name) for name in layers), default=-1)
+    total, seen = 0, 3
+    for name in names[: deepest + 1]:
+        if features.kind(name) == "conv":
+            channels = features.geometry[name].channels
+            winograd = features.device.type == "cpu" and features.dtype == torch.float32
+            pairs = seen * channels
+            total += pairs * (SIDE**2 * 4 if winograd else 2 * 9 * features.dtype.itemsize)
+            seen = channels
+    return total

@@ -14,6 +14,7 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from cnnart.errors import WeightsError
+from cnnart.files import cache_folder
 from cnnart.weights import backbones
 from cnnart.weights.backbones import Backbone, VGGWeights
 
@@ -21,11 +22,8 @@ CACHE_FORMAT = "cnnart-vgg-1"
 
 
 def cached_path(name: str) -> Path:
-    """Where an imported or fetched network lies; the environment variable CNNART_CACHE moves it."""
-    from platformdirs import user_cache_dir
-
-    root = os.environ.get("CNNART_CACHE") or user_cache_dir("cnnart", appauthor=False)
-    return Path(root) / "weights" / f"{name}.safetensors"
+    """Where an imported or fetched network lies."""
+    return cache_folder() / "weights" / f"{name}.safetensors"
 
 
 def store(backbone: Backbone, state: Mapping[str, Tensor], *, source_sha256: str) -> Path:

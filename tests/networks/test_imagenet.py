@@ -3,7 +3,8 @@
 import pytest
 
 from cnnart.errors import UsageError
-from cnnart.networks.imagenet import class_index, class_name, imagenet_classes
+from cnnart.networks.imagenet import class_index, class_name
+from cnnart.weights.embedded import imagenet_classes
 
 
 @pytest.mark.parametrize(

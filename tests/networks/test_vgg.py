@@ -8,7 +8,8 @@ import torch.nn.functional as F
 
 from cnnart.errors import UsageError
 from cnnart.networks.base import LayerGeometry
-from cnnart.networks.vgg import FeatureExtractor, trusted
+from cnnart.networks.convolution import FrozenConvolution
+from cnnart.networks.vgg import FeatureExtractor, kept_bytes, trusted
 
 LAYERS = ["conv1_1", "relu1_1", "conv3_4", "relu3_1", "pool4", "conv4_2", "relu4_2", "relu5_1"]
 
@@ -80,8 +81,10 @@ def test_nothing_beyond_the_reach_matters(tiny, layer):
     ],
 )
 def test_it_stops_at_the_deepest_layer(small, monkeypatch, layers, expected):
-    calls, conv2d = [], F.conv2d
-    monkeypatch.setattr(F, "conv2d", lambda *a, **k: calls.append(1) or conv2d(*a, **k))
+    calls, convolve = [], FrozenConvolution.__call__
+    monkeypatch.setattr(
+        FrozenConvolution, "__call__", lambda *a, **k: calls.append(1) or convolve(*a, **k)
+    )
     assert set(small(torch.rand(1, 3, 32, 32), layers)) == set(layers)
     assert len(calls) == expected
 
@@ -127,6 +130,128 @@ def test_the_gradient_reaches_the_pixels_and_only_them(small, photo):
     small(image, ["relu3_1"])["relu3_1"].square().sum().backward()
     assert image.grad.norm() > 0
     assert not any(t.requires_grad for pair in small.weights.convs.values() for t in pair)
+
+
+def by_autograd(weights, image, layers, wrap, pooling):
+    """The network as torch writes it, every activation kept; in the image's precision."""
+    down, across = (int(w) for w in wrap)
+    found, block = {}, 1
+    mean, std = (torch.tensor(c).view(1, 3, 1, 1) for c in (weights.mean, weights.std))
+    x = (image - mean) / std
+    for name, (weight, bias) in weights.convs.items():
+        if int(name[4]) != block:
+            x = F.max_pool2d(x, 2) if pooling == "max" else 2 * F.avg_pool2d(x, 2)
+            found[f"pool{block}"], block = x, block + 1
+        if any(wrap):
+            x = F.pad(x, (across, across, down, down), mode="circular")
+        mode = "replicate" if name == "conv1_1" else "constant"
+        x = F.pad(x, (1 - across, 1 - across, 1 - down, 1 - down), mode=mode)
+        x = found[name] = F.conv2d(x, weight.to(image.dtype), bias.to(image.dtype))
+        x = found[name.replace("conv", "relu")] = x.relu()
+    return {name: found[name] for name in layers}
+
+
+def sent_back(found, image, retain=False):
+    """The gradient of the picture, from one for each of the activations."""
+    rng = torch.Generator().manual_seed(5)
+    sent = [torch.randn(t.shape, generator=rng, dtype=t.dtype) for t in found.values()]
+    copies = [g.clone() for g in sent]
+    (result,) = torch.autograd.grad(list(found.values()), image, sent, retain_graph=retain)
+    assert all(map(torch.equal, sent, copies))  # what comes in is left alone
+    return result
+
+
+ASKED = [
+    ["relu1_1", "relu2_1", "relu3_1", "relu4_1", "relu4_2", "relu5_1"],
+    ["conv4_2"],
+    ["conv1_1", "conv1_2", "relu1_2", "pool1", "conv2_1"],
+    ["relu1_2", "pool2", "relu3_4"],
+    ["pool3"],
+    ["relu3_3"],
+]
+
+
+@pytest.mark.parametrize("pooling", ["max", "avg"])
+@pytest.mark.parametrize("layers", ASKED, ids="-".join)
+@pytest.mark.parametrize(
+    ("size", "wrap"),
+    [
+        ((48, 64), (False, False)),
+        ((37, 51), (False, False)),
+        ((48, 51), (True, False)),
+        ((32, 32), (True, True)),
+    ],
+)
+def test_the_gradient_is_autograds(tiny, pooling, layers, size, wrap):
+    """In float64, where nothing is left to rounding."""
+    image = torch.rand(2, 3, *size, generator=torch.Generator().manual_seed(3)).double()
+    image.requires_grad_(True)
+    network = FeatureExtractor(tiny, pooling=pooling, dtype=torch.float64)
+    found = network(image, layers, wrap=wrap)
+    expected = by_autograd(tiny, image, layers, wrap, pooling)
+    for name in layers:
+        torch.testing.assert_close(found[name], expected[name], rtol=1e-10, atol=1e-12)
+    gradient = sent_back({k: found[k] for k in layers}, image)
+    torch.testing.assert_close(gradient, sent_back(expected, image), rtol=1e-8, atol=1e-10)
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+@pytest.mark.parametrize("pooling", ["max", "avg"])
+def test_equal_values_share_no_gradient(tiny, pooling, dtype):
+    """In a flat picture all of a pool's four values are the same: the first gets the gradient."""
+    image = torch.full((1, 3, 32, 48), 0.5, requires_grad=True)
+    network = FeatureExtractor(tiny, pooling=pooling, dtype=dtype)
+    gradient = sent_back(network(image, ["relu2_1"]), image)
+    expected = sent_back(by_autograd(tiny, image, ["relu2_1"], (False, False), pooling), image)
+    if dtype == torch.float32:
+        torch.testing.assert_close(gradient, expected, rtol=1e-4, atol=1e-6)
+    assert (gradient - expected).norm() < 0.1 * expected.norm()  # shared, it would be half of it
+
+
+def test_one_can_go_back_again_but_not_twice_in_a_row(small, photo):
+    image = photo.clone().requires_grad_(True)
+    found = small(image, ["relu1_1", "relu3_1"])
+    assert torch.equal(sent_back(found, image, retain=True), sent_back(found, image))
+    (slope,) = torch.autograd.grad(
+        small(image, ["relu3_1"])["relu3_1"].square().sum(), image, create_graph=True
+    )
+    with pytest.raises(RuntimeError, match="once_differentiable"):
+        slope.sum().backward()
+
+
+def test_activations_asked_for_have_gradients_of_their_own(small, photo):
+    """Of a deeper layer with respect to one before it: what class activation maps need."""
+    image = photo.clone().requires_grad_(True)
+    found = small(image, ["conv2_1", "relu2_2", "relu3_2"])
+    middle = torch.autograd.grad(found["relu3_2"].sum(), found["relu2_2"], retain_graph=True)[0]
+    rest = torch.autograd.grad(found["relu2_2"], image, middle, retain_graph=True)[0]
+    whole = torch.autograd.grad(found["relu3_2"].sum(), image)[0]
+    torch.testing.assert_close(rest, whole)
+
+
+def test_without_gradient_nothing_is_kept(small, photo):
+    with torch.no_grad():
+        silent = small(photo.clone().requires_grad_(True), ["relu3_1"])["relu3_1"]
+    plain = small(photo, ["relu3_1"])["relu3_1"]
+    assert silent.grad_fn is plain.grad_fn is None
+    assert torch.equal(silent, plain)
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_what_is_kept_is_what_the_prediction_says(vgg, dtype):
+    """Beside the activations asked for: signs of a byte (two in half precision), and maxima."""
+    features = FeatureExtractor(vgg, dtype=dtype)
+    layers = ["relu1_1", "relu2_1", "relu3_1", "relu4_1", "relu4_2", "relu5_1"]
+    saved = {}
+    image = torch.rand(1, 3, 64, 96, requires_grad=True)
+    with torch.autograd.graph.saved_tensors_hooks(
+        lambda t: saved.setdefault(t.data_ptr(), t.nbytes) and t, lambda t: t
+    ):
+        found = features(image, layers)
+    asked = sum(t.nbytes for t in found.values())
+    pixels, most = 64 * 96, 3 * 4 * 64 * 96  # and at most the normalized picture
+    expected = asked + pixels * sum(kept_bytes(features, layers).values())
+    assert expected <= sum(saved.values()) <= expected + 2 * most
 
 
 def test_bfloat16_is_close_and_pictures_stay_float32(features, photo):

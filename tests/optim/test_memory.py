@@ -11,9 +11,20 @@ from hypothesis import strategies as st
 
 from cnnart.errors import OutOfMemory
 from cnnart.methods.stylize.config import CONTENT_LAYERS, STYLE_LAYERS
-from cnnart.optim.memory import TILES, free_memory, gigabytes, idle_memory
+from cnnart.networks.vgg import FeatureExtractor
+from cnnart.optim import memory, tiles
+from cnnart.optim.memory import TILES, free_memory, gigabytes, hold_to, idle_memory
 from cnnart.optim.steps import MemoryPlan
-from cnnart.optim.tiles import evaluation_bytes, plan_memory, predict_peak, state_bytes
+from cnnart.optim.tiles import (
+    content_bytes,
+    evaluation_bytes,
+    gather_features,
+    picture_tiles,
+    plan_memory,
+    predict_peak,
+    state_bytes,
+    weight_bytes,
+)
 
 LAYERS = [*STYLE_LAYERS, *CONTENT_LAYERS]
 GIB = 1 << 30
@@ -35,8 +46,8 @@ def test_a_small_picture_is_not_cut(features):
 def test_a_plan_fits_or_says_that_nothing_does(features, height, width, gigabytes_allowed):
     limit = int(gigabytes_allowed * GIB)
     size = (height, width)
-    least = MemoryPlan(min(TILES), "adam")
-    if max(size) > min(TILES) and predict_peak(features, LAYERS, size, least) > limit:
+    leanest = [MemoryPlan(t, "adam") for t in (0, *TILES) if t < max(size)]
+    if min(predict_peak(features, LAYERS, size, plan) for plan in leanest) > limit:
         with pytest.raises(OutOfMemory, match=r"`size`.*`max_memory`"):
             plan_memory(features, LAYERS, size, MemoryPlan(), limit)
         return
@@ -62,8 +73,92 @@ def test_the_evaluation_grows_with_the_area_and_the_precision(features):
     assert evaluation_bytes(features, LAYERS, 4 * 512 * 512) == pytest.approx(4 * once, rel=1e-6)
     half = features.with_dtype(torch.bfloat16)
     assert 0.4 * once < evaluation_bytes(half, LAYERS, 512 * 512) < once
-    assert evaluation_bytes(features, ["relu1_1"], 512 * 512) < once / 2
+    assert evaluation_bytes(features, ["relu1_1"], 512 * 512) < once
+    copied = evaluation_bytes(features, LAYERS, 512 * 512, core=256 * 256)
+    assert once < copied < evaluation_bytes(features, LAYERS, 512 * 512, core=512 * 512)
+    assert once < evaluation_bytes(features, LAYERS, 512 * 512, wrap=True) < 1.2 * once
     assert evaluation_bytes(features, [], 512 * 512) == 0
+
+
+def test_weights_are_counted_as_deep_as_they_are_used(features):
+    """For both ways; in float32 on a CPU as Winograd's, of which 36 stand for 9."""
+    pairs = 3 * 64 + 64 * 64
+    assert weight_bytes(features, ["relu1_2"]) == pairs * 36 * 4
+    assert weight_bytes(features.with_dtype(torch.bfloat16), ["conv1_2"]) == pairs * 2 * 9 * 2
+    assert weight_bytes(features, ["pool5"]) > weight_bytes(features, ["relu5_1"])
+    assert weight_bytes(features, []) == 0
+
+
+def test_activations_of_a_large_photo_are_kept_in_half_precision(tiny, monkeypatch):
+    """Each value to within 2^-11 of itself; what half precision cannot hold becomes its largest."""
+    features, image = FeatureExtractor(tiny), torch.rand(1, 3, 64, 96)
+    layers = ["relu2_1", "conv3_1"]
+    grid = picture_tiles(features, layers, (64, 96), 0)
+    exact = gather_features(features, image, layers, grid)
+    assert all(t.dtype == torch.float32 for t in exact.values())
+    monkeypatch.setattr(tiles, "MANY", 1000)
+    half = gather_features(features, image, layers, grid)
+    for name in layers:
+        assert half[name].dtype == torch.float16
+        torch.testing.assert_close(half[name].float(), exact[name], rtol=2**-11, atol=1e-6)
+    monkeypatch.setattr(tiles, "HALF_MOST", 0.25)
+    cut = gather_features(features, image, layers, grid)["conv3_1"].float()
+    torch.testing.assert_close(cut, half["conv3_1"].float().clamp(-0.25, 0.25))
+    assert tiles.kept_dtype(torch.bfloat16, 1 << 40) == torch.bfloat16
+    before = content_bytes(features, layers, 64 * 96)
+    monkeypatch.setattr(tiles, "MANY", 1 << 40)
+    assert content_bytes(features, layers, 64 * 96) == 2 * before
+
+
+def test_a_limit_leaves_the_c_library_nothing_to_hold_back(monkeypatch):
+    cpu = torch.device("cpu")
+    monkeypatch.setattr(memory, "_freed_returns", False)
+    assert memory.spare_bytes(100, cpu) == 100
+    assert memory.spare_bytes(1 << 40, cpu) == memory.SPARE
+    assert memory.spare_bytes(1 << 40, torch.device("cuda")) == 0
+    monkeypatch.setattr(memory, "_freed_returns", True)
+    assert memory.spare_bytes(1 << 40, cpu) == 0
+
+
+FREED = """
+import sys
+import torch
+from cnnart.optim.memory import hold_to
+
+def resident():
+    status = open("/proc/self/status").read()
+    return int(status.split("VmRSS:")[1].split()[0]) * 1024
+
+if sys.argv[1] == "held":
+    hold_to(1 << 30, torch.device("cpu"))
+for _ in range(3):  # glibc learns from what is freed
+    torch.ones(7 << 20)
+parts = [torch.ones(7 << 18) for _ in range(32)]  # 7 MiB each
+before = resident()
+del parts[:31]  # all but the last one, above the hole
+print(before - resident())
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(sys.platform != "linux", reason="reads /proc/self/status")
+def test_with_a_limit_freed_memory_goes_back_at_once():
+    command = [sys.executable, "-c", FREED, "held"]
+    told = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+    assert int(told) > 200 << 20
+
+
+@pytest.mark.gpu
+def test_a_limit_holds_on_cuda():
+    """Beyond it the allocator fails, however much the card has."""
+    device = torch.device("cuda")
+    hold_to((1 << 30) + memory.CONTEXT, device)
+    try:
+        with pytest.raises(torch.cuda.OutOfMemoryError):
+            torch.empty(2 << 30, dtype=torch.uint8, device=device)
+        assert idle_memory(device) >= memory.CONTEXT
+    finally:
+        torch.cuda.set_per_process_memory_fraction(1.0, device)
 
 
 def test_state_of_the_optimizers():

@@ -1,12 +1,14 @@
 """The optimizer loop on objectives whose minimum is known."""
 
+import gc
 import math
+import weakref
 
 import pytest
 import torch
 
 from cnnart.errors import CnnartError, UsageError
-from cnnart.optim.optimize import LBFGS, optimize_image, optimizer_factory
+from cnnart.optim.optimize import ADAM_STEP, LBFGS, optimize_image, optimizer_factory
 from cnnart.optim.steps import Evaluation
 from cnnart.settings import OPTIMIZERS
 
@@ -171,6 +173,173 @@ def test_lbfgs_does_what_torchs_does():
         engine.step(quadratic(ours).gradient)
         reference.step(closure)
         torch.testing.assert_close(ours, theirs.detach(), rtol=1e-3, atol=1e-4)
+
+
+class TwoLoops:
+    """The two-loop recursion as Nocedal wrote it (1980), which forgets no pair before its time."""
+
+    def __init__(self, x, history, dtype=torch.float32):
+        self.x, self.history, self.dtype = x, history, dtype
+        self.pairs, self.scale, self.last, self.events = [], 1.0, None, set()
+
+    def step(self, g):
+        if self.last is None:
+            direction = -g * min(1.0, 1 / float(g.abs().sum()))
+        else:
+            step, change = self.last[0], g - self.last[1]
+            curvature = float(step @ change)
+            if curvature > 1e-10:
+                self.scale = curvature / float(change @ change)
+                self.pairs.append((step.to(self.dtype), change.to(self.dtype), 1 / curvature))
+                self.events |= {"full"} if len(self.pairs) > self.history else set()
+                self.pairs = self.pairs[-self.history :]
+            else:
+                self.events.add("not taken")
+            direction = self.direction(g)
+            if float(g @ direction) > 0:
+                self.pairs, direction = [], -g * self.scale
+        size = float(direction.square().mean().sqrt())
+        step = direction * min(1.0, 0.25 / size)
+        self.x += step
+        self.last = step, g.clone()
+
+    def direction(self, g):
+        q, weights = -g, []
+        for step, change, inverse in reversed(self.pairs):
+            weights.append(inverse * float(step.float() @ q))
+            q = q - weights[-1] * change.float()
+        q = q * self.scale
+        for (step, change, inverse), weight in zip(self.pairs, reversed(weights), strict=True):
+            q = q + (weight - inverse * float(change.float() @ q)) * step.float()
+        return q
+
+
+def rosenbrock(x):
+    """The gradient of Rosenbrock's curved valley in any number of dimensions."""
+    bend = x[1:] - x[:-1].square()
+    gradient = torch.zeros_like(x)
+    gradient[1:] += 200 * bend
+    gradient[:-1] -= 400 * x[:-1] * bend + 2 * (1 - x[:-1])
+    return gradient
+
+
+@pytest.mark.parametrize(("size", "history"), [(50, 5), (50, 20), (20_000, 20)])
+def test_lbfgs_is_the_two_loop_recursion(size, history):
+    """Beyond a full history, and for more values than a block of it holds."""
+    start = 1 + 0.05 * torch.randn(size, generator=torch.Generator().manual_seed(0))
+    ours, theirs = start.clone(), start.clone()
+    engine, reference = LBFGS(ours, history=history), TwoLoops(theirs, history)
+    for _ in range(30):
+        moved = engine.step(rosenbrock(ours))
+        reference.step(rosenbrock(theirs))
+        assert bool(moved)
+        assert (ours - theirs).norm() < 1e-2 * (start - theirs).norm()
+    assert "full" in reference.events
+    assert rosenbrock(ours).norm() < 0.1 * rosenbrock(start).norm()
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_lbfgs_is_the_two_loop_recursion_for_any_gradients(dtype):
+    """A gradient that grows along a step shows no curvature: that pair is not taken."""
+    rng = torch.Generator().manual_seed(0)
+    ours, theirs = torch.zeros(2, 300)
+    engine, reference = LBFGS(ours, dtype=dtype), TwoLoops(theirs, 20, dtype)
+    gradient = torch.zeros(300)
+    for index in range(18):
+        gradient = (1.5 * gradient if index % 3 else 0) + torch.randn(300, generator=rng)
+        before = theirs.clone()
+        engine.step(gradient)
+        reference.step(gradient)
+        step = theirs - before
+        assert (ours - before - step).norm() < (
+            2e-2 if dtype == torch.bfloat16 else 1e-3
+        ) * step.norm()
+        ours.copy_(theirs)
+    assert "not taken" in reference.events
+    assert 2 < len(reference.pairs) < 17
+
+
+def test_lbfgs_leaves_nothing_behind():
+    """Its history is the largest thing there is: it must go with the last name for it."""
+    x = START.clone()
+    engine = LBFGS(x)
+    for _ in range(4):
+        engine.step(quadratic(x).gradient)
+    gone = weakref.ref(engine)
+    gc.disable()
+    try:
+        del engine
+        assert gone() is None
+    finally:
+        gc.enable()
+
+
+def test_adam_does_what_torchs_does():
+    ours, theirs = START.clone(), START.clone().requires_grad_(True)
+    engine = optimizer_factory("adam")(ours, 0.5)
+    reference = torch.optim.Adam([theirs], lr=0.5 * ADAM_STEP, betas=(0.9, 0.99))
+    for _ in range(20):
+        gradient = quadratic(ours).gradient
+        engine.step(gradient)
+        theirs.grad = gradient
+        reference.step()
+        torch.testing.assert_close(ours, theirs.detach(), rtol=1e-5, atol=1e-6)
+
+
+@pytest.mark.parametrize("optimizer", OPTIMIZERS)
+@pytest.mark.parametrize("value", [math.nan, math.inf])
+def test_a_gradient_that_is_not_finite_moves_nothing(optimizer, value):
+    x = START.clone()
+    engine = optimizer_factory(optimizer)(x, 1.0)
+    assert bool(engine.step(quadratic(x).gradient))
+    before, gradient = x.clone(), quadratic(x).gradient
+    gradient[0, 1, 2, 3] = value
+    assert not bool(engine.step(gradient))
+    assert torch.equal(x, before)
+
+
+@pytest.fixture
+def ahead(monkeypatch):
+    """As on a device that computes while the host goes on: losses are read one evaluation late."""
+    monkeypatch.setattr("cnnart.optim.optimize.evaluations_ahead", lambda device: 1)
+
+
+@pytest.mark.parametrize("optimizer", OPTIMIZERS)
+@pytest.mark.parametrize("steps", [1, 2, 17])
+def test_reading_late_changes_neither_losses_nor_picture(ahead, monkeypatch, optimizer, steps):
+    objective = Failing()
+    late = list(run(objective, steps, optimizer))
+    assert objective.calls == steps
+    monkeypatch.setattr("cnnart.optim.optimize.evaluations_ahead", lambda device: 0)
+    soon = list(run(quadratic, steps, optimizer))
+    assert [losses for losses, _ in late] == [losses for losses, _ in soon]
+    assert torch.equal(late[-1][1], soon[-1][1])
+
+
+@pytest.mark.parametrize("optimizer", OPTIMIZERS)
+@pytest.mark.parametrize("gradient_only", [False, True])
+@pytest.mark.parametrize("at", [(2,), (5,), (5, 6), (12,)])
+def test_read_late_what_was_undone_does_not_count(ahead, optimizer, gradient_only, at):
+    objective = Failing(*at, gradient_only=gradient_only)
+    results = list(run(objective, 12, optimizer))
+    assert len(results) == 12
+    for losses, image in results:
+        assert torch.isfinite(image).all()
+        assert math.isfinite(losses["bowl"])
+    assert excess(results[-1][1]) < excess(START)
+
+
+def test_read_late_the_best_picture_stands_after_too_many_failures(ahead):
+    objective = Failing(*range(6, 1000))
+    losses, image = list(run(objective, 60))[-1]
+    assert objective.calls < 20
+    assert losses["bowl"] == pytest.approx(quadratic(image).losses["bowl"])
+    assert excess(image) < excess(START)
+
+
+def test_read_late_the_start_must_be_finite_too(ahead):
+    with pytest.raises(CnnartError, match="not a finite number at the very start"):
+        list(run(Failing(*range(1, 10)), 5))
 
 
 def test_a_half_precision_history_serves():

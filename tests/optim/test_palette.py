@@ -84,6 +84,54 @@ def test_histograms_stand_in_for_sorting(seed, low, width):
     assert float(PaletteLoss([(b, 1.0)])(a)) ** 0.5 == pytest.approx(exact, abs=2 * BIN)
 
 
+def transported(image, picture, mask):
+    """The loss and each pixel's way to go, a direction at a time and in float64, by the book."""
+    flat, weight = image[0].flatten(1).double().numpy(), mask.flatten().double().numpy()
+    way, squares = np.zeros_like(flat), 0.0
+    for d in color_directions().double().numpy():
+        low, high = d.clip(max=0).sum() - 0.25, d.clip(min=0).sum() + 0.25
+        bins = np.linspace(low, high, 1025)
+        values, wanted = d @ flat, d @ picture[0].flatten(1).double().numpy()
+        here = np.concatenate(([0], np.histogram(values, bins, weights=weight)[0].cumsum()))
+        there = np.histogram(wanted, bins)[0]
+        filled = there.nonzero()[0]
+        first, last = bins[filled[0]], bins[filled[-1] + 1]
+        there = np.concatenate(([0], there.cumsum())) / there.sum()
+        levels = np.linspace(0, 1, 1024)
+        right = np.searchsorted(there, levels).clip(1)
+        part = (levels - there[right - 1]) / np.maximum(there[right] - there[right - 1], 1e-12)
+        quantiles = (bins[right - 1] + part.clip(0, 1) * (bins[1] - bins[0])).clip(first, last)
+        target = np.interp(np.interp(values, bins, here / here[-1]), levels, quantiles)
+        squares += (weight * (target - values) ** 2).sum() / weight.sum() / 12
+        way += d[:, None] * weight * (target - values)
+    return squares, way.reshape(image.shape)
+
+
+@pytest.mark.parametrize("chunk", [1 << 17, 999])
+@pytest.mark.parametrize("masked", [False, True])
+def test_all_directions_at_once_are_each_on_its_own(photo, painting, monkeypatch, chunk, masked):
+    monkeypatch.setattr("cnnart.optim.color.CHUNK", chunk)
+    mask = torch.ones(1, 1, 64, 80)
+    if masked:
+        mask[:] = torch.linspace(0, 1, 80).mul(1024).round() / 1024  # which integers can say
+    squares, way = transported(photo, painting, mask)
+    loss = PaletteLoss([(painting, 1.0)], mask if masked else None)
+    assert float(loss(photo)) == pytest.approx(squares, rel=1e-3)
+    found = loss.displacement(photo).double().numpy() * (12 / 3)
+    # A value on the border of two bins may fall into either.
+    assert np.abs(found - way).max() < 12 * BIN
+    assert np.abs(found - way).mean() < 1e-4 * np.abs(way).mean() + 1e-5
+
+
+def test_pixels_are_counted_exactly(photo, painting):
+    histograms = PaletteLoss([(painting, 1.0)]).histograms(photo.repeat(1, 1, 30, 40))
+    assert float(histograms.mass) == 30 * 40 * 64 * 80
+    ends = (histograms.below + histograms.inside).view(12, 1024)
+    assert torch.equal(ends[:, -1], torch.ones(12))
+    pixels = histograms.inside.double() * float(histograms.mass)
+    assert (pixels / 1200 - (pixels / 1200).round()).abs().max() < 1e-4  # each came 1200 times
+
+
 def test_pictures_against_sorting(photo, photo_of, painting_of):
     painting = painting_of(64, 80)
     for a, b in ((photo, painting), (painting, photo), (photo_of(64, 80, 5), painting)):

@@ -70,6 +70,15 @@ def test_too_little_time_leaves_out_the_finest_scale():
     assert len(fit_to_time(SCALES, everything / 1000, 4e-6)) == 1
 
 
+def test_levels_of_one_size_stay_together():
+    """Twelve evaluations at the last size matter, be they one level's or two levels'."""
+    levels = [*SCALES[:2], PyramidLevel(512, 512, 30), PyramidLevel(512, 512, 10)]
+    everything = sum(s.work * s.iterations for s in levels) * 4e-6
+    half = fit_to_time(levels, everything / 2, 4e-6)
+    assert [s.iterations for s in half] == [50, 50, 15, 5]
+    assert len(fit_to_time(levels, everything / 5, 4e-6)) == 2
+
+
 def test_tiles_cost_more():
     dear = [PyramidLevel(512, 512, 40, cost=2.0)]
     assert fit_to_time(dear, 10, 4e-6)[0].iterations == 4

@@ -79,7 +79,8 @@ def test_spans_of_a_repeating_axis(units, tile, halo, align):
         assert span.start - span.low >= halo
         assert span.high - span.stop >= halo
         assert span.high - span.low < length
-        places = span.places()
+        places = [i for start, count in span.stretches() for i in range(start, start + count)]
+        assert places == [i % length for i in range(span.low, span.high)]
         assert len(set(places)) == len(places)
         assert places[span.start - span.low] == span.start
     assert covered == list(range(length))

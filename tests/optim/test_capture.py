@@ -1,0 +1,327 @@
+"""Evaluations and steps that are recorded once and replayed, and that no host waits for."""
+
+from contextlib import contextmanager
+
+import pytest
+import torch
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._pytree import tree_flatten
+
+from cnnart.networks.vgg import FeatureExtractor
+from cnnart.optim.capture import WARM_UP, Replay, ReplayedObjective
+from cnnart.optim.color import PaletteLoss
+from cnnart.optim.objective import PerceptualObjective, Region, Weights
+from cnnart.optim.optimize import LBFGS, optimize_image, optimizer_factory
+from cnnart.optim.steps import Evaluation
+from cnnart.optim.tiles import gather_moments
+from cnnart.settings import OPTIMIZERS
+
+CPU = torch.device("cpu")
+STYLE = {"relu1_1": 1.0, "relu3_1": 0.5}
+WEIGHTS = Weights(1.0, 3.0, 2.0, 0.1, 0.5, {"relu2_2": 1.0}, STYLE)
+AXES = torch.linspace(1, 30, 60)
+
+
+def tensors(*values):
+    return [t for t in tree_flatten(values)[0] if isinstance(t, torch.Tensor)]
+
+
+def place(tensor):
+    """Where its memory is; of weights packed for a processor, which never change: None."""
+    return None if tensor.is_mkldnn else tensor.untyped_storage().data_ptr()
+
+
+class OperationRecorder(TorchDispatchMode):
+    """A CUDA graph on the CPU: the operations that ran, run again on the very same tensors.
+
+    Whatever the host decided or computed meanwhile is not asked again, as in a graph. Other than a
+    graph it computes while it records, so its first replay has been done.
+    """
+
+    def __init__(self):
+        super().__init__()
+        self.program, self.replays = [], 0
+
+    def __torch_dispatch__(self, func, types, args=(), kwargs=None):
+        kwargs = kwargs or {}
+        result = func(*args, **kwargs)
+        known = {place(t) for t in tensors(args, kwargs)}
+        # What is a view, or was written in place, is there already.
+        new = [place(t) not in known for t in tensors(result)]
+        self.program.append((func, args, kwargs, tensors(result), new))
+        return result
+
+    def run(self, function):
+        return function()
+
+    def record(self, function):
+        with self:
+            result = function()
+        return result, self.replay
+
+    @torch.no_grad()
+    def replay(self):
+        self.replays += 1
+        if self.replays == 1:
+            return
+        for func, args, kwargs, results, new in self.program:
+            again = tensors(func(*args, **kwargs))
+            for before, now, is_new in zip(results, again, new, strict=True):
+                if is_new and not before.is_mkldnn:
+                    before.copy_(now)
+
+
+def objective_of(tiny, photo_of, painting_of, *, masked=False, tile=0, wrap=(False, False), on=CPU):
+    features = FeatureExtractor(tiny, device=on)
+    painting = painting_of().to(on)
+    targets = gather_moments(features, painting, list(STYLE), 0)
+    mask = None
+    if masked:
+        mask = torch.linspace(0, 1, 144, device=on).expand(1, 1, 96, 144).contiguous()
+    region = Region(targets, PaletteLoss([(painting, 1.0)], mask), mask)
+    photo = photo_of(96, 144).to(on)
+    return PerceptualObjective(features, photo, [region], WEIGHTS, tile=tile, wrap=wrap)
+
+
+CASES = [
+    {},
+    {"masked": True},
+    {"tile": 48, "masked": True},
+    {"tile": 32, "wrap": (True, True)},
+]
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_a_replayed_objective_is_the_objective(tiny, photo_of, painting_of, case):
+    objective = objective_of(tiny, photo_of, painting_of, **case)
+    recorder = OperationRecorder()
+    replayed = ReplayedObjective(objective, Replay(CPU, recorder))
+    rng = torch.Generator().manual_seed(0)
+    for _ in range(WARM_UP + 3):
+        image = objective.photo + 0.1 * torch.randn(objective.photo.shape, generator=rng)
+        before = image.clone()
+        found, expected = replayed(image), objective(image)
+        assert torch.equal(image, before)
+        assert found.losses == pytest.approx(expected.losses, rel=1e-5)
+        torch.testing.assert_close(found.gradient, expected.gradient, rtol=1e-4, atol=1e-7)
+    assert recorder.replays == 3
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_a_replayed_lbfgs_is_lbfgs(dtype):
+    """Until its history has been written over twice: nothing in it depends on the host."""
+    goal = torch.linspace(0.2, 0.7, 60)
+    pictures = torch.full((2, 60), 0.9)
+    plain, replayed = (LBFGS(x, history=4, dtype=dtype) for x in pictures)
+    recorder = OperationRecorder()
+    replayed._replay = Replay(CPU, recorder)
+    for index in range(14):
+        sign = -1 if index == 8 else 1  # the gradient of step 8 shows no curvature
+        for engine in (plain, replayed):
+            engine.step(sign * 2 * AXES * (engine.x - goal))
+        # A sum in another order may round a remembered value to the next one in bfloat16.
+        tolerance = 1e-5 if dtype == torch.float32 else 1e-3
+        torch.testing.assert_close(plain.x, replayed.x, rtol=1e-4, atol=tolerance)
+    assert recorder.replays == 14 - 1 - WARM_UP
+
+
+def test_a_replayed_run_is_the_run(tiny, photo_of, painting_of, monkeypatch):
+    objective = objective_of(tiny, photo_of, painting_of)
+    make = optimizer_factory("lbfgs")
+    start = painting_of(96, 144)
+    *_, (expected, image) = optimize_image(start.clone(), objective, 8, make)
+    monkeypatch.setattr("cnnart.optim.optimize.evaluations_ahead", lambda device: 1)
+    monkeypatch.setattr("cnnart.optim.optimize.Replay", lambda device: Replay(CPU, recorder()))
+    recorders = []
+
+    def recorder():
+        recorders.append(OperationRecorder())
+        return recorders[-1]
+
+    replayed = ReplayedObjective(objective, Replay(CPU, recorder()))
+    *_, (losses, other) = optimize_image(start.clone(), replayed, 8, make)
+    assert losses == pytest.approx(expected, rel=1e-3)
+    assert (image - other).abs().mean() < 1e-3
+    assert [r.replays for r in recorders] == [8 - WARM_UP, 7 - WARM_UP]
+
+
+class Broken:
+    """A recorder on which recording fails."""
+
+    def __init__(self, error):
+        self.error = error
+
+    def run(self, function):
+        return function()
+
+    def record(self, function):
+        raise self.error
+
+
+def test_what_cannot_be_recorded_is_called_as_before():
+    calls = []
+    replay = Replay(CPU, Broken(RuntimeError("operation not permitted when stream is capturing")))
+    for count in range(1, WARM_UP + 4):
+        assert replay(lambda: calls.append(1) or len(calls)) == count
+    assert not replay.records
+
+
+def test_a_lack_of_memory_is_told():
+    """So that the objective goes on in smaller tiles."""
+    replay = Replay(CPU, Broken(RuntimeError("CUDA out of memory. Tried to allocate 2.00 GiB")))
+    for _ in range(WARM_UP):
+        replay(lambda: None)
+    with pytest.raises(RuntimeError, match="out of memory"):
+        replay(lambda: None)
+
+
+def test_on_the_cpu_nothing_is_recorded():
+    replay = Replay(CPU)
+    assert not replay.records
+    assert [replay(lambda n=n: n) for n in range(5)] == list(range(5))
+
+
+class Waiting(AssertionError):
+    """The host asked for a number that the device has to compute first."""
+
+
+class NoWaits(TorchDispatchMode):
+    """Fails at the operations that make the host wait for a device, or send it host memory."""
+
+    FORBIDDEN = (
+        "_local_scalar_dense",  # item(), float(), int(), bool()
+        "nonzero",
+        "masked_select",
+        "bincount",
+        "_unique2",
+        "equal",
+        "lift_fresh",  # torch.tensor(...)
+    )
+
+    def __torch_dispatch__(self, func, types, args=(), kwargs=None):
+        name = func.overloadpacket.__name__
+        indices = args[1] if name.startswith("index_put") or name == "index" else ()
+        by_mask = any(t is not None and t.dtype == torch.bool for t in indices)
+        if name in self.FORBIDDEN or by_mask:
+            raise Waiting(name)
+        return func(*args, **(kwargs or {}))
+
+
+@contextmanager
+def no_waits(monkeypatch):
+    def refuse(self, *args, **kwargs):
+        raise Waiting
+
+    with monkeypatch.context() as patch:
+        for name in ("tolist", "cpu", "numpy"):
+            patch.setattr(torch.Tensor, name, refuse)
+        with NoWaits():
+            yield
+
+
+@pytest.mark.parametrize(
+    "wait", [float, bool, int, lambda t: t.item(), lambda t: t.tolist(), torch.nonzero]
+)
+def test_waits_are_noticed(monkeypatch, wait):
+    with no_waits(monkeypatch), pytest.raises(Waiting):
+        wait(torch.ones(()) + 1)
+
+
+@pytest.mark.parametrize("case", CASES)
+@pytest.mark.parametrize("statistic", ["gram", "covariance"])
+def test_an_evaluation_does_not_wait(monkeypatch, tiny, photo_of, painting_of, case, statistic):
+    objective = objective_of(tiny, photo_of, painting_of, **case)
+    objective.statistic = statistic
+    image = 0.9 * objective.photo
+    with no_waits(monkeypatch):
+        evaluation = objective(image)
+        evaluation.values()
+    assert all(value > 0 for value in evaluation.losses.values())
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+@pytest.mark.parametrize("optimizer", OPTIMIZERS)
+def test_a_step_does_not_wait(monkeypatch, optimizer, dtype):
+    x = torch.full((60,), 0.9)
+    engine = optimizer_factory(optimizer, dtype)(x, 1.0)
+    with no_waits(monkeypatch):
+        for _ in range(4):
+            engine.step(2 * AXES * (x - 0.5))
+    assert (x - 0.5).abs().max() < 0.4
+
+
+def test_a_run_waits_for_nothing_but_its_losses(monkeypatch):
+    """Read as one vector, one evaluation late."""
+    monkeypatch.setattr("cnnart.optim.optimize.evaluations_ahead", lambda device: 1)
+    evaluations, read = [], []
+
+    class Told:
+        def __init__(self, names, values):
+            self.names, self.values = names, values
+
+        def read(self):
+            read.append(len(evaluations))
+            *values, total, moved = self.values.tolist()
+            return dict(zip(self.names, values, strict=True)), total, bool(moved)
+
+    def bowl(image):
+        evaluations.append(1)
+        with NoWaits():
+            loss = (AXES * (image - 0.5).square()).sum()
+            return Evaluation({"bowl": loss, "floor": torch.ones(())}, 2 * AXES * (image - 0.5))
+
+    def of(names, values, total, moved):
+        return Told(names, torch.cat((values, torch.stack((total, moved.to(total))))))
+
+    monkeypatch.setattr("cnnart.optim.optimize.Reading.of", of)
+    x = torch.full((60,), 0.9)
+    assert len(list(optimize_image(x, bowl, 6, optimizer_factory("lbfgs")))) == 6
+    assert read == [2, 3, 4, 5, 6, 6]
+
+
+@pytest.mark.gpu
+def test_a_graph_computes_what_the_calls_do(vgg, photo_of, painting_of):
+    on = torch.device("cuda")
+    objective = objective_of(vgg, photo_of, painting_of, masked=True, on=on)
+    replay = Replay(on)
+    replayed = ReplayedObjective(objective, replay)
+    rng = torch.Generator().manual_seed(0)
+    for _ in range(WARM_UP + 3):
+        noise = torch.randn(objective.photo.shape, generator=rng).to(on)
+        image = objective.photo + 0.1 * noise
+        found, expected = replayed(image), objective(image)
+        assert found.losses == pytest.approx(expected.losses, rel=1e-4)
+        torch.testing.assert_close(found.gradient, expected.gradient, rtol=1e-3, atol=1e-6)
+    assert replay.records
+
+
+@pytest.mark.gpu
+@pytest.mark.parametrize("tile", [0, 48])
+def test_cuda_agrees_that_nothing_waits(vgg, photo_of, painting_of, tile):
+    on = torch.device("cuda")
+    objective = objective_of(vgg, photo_of, painting_of, masked=True, tile=tile, on=on)
+    x = objective.photo.clone()
+    engine = LBFGS(x)
+    for _ in range(WARM_UP + 2):  # what libraries do once may wait
+        engine.step(objective(x).gradient)
+    torch.cuda.set_sync_debug_mode("error")
+    try:
+        for _ in range(3):
+            evaluation = objective(x)
+            evaluation.values()
+            engine.step(evaluation.gradient)
+    finally:
+        torch.cuda.set_sync_debug_mode("default")
+
+
+@pytest.mark.gpu
+@pytest.mark.parametrize("masked", [False, True])
+def test_two_runs_on_a_card_are_the_same_bytes(vgg, photo_of, painting_of, masked):
+    on, pictures = torch.device("cuda"), []
+    for _ in range(2):
+        objective = objective_of(vgg, photo_of, painting_of, masked=masked, on=on)
+        replayed = ReplayedObjective(objective, Replay(on))
+        start = objective.photo.clone()
+        *_, (_, image) = optimize_image(start, replayed, 30, optimizer_factory("lbfgs"))
+        pictures.append(image.cpu())
+    assert torch.equal(*pictures)
