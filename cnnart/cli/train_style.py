@@ -20,7 +20,17 @@ from cnnart.cli.options import (
 from cnnart.cli.types import setting_option
 from cnnart.commands.train_style import STORAGE, TrainStyle
 from cnnart.methods.fast.header import UNSTATED
-from cnnart.methods.fast.train.config import TrainConfig
+from cnnart.methods.fast.train.config import AUTO, TrainConfig
+
+
+class BatchType(click.ParamType):
+    """A number, or ``auto``."""
+
+    name = "N|auto"
+
+    def convert(self, value: Any, param: Any, ctx: Any) -> int | str:
+        """Fails as wrong usage for anything else."""
+        return AUTO if value == AUTO else click.IntRange(1).convert(value, param, ctx)
 
 
 def _setting(name: str, **more: Any) -> Any:
@@ -69,7 +79,7 @@ def _setting(name: str, **more: Any) -> Any:
     _setting("arch"),
     _setting("steps"),
     _setting("size"),
-    _setting("batch"),
+    _setting("batch", type=BatchType()),
     _setting("content_weight"),
     _setting("style_weight"),
     _setting("palette_weight"),
@@ -83,9 +93,8 @@ def _setting(name: str, **more: Any) -> Any:
     cloup.option(
         "--workers",
         type=click.IntRange(0),
-        default=1,
-        show_default=True,
-        help="Threads that read photos ahead.",
+        default=None,
+        help="Threads that read photos ahead.  [default: 1; for a GPU, as many as cores, up to 16]",
     ),
 )
 @runtime_options()
@@ -102,7 +111,7 @@ def train_style(
     keep_going: bool,
     license: str,
     storage: str,
-    workers: int,
+    workers: int | None,
     **given: Any,
 ) -> None:
     """Train a network that paints any photo in a style within a blink.

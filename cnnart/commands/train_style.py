@@ -29,7 +29,7 @@ class TrainStyle:
 
     ``paintings``: (name, file) pairs. ``photos``: files. ``into``: a checkpoint to add the styles
     to. ``license``: of the styles. ``storage``: of the weights in the file. ``workers``: threads
-    that read photos ahead. ``keep_going``: whatever validation shows.
+    that read photos ahead, None: as the device asks for. ``keep_going``: whatever validation shows.
     """
 
     program: ClassVar[str] = "train-style"
@@ -42,7 +42,7 @@ class TrainStyle:
     resume: bool = False
     license: str = UNSTATED
     storage: str = STORAGE[0]
-    workers: int = 1
+    workers: int | None = None
     keep_going: bool = False
 
     @classmethod

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import io
 import json
+import os
 import time
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from cnnart.commands.train_style import OLD_STATE_SUFFIX, TrainStyle
@@ -15,16 +17,18 @@ from cnnart.image.chart import Panel, draw_charts
 from cnnart.image.picture import resize
 from cnnart.image.read import read_image
 from cnnart.image.write import write_image
+from cnnart.methods.fast.architecture import Architecture, make_architecture
 from cnnart.methods.fast.checkpoint import load_checkpoint, save_checkpoint
 from cnnart.methods.fast.torchrun_env import local_device, restarted
-from cnnart.methods.fast.train.data import find_photos
+from cnnart.methods.fast.train.config import AUTO, TrainConfig
+from cnnart.methods.fast.train.data import POOL_SHARE, find_photos
 from cnnart.methods.fast.train.distributed import join
 from cnnart.methods.fast.train.losses import make_losses
-from cnnart.methods.fast.train.state import restore_state, save_state
+from cnnart.methods.fast.train.state import restore_state, save_state, saved_batch
 from cnnart.methods.fast.train.step import ComputeOptions
 from cnnart.methods.fast.train.trainer import Painting, Trainer
-from cnnart.networks.vgg import trusted
-from cnnart.optim.memory import idle_memory, memory_errors_named
+from cnnart.networks.vgg import FeatureExtractor, trusted
+from cnnart.optim.memory import FREE_SHARE, free_memory, idle_memory, memory_errors_named
 from cnnart.optim.steps import Step
 from cnnart.optim.tiles import evaluation_bytes
 from cnnart.run.batch import Interrupt
@@ -32,8 +36,14 @@ from cnnart.run.report import Reporter, Start, Summary
 from cnnart.runtime import Runtime, device_reason, keep_freed_memory, precision_name
 
 SAVE_STATE_SECONDS = 180.0
+SHEET_SECONDS = 5.0  # at least, between two preview sheets
+MOST_WORKERS = 16  # threads that read photos ahead for a GPU
 MAX_NAMED = 5  # skipped photos
 DRAWN_FROM = 1e-4  # losses that are never above it are not drawn
+
+# What `batch` auto comes to. On a CPU, where time goes with the photos, the one that the learning
+# rate was chosen for; on a GPU the largest of these that memory holds.
+CPU_BATCH, GPU_BATCHES = 4, (16, 8, 4, 2, 1)
 
 # Per pixel of a crop and channel of the finest layer: activations and gradients of the network.
 NETWORK_BYTES = 40
@@ -67,6 +77,7 @@ class TrainingRun:
         self._save_every, self._preview = save_every, preview
         self._told = 0
         self._saved_at = time.monotonic()
+        self._sheet_at = -SHEET_SECONDS
 
     def run(self) -> int:
         """Train to the end or until interrupted; returns the exit code. Raises CnnartError."""
@@ -93,7 +104,9 @@ class TrainingRun:
 
     def _open(self) -> Trainer:
         """Everything read and ready; continued where an earlier run was saved."""
+        limits, asked = self.runtime.limits(), time.monotonic()
         command, config = self.command, self.command.config
+        state = self._saved_state()
         photos = find_photos(command.photos, config.size)
         paintings = [
             Painting(name, read_image(path).rgb, command.license, file_sha256(path))
@@ -106,53 +119,88 @@ class TrainingRun:
             self.runtime.features(), resize(first, 64, 64).to(self.runtime.device), layers
         )
         losses = make_losses(features, config)
-        seconds = self.runtime.limits().seconds
-        compute = ComputeOptions(features.dtype, command.workers, seconds, self.group)
+        if config.batch == AUTO:
+            arch = into.network.arch if into else make_architecture(config.arch)
+            batch = saved_batch(state) if state else self._chosen_batch(features, config, arch)
+            config = replace(config, batch=batch)
+        seconds = limits.seconds
+        if seconds is not None:  # what was spent until here
+            seconds = max(1.0, seconds - (time.monotonic() - asked))
+        pool = None if limits.memory is None else int(POOL_SHARE * limits.memory)
+        compute = ComputeOptions(features.dtype, self._workers(), seconds, pool, self.group)
         trainer = Trainer(config, paintings, photos, losses, compute, into)
         trainer.warnings += [warning] if warning else []
         trainer.warnings += skipped_warnings(photos.skipped)
         trainer.validator.stops = not command.keep_going
         self._fit_memory(trainer)
-        self._resume(trainer)
+        if state is not None:
+            restore_state(trainer, state, str(command.state_file))
+            trainer.warnings.append(f"Going on after step {trainer.index}.")
         self._announce(trainer)
         return trainer
+
+    def _workers(self) -> int:
+        """Threads that read photos ahead."""
+        if self.command.workers is not None:
+            return self.command.workers
+        if self.runtime.device.type == "cpu":
+            return 1
+        cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+        return min(MOST_WORKERS, max(1, (cores or 1) // self.group.size))
+
+    def _chosen_batch(
+        self, features: FeatureExtractor, config: TrainConfig, arch: Architecture
+    ) -> int:
+        """Photos per step, over all processes, where it was left to us."""
+        size, device = self.group.size, self.runtime.device
+        photos = CPU_BATCH
+        if device.type != "cpu":
+            limit = self.runtime.limits().memory
+            room = int(FREE_SHARE * free_memory(device)) + idle_memory(device)
+            room = room if limit is None else limit
+            needs = {b: self._need(features, config, arch, -(-b // size)) for b in GPU_BATCHES}
+            photos = next((b for b, need in needs.items() if need <= room), 1)
+        return int(self.group.agree(-(-photos // size) * size))
 
     def _fit_memory(self, trainer: Trainer) -> None:
         """Begin with gradients accumulated where memory is known not to hold the whole batch."""
         limit = self.runtime.limits().memory
-        step, batch = trainer.train_step, trainer.config.batch // self.group.size
-        self._peak = self._need(trainer, batch)
-        if limit is None:
-            return
-        while self._need(trainer, -(-batch // step.accumulation_steps)) > limit:
+        step, config = trainer.train_step, trainer.config
+        features, arch, pool = trainer.losses.features, step.network.arch, trainer.pool.nbytes
+        batch = config.batch_size // self.group.size
+
+        def need() -> int:
+            photos = -(-batch // step.accumulation_steps)
+            return pool + self._need(features, config, arch, photos)
+
+        while limit is not None and need() > limit:
             if step.accumulation_steps >= batch:
                 raise OutOfMemory(
-                    f"Training on single photos of {trainer.config.size} pixels needs more than "
+                    f"Training on single photos of {config.size} pixels needs more than "
                     "`max_memory`: choose a smaller `size`."
                 )
             step.accumulation_steps = min(batch, 2 * step.accumulation_steps)
-        self._peak = self._need(trainer, -(-batch // step.accumulation_steps))
+        self._peak = need()
 
-    def _need(self, trainer: Trainer, photos: int) -> int:
+    def _need(
+        self, features: FeatureExtractor, config: TrainConfig, arch: Architecture, photos: int
+    ) -> int:
         """Bytes that a step takes with so many photos at once, the process included."""
-        config, arch = trainer.config, trainer.train_step.network.arch
         pixels = photos * config.size**2
         network = NETWORK_BYTES * arch.widths[0] * pixels // arch.stem**2
-        features, layers = trainer.losses.features, [*config.content_layers, *config.style_layers]
+        layers = [*config.content_layers, *config.style_layers]
         seen = evaluation_bytes(features, layers, pixels)
         seen += evaluation_bytes(features, config.coarse_layers, pixels // 4)
         return idle_memory(self.runtime.device) + seen + network
 
-    def _resume(self, trainer: Trainer) -> None:
+    def _saved_state(self) -> bytes | None:
+        """The saved run to continue, if that is what was asked for."""
         path, data = self.command.state_file, None
         wanted = self.command.resume or restarted()
         if wanted and self.group.leads and path.is_file():
             data = path.read_bytes()
         data = self.group.share(data)
-        if data is not None:
-            restore_state(trainer, data, str(path))
-            trainer.warnings.append(f"Going on after step {trainer.index}.")
-        elif self.command.resume:
+        if data is None and self.command.resume:
             old = self.command.beside(OLD_STATE_SUFFIX)
             if old.is_file():
                 raise WeightsError(
@@ -160,25 +208,34 @@ class TrainingRun:
                     "there; begin anew without `resume`."
                 )
             raise WeightsError(f"{path}: no saved run to `resume`.")
+        return data
 
     def _announce(self, trainer: Trainer) -> None:
         config, command = trainer.config, self.command
         names, count = command.names, len(trainer.photos.train)
+        chosen = " (auto)" if command.config.batch == AUTO else ""
         self.reporter.start(
             Start(
                 command=command.program,
                 input=f"{len(names)} style{'s' * (len(names) > 1)}, {count} photos",
                 output=str(command.output),
                 size=(config.size, config.size),
-                about=f"{' + '.join(names)} into {config.arch}, batches of {config.batch}",
-                details={"styles": names, "photos": count, "steps": trainer.total},
+                about=(
+                    f"{' + '.join(names)} into {config.arch}, batches of {config.batch}{chosen}"
+                ),
+                details={
+                    "styles": names,
+                    "photos": count,
+                    "steps": trainer.total,
+                    "batch": config.batch,
+                },
                 device=str(self.runtime.device),
                 device_reason=device_reason(self.runtime.device),
                 precision=precision_name(trainer.compute.dtype),
                 seed=config.seed,
                 memory=self._peak,
                 tile=0,
-                schedule=trainer.schedule(),
+                schedule=trainer.schedule.stages(),
                 preview=str(command.beside(".preview.jpg")) if self._preview else None,
             )
         )
@@ -192,7 +249,9 @@ class TrainingRun:
             self.reporter.step(step)
             self._tell_warnings(trainer)
             self._write_sheets(trainer, step)
-            stopped = bool(self.group.agree(float(interrupt.asked)))
+            # All processes stop at once; to agree on it a GPU's would wait for each other.
+            if self.group.size == 1 or trainer.reads(step.index):
+                stopped = bool(self.group.agree(float(interrupt.asked)))
             if stopped:
                 break
             if self.group.leads and time.monotonic() - self._saved_at > SAVE_STATE_SECONDS:
@@ -218,13 +277,16 @@ class TrainingRun:
         self._told = len(trainer.warnings)
 
     def _write_sheets(self, trainer: Trainer, step: Step) -> None:
-        """The preview sheet, after every validation; and the numbered ones that are kept."""
+        """The preview sheet, after validations; and the numbered ones that are kept."""
         if not self.group.leads:
             return
-        if self._preview and trainer.validates(step.index):
+        judged = trainer.validator.history[-1:]
+        due = step.index == trainer.total or time.monotonic() - self._sheet_at >= SHEET_SECONDS
+        if self._preview and due and judged and judged[0]["step"] == step.index:
             sheet = trainer.validator.sheet(step.index)
             write_image(self.command.beside(".preview.jpg"), sheet)
             self._write_records(trainer)
+            self._sheet_at = time.monotonic()
         if self._save_every and step.index % self._save_every == 0:
             path = self.command.beside(f"-step{step.index:05d}.png")
             write_image(path, trainer.validator.sheet(step.index))

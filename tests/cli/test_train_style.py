@@ -7,13 +7,15 @@ import signal
 from pathlib import Path
 
 import pytest
+import torch
 from PIL import Image
 
 from cnnart import runtime as engine
 from cnnart.__main__ import main
+from cnnart.commands import training_run
 from cnnart.image.write import write_image
 from cnnart.methods.fast.checkpoint import load_checkpoint
-from cnnart.run.report import Plain
+from cnnart.run.report import JsonLines, Plain
 from tests.helpers.fast import TINY, photo_folder
 from tests.helpers.pictures import make_painting
 from tests.helpers.tiny_vgg import tiny_weights
@@ -82,6 +84,31 @@ def test_ctrl_c_saves_and_resume_ends_as_if_nothing_had_happened(
     whole, resumed = (load_checkpoint(Path(f"{n}.safetensors")) for n in ("whole", "my"))
     state = whole.network.state_dict()
     assert all((v == state[k]).all() for k, v in resumed.network.state_dict().items())
+
+
+def test_batch_auto_is_settled_told_and_continued(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def interrupt(self: JsonLines, step) -> None:  # type: ignore[no-untyped-def]
+        signal.raise_signal(signal.SIGINT)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(JsonLines, "step", interrupt)
+        assert train("amber tiles.png", "--batch", "auto", "--json", steps=3) == 130
+    start = json.loads(capsys.readouterr().out.splitlines()[0])
+    assert start["batch"] == training_run.CPU_BATCH
+    monkeypatch.setattr(training_run, "CPU_BATCH", 1)  # as if another machine went on
+    assert train("amber tiles.png", "--batch", "auto", "--resume", steps=3) == 0
+    made = load_checkpoint(Path("my.safetensors"))
+    assert made.training["settings"]["batch"] == start["batch"]
+    assert train("amber tiles.png", "--batch", "many", "--overwrite") == 2
+    assert train("amber tiles.png", "--batch", "0", "--overwrite") == 2
+
+
+def test_a_run_of_another_version_is_not_continued(capsys: pytest.CaptureFixture[str]) -> None:
+    torch.save({"settings": {"batch": 2}, "run": {}}, "my.training.pt")
+    assert train("amber tiles.png", "--resume") == 1
+    assert "saved by another version of cnnart" in capsys.readouterr().err
 
 
 def test_a_style_is_added_to_a_checkpoint() -> None:

@@ -3,18 +3,23 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._pytree import tree_leaves, tree_map
 
 from cnnart.errors import CnnartError, UsageError, WeightsError
+from cnnart.methods.fast.train import step as step_module
 from cnnart.methods.fast.train.config import TrainConfig
 from cnnart.methods.fast.train.state import restore_state, save_state
 from cnnart.methods.fast.train.step import ComputeOptions, TrainBatch, TrainStep
 from cnnart.methods.fast.train.trainer import Trainer
+from cnnart.optim.capture import Replay
 from tests.helpers.fast import checkpoint, photo_folder, trainer
 
 
@@ -48,9 +53,10 @@ def same(first: Trainer, second: Trainer) -> bool:
 
 
 def test_it_learns_and_the_best_is_kept(photos: Path) -> None:
-    run = train(trainer(photos, steps=60, validate_every=15))
-    judged = run.validator.history
-    assert judged[-1]["loss"] < 0.95 * judged[0]["loss"]
+    run = trainer(photos, steps=60, validate_every=15)
+    untrained, _ = run.validator.judge()
+    judged = train(run).validator.history
+    assert judged[-1]["loss"] < 0.9 * untrained
     assert [v["step"] for v in judged] == [15, 30, 45, 60]
     usable = min(v["loss"] for v in judged)
     assert run.validator.best == pytest.approx(usable, abs=1e-4)
@@ -62,8 +68,8 @@ def test_it_learns_and_the_best_is_kept(photos: Path) -> None:
 
 def test_crops_are_small_first(photos: Path) -> None:
     run = trainer(photos, size=128, steps=10, small_crop_fraction=0.3)
-    assert [run.side(i) for i in (1, 3, 4, 10)] == [64, 64, 128, 128]
-    assert run.schedule() == [((64, 64), 3), ((128, 128), 7)]
+    assert [run.schedule.side(i) for i in (1, 3, 4, 10)] == [64, 64, 128, 128]
+    assert run.schedule.stages() == [((64, 64), 3), ((128, 128), 7)]
 
 
 def test_a_continued_run_is_bit_for_bit_the_uninterrupted_one(photos: Path) -> None:
@@ -181,9 +187,105 @@ def test_out_of_memory_means_accumulated_gradients(
 def test_a_time_budget_settles_the_number_of_steps(photos: Path) -> None:
     run = trainer(photos, ComputeOptions(seconds=0.01), steps=5000)
     train(run)
-    assert run.index <= 41
+    assert run.index <= 5
     assert run.total == run.index
     assert run.validator.history[-1]["step"] == run.total
+
+
+class NoWaiting(TorchDispatchMode):
+    """Raises where a number would be read, for which the host waits for a device."""
+
+    waits = (torch.ops.aten._local_scalar_dense, torch.ops.aten.nonzero, torch.ops.aten.equal)
+
+    def __torch_dispatch__(self, func, types, args=(), kwargs=None):  # type: ignore[no-untyped-def]
+        assert func.overloadpacket not in self.waits, f"{func} waits for the device"
+        return func(*args, **(kwargs or {}))
+
+
+@pytest.mark.parametrize("pieces", [1, 2])
+def test_nothing_in_a_step_waits_for_the_device(
+    photos: Path, monkeypatch: pytest.MonkeyPatch, pieces: int
+) -> None:
+    def forbidden(self: torch.Tensor, *_: object) -> None:
+        raise AssertionError("a step waits for the device")
+
+    run = trainer(photos, steps=60, validate_every=20, size=128, small_crop_fraction=0.3)
+    run.read_every = 10  # as on a device that is waited for
+    run.train_step.accumulation_steps = pieces
+    steps = run.steps()
+    for until in (1, 21):  # with small crops, which the first ones are, and with large ones
+        while run.index < until:
+            next(steps)
+        with NoWaiting(), monkeypatch.context() as patch:
+            for name in ("item", "tolist", "cpu", "numpy", "__bool__", "__float__", "__int__"):
+                patch.setattr(torch.Tensor, name, forbidden)
+            for index in range(until + 1, until + 9):
+                assert not run.reads(index)
+                assert next(steps).index == index
+    assert [step for step, _ in run.history.entries] == [10, 20]
+
+
+class Traced:
+    """Stands in for a CUDA graph: all operations of a call, again and again with the arguments and
+    on the tensors with which they were recorded. The recording itself computes, unlike a graph's.
+    """
+
+    def run(self, function: Callable[[], Any]) -> Any:
+        return function()
+
+    def record(self, function: Callable[[], Any]) -> tuple[Any, Callable[[], None]]:
+        tape: list[tuple[Any, Any, Any]] = []
+
+        class Recording(TorchDispatchMode):
+            def __torch_dispatch__(self, func, types, args=(), kwargs=None):  # type: ignore[no-untyped-def]
+                result = func(*args, **(kwargs or {}))
+                tape.append((func, (args, kwargs or {}), result))
+                return result
+
+        with Recording():
+            found = function()
+        computed = True
+
+        @torch.no_grad()
+        def replay() -> None:
+            nonlocal computed
+            todo, computed = ([] if computed else tape), False
+            now: dict[int, Any] = {}  # what has taken the place of a recorded result
+            for func, given, result in todo:
+                args, kwargs = tree_map(lambda x: now.get(id(x), x), given)
+                again = func(*args, **kwargs)
+                for old, new in zip(tree_leaves(result), tree_leaves(again), strict=True):
+                    now[id(old)] = new
+            if todo:
+                found.copy_(now.get(id(found), found))
+
+        return found, replay
+
+
+def test_a_recorded_step_repeated_is_the_step(
+    photos: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings = {"steps": 12, "size": 128}
+    plain = train(trainer(photos, **settings))
+    recorded = trainer(photos, **settings)
+    recorded.train_step._records = True
+    replays: list[Replay] = []
+
+    def stand_in(device: torch.device) -> Replay:
+        replays.append(Replay(device, Traced()))
+        return replays[-1]
+
+    monkeypatch.setattr(step_module, "Replay", stand_in)
+    run = recorded.steps()
+    for step in run:
+        if step.index == 11:
+            before = recorded.train_step.network.head.weight.clone()
+        if step.index == 12:
+            assert not torch.equal(before, recorded.train_step.network.head.weight)
+    assert len(replays) == 2  # one for each size of crops
+    assert all(replay._recorded for replay in replays)
+    assert recorded.history.entries == plain.history.entries
+    assert same(plain, recorded)
 
 
 def test_a_step_that_is_not_finite_leaves_no_trace(
@@ -198,7 +300,7 @@ def test_a_step_that_is_not_finite_leaves_no_trace(
 
     monkeypatch.setattr(TrainStep, "forward", broken)
     train(run)
-    assert len(run.history.entries) == 3
+    assert [step for step, _ in run.history.entries] == [10, 20, 30, 40]
     values = [v for _, means in run.history.entries for v in means.values()]
     assert all(map(math.isfinite, values))
     assert bool(run.balancer.factors.isfinite().all())
@@ -244,3 +346,30 @@ def test_a_batch_must_be_shared_evenly(photos: Path) -> None:
 
     with pytest.raises(UsageError, match="A batch of 2 cannot be shared by 3 processes"):
         trainer(photos, ComputeOptions(group=Group(0, 3)))
+
+
+@pytest.mark.gpu
+def test_a_step_recorded_on_a_gpu_is_the_step(photos: Path) -> None:
+    def on_gpu(records: bool) -> Trainer:
+        run = trainer(photos, device="cuda", steps=20, size=128)
+        run.train_step._records = records
+        return train(run)
+
+    plain, recorded = on_gpu(False), on_gpu(True)
+    assert recorded.train_step._recorded is not None
+    for (_, a), (_, b) in zip(plain.history.entries, recorded.history.entries, strict=True):
+        assert b == pytest.approx(a, rel=0.05, abs=1e-4)
+
+
+@pytest.mark.gpu
+def test_nothing_in_a_step_waits_for_a_gpu(photos: Path) -> None:
+    run = trainer(photos, device="cuda", steps=60, validate_every=20, small_crop_fraction=0)
+    steps = run.steps()
+    while run.index < 11:
+        next(steps)
+    torch.cuda.set_sync_debug_mode("error")
+    try:
+        while run.index < 19:
+            next(steps)
+    finally:
+        torch.cuda.set_sync_debug_mode("default")

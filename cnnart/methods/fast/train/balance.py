@@ -9,7 +9,7 @@ left over, by the content changed, comes to the ratio asked for.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -18,6 +18,9 @@ from torch import Tensor
 
 from cnnart.methods.fast.train.config import TrainConfig
 from cnnart.methods.fast.train.losses import Terms
+
+# What a batch loses, by name.
+TERMS = ("content", "style", "palette", "pixel", "tv", "grid", "excess")
 
 # At strength 0.5, against the content loss.
 STYLE_TO_CONTENT = 2.8
@@ -37,12 +40,12 @@ FACTORS = (0.5, 2.0)
 PALETTE_SHARE = 0.25  # of the style's, in the score
 
 
-def style_ratio(strength: float) -> float:
+def style_ratio(strengths: Tensor) -> Tensor:
     """The style's weight against the content's: 1 at strength 0.5.
 
     The square of what ``stylize`` has: a network gives way to its weights less than a picture does.
     """
-    return min(MAX_RATIO, (strength / max(1 - strength, 1e-3)) ** 2)
+    return (strengths / (1 - strengths).clamp_min(1e-3)).square().clamp_max(MAX_RATIO)
 
 
 @dataclass
@@ -55,6 +58,10 @@ class LossScales:
 
 class LossBalancer:
     """Turns terms into one loss.
+
+    ``styles`` (int64) and ``strengths`` (float32) are tensors on the device, one of each per
+    picture of a batch: no method waits for the device, and what changes (``factors``, ``seen``)
+    stays where it is in memory, so that a step can be captured.
 
     Args:
         config: the expert weights, and the ratio to aim at.
@@ -72,24 +79,21 @@ class LossBalancer:
         weights = [*config.style_layers.values(), *config.coarse_layers.values()]
         self._layers = torch.tensor(weights, device=device) / sum(weights)
 
-    def left_over(self, terms: Terms, styles: Sequence[int]) -> tuple[Tensor, Tensor]:
+    def left_over(self, terms: Terms, styles: Tensor) -> tuple[Tensor, Tensor]:
         """Style and palette left over, ``B`` each: 1 for photos, 0 for the style itself."""
-        index = torch.tensor(list(styles), device=self.factors.device)
-        style = (terms.style / self.scales.style[index]) @ self._layers
-        return style, terms.palette / self.scales.palette[index]
+        style = (terms.style / self.scales.style[styles]) @ self._layers
+        return style, terms.palette / self.scales.palette[styles]
 
-    def __call__(
-        self, terms: Terms, styles: Sequence[int], strengths: Sequence[float]
-    ) -> dict[str, Tensor]:
+    def __call__(self, terms: Terms, styles: Tensor, strengths: Tensor) -> dict[str, Tensor]:
         """The weighted terms, each a mean over the batch; their sum is what is minimized."""
-        config, device = self._config, self.factors.device
+        config = self._config
         style, palette = self.left_over(terms, styles)
-        factor = self.factors[torch.tensor(list(styles), device=device)]
-        strong = torch.tensor([style_ratio(s) for s in strengths], device=device)
-        weak = torch.tensor([max(0.0, 0.5 - s) / max(s, 1e-3) for s in strengths], device=device)
+        factor = self.factors[styles]
+        strong = style_ratio(strengths)
+        weak = (0.5 - strengths).clamp_min(0) / strengths.clamp_min(1e-3)
         # Divided by its own weight, so that strong samples do not drown the others.
         norm = 1 / (1 + STYLE_TO_CONTENT * strong)
-        weighted = {
+        weighted: dict[str, Tensor] = {
             "content": config.content_weight * terms.content,
             "style": config.style_weight * STYLE_TO_CONTENT * factor * strong * style,
             "palette": config.palette_weight * PALETTE_TO_CONTENT * factor * strong * palette,
@@ -100,14 +104,13 @@ class LossBalancer:
         }
         return {name: (norm * value).mean() for name, value in weighted.items()}
 
-    def observe(self, terms: Terms, styles: Sequence[int], strengths: Sequence[float]) -> None:
-        """Note how samples at the middle strength stand."""
-        with torch.no_grad():
-            style, _ = self.left_over(terms, styles)
-            for i, (index, strength) in enumerate(zip(styles, strengths, strict=True)):
-                if strength == 0.5:
-                    one = torch.ones_like(style[i])
-                    self.seen[:, index] += torch.stack((style[i], terms.content[i], one))
+    @torch.no_grad()
+    def observed(self, terms: Terms, styles: Tensor, strengths: Tensor) -> Tensor:
+        """How samples at the middle strength stand, to be added to ``seen``."""
+        style, _ = self.left_over(terms, styles)
+        found = torch.stack((style, terms.content, torch.ones_like(style)))
+        found = torch.where(strengths == 0.5, found, 0.0)
+        return torch.zeros_like(self.seen).index_add_(1, styles, found)
 
     def move(self, totals: Tensor, step: int) -> None:
         """Correct the factors by ``seen``, summed over all processes, and forget it."""
@@ -117,13 +120,13 @@ class LossBalancer:
         style, content, count = totals
         wrong = style / content.clamp_min(1e-6) / self._config.balance
         moved = self.factors * wrong.clamp(0.1, 10) ** EXPONENT
-        self.factors = torch.where(count > 0, moved.clamp(*FACTORS), self.factors)
+        self.factors.copy_(torch.where(count > 0, moved.clamp(*FACTORS), self.factors))
 
     def due(self, step: int) -> bool:
         """Whether ``move`` is to be called after this step."""
         return step % EVERY == 0
 
-    def score(self, terms: Terms, styles: Sequence[int]) -> Tensor:
+    def score(self, terms: Terms, styles: Tensor) -> Tensor:
         """A loss that does not depend on factors, for comparing steps with each other: ``B``."""
         style, palette = self.left_over(terms, styles)
         aim = self._config.balance
@@ -132,17 +135,16 @@ class LossBalancer:
     def state_dict(self) -> dict[str, Any]:
         """All that changes in training, and what was measured before it."""
         return {
-            "factors": self.factors,
-            "seen": self.seen,
+            "factors": self.factors.clone(),
+            "seen": self.seen.clone(),
             "last_step": self.last_step,
             "style_scales": self.scales.style,
             "palette_scales": self.scales.palette,
         }
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        device = self.factors.device
-        self.factors, self.seen = state["factors"].to(device), state["seen"].to(device)
+        self.factors.copy_(state["factors"])
+        self.seen.copy_(state["seen"])
         self.last_step = state["last_step"]
-        self.scales = LossScales(
-            state["style_scales"].to(device), state["palette_scales"].to(device)
-        )
+        self.scales.style.copy_(state["style_scales"])
+        self.scales.palette.copy_(state["palette_scales"])

@@ -18,6 +18,7 @@ COARSE_LAYERS = {"relu3_1": 1.0, "relu4_1": 1.0}
 CONTENT_LAYERS = {"relu3_1": 1.0}
 
 CROP_MULTIPLE = 16  # pixels
+AUTO = "auto"  # for ``batch``
 
 # What settings are called in checkpoints and logs, where that is not their name.
 RECORDED_AS = {
@@ -42,7 +43,9 @@ class TrainConfig(Settings):
     preset: str = setting("standard", "How long to train.", choices=tuple(TRAIN_PRESETS))
     steps: int | None = setting(None, "Batches to train on.", low=1, shown="as `preset` says")
     size: int = setting(256, "Side of the crops in pixels, a multiple of 16.", low=64)
-    batch: int = setting(4, "Photos per step, over all processes.", low=1)
+    batch: int | str = setting(
+        4, "Photos per step, over all processes; auto: as many as the device likes.", low=1
+    )
     style_size: int = setting(
         384,
         "Long side of the paintings in pixels: larger paints larger strokes.",
@@ -88,6 +91,8 @@ class TrainConfig(Settings):
     seed: int = setting(0, "Seed of all randomness.")
 
     def __post_init__(self) -> None:
+        if isinstance(self.batch, str) and self.batch != AUTO:
+            raise UsageError(f"The batch {self.batch!r} is no number: write 4 or {AUTO}.")
         if self.size < 64 or self.size % CROP_MULTIPLE:
             raise UsageError(f"Crops of {self.size} pixels: use a multiple of 16 from 64.")
         super().__post_init__()
@@ -101,6 +106,12 @@ class TrainConfig(Settings):
         if any(weight < 0 for weight in self.coarse_layers.values()):
             raise UsageError("Layer weights must not be negative.")
         make_architecture(self.arch)
+
+    @property
+    def batch_size(self) -> int:
+        """Photos per step, which must have been settled if it was to be found."""
+        assert isinstance(self.batch, int), "batch auto is settled where memory is known"
+        return self.batch
 
     @property
     def total_steps(self) -> int:

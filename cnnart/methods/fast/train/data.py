@@ -1,44 +1,50 @@
-"""Photos to train on: a folder as it is, checked before, and read so that any step can be repeated.
+"""Photos to train on: checked before, decoded once, and cut into crops where the network is.
 
 What step ``n`` sees depends on the seed and on ``n`` alone: nothing needs to be remembered to
-continue a run, and any number of processes sees the same. Threads read ahead instead of torch's
-``DataLoader``: its worker processes would each decode and keep every photo of their own, take
-seconds to start where processes are spawned, and have fixed the size of crops before a time budget
-changes it.
+continue a run, and any number of processes sees the same. Threads decode ahead (Pillow and torch
+let go of Python's lock); what they bring lies as bytes on the training device, in a ring that holds
+all photos if a share of its memory does. Crops are cut out of it there, a batch at once.
 """
 
 from __future__ import annotations
 
+import functools
 import math
 import random
-import threading
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 import torch
 from PIL import Image
 from torch import Tensor
 
 from cnnart.errors import CnnartError, UsageError
-from cnnart.image.picture import fit_long_side, resize
-from cnnart.image.read import read_image
+from cnnart.image.picture import resize
+from cnnart.image.read import MAX_PIXELS, decode, opened, recognized, unpacked
 
 MAX_CROP_SCALE = 1.5  # a crop covers up to that many times its side of the photo
 HELD_OUT = 12  # one photo in so many is for validation, at most MAX_HELD_OUT
 MAX_HELD_OUT = 6
-CACHE = 1 << 30  # bytes of decoded photos to keep
 CHECKERS = 4  # threads
+POOL_SHARE = 0.25  # of the device's free memory, what decoded photos may take
+CROPS_EACH = 4  # from a photo before another takes its place, where the ring cannot hold all
+DRAFT = 2  # a JPEG is decoded at that many times the size that is needed, and then reduced
 
 
 @dataclass(frozen=True)
 class Photos:
-    """``train`` and ``held_out`` files; ``skipped``: (path, why) of those that are of no use."""
+    """``train`` and ``held_out`` files; ``skipped``: (path, why) of those that are of no use.
+
+    ``bytes``: what each one of ``train`` takes at most when ``read_photo`` has decoded it.
+    """
 
     train: tuple[Path, ...]
     held_out: tuple[Path, ...]
     skipped: tuple[tuple[Path, str], ...] = ()
+    bytes: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -51,181 +57,320 @@ class Sample:
     key: str
 
 
-def find_photos(paths: Sequence[Path], smallest_side: int) -> Photos:
+def find_photos(paths: Sequence[Path], side: int) -> Photos:
     """The photos among files; each is decoded once, to know that it can be.
 
     Args:
-        smallest_side: the shortest side a photo may have, in pixels.
+        side: of the largest crops in pixels, which is the shortest a photo's may be.
 
     Raises UsageError when none is left to train on.
     """
     with ThreadPoolExecutor(CHECKERS) as pool:
-        reasons = list(pool.map(lambda path: unfit(path, smallest_side), paths))
-    good = [path for path, reason in zip(paths, reasons, strict=True) if reason is None]
-    skipped = [(p, r) for p, r in zip(paths, reasons, strict=True) if r is not None]
+        found = list(pool.map(lambda path: examine(path, side), paths))
+    sizes = {p: f for p, f in zip(paths, found, strict=True) if not isinstance(f, str)}
+    skipped = [(p, f) for p, f in zip(paths, found, strict=True) if isinstance(f, str)]
+    good = list(sizes)
     count = min(MAX_HELD_OUT, len(good) // HELD_OUT) or min(1, len(good) // 2)
     if len(good) - count < 1:
         raise UsageError(
             f"No photo of {len(paths)} can be trained on: give a few hundred whole ones of at "
-            f"least {smallest_side} x {smallest_side} pixels as `photos`."
+            f"least {side} x {side} pixels as `photos`."
         )
     every = len(good) // count if count else len(good) + 1
     held_out = good[every // 2 :: every][:count]
     left = set(held_out)
-    return Photos(tuple(p for p in good if p not in left), tuple(held_out), tuple(skipped))
+    train = tuple(p for p in good if p not in left)
+    # Decoded at a fraction of its size, a photo's sides are rounded once more.
+    taken = tuple(math.ceil(3.03 * math.prod(reduced_size(*sizes[p], side))) for p in train)
+    return Photos(train, tuple(held_out), tuple(skipped), taken)
 
 
-def unfit(path: Path, smallest_side: int) -> str | None:
-    """Why a file cannot be trained on, or None. JPEGs are decoded at a reduced size: quick."""
+def examine(path: Path, smallest_side: int) -> tuple[int, int] | str:
+    """A photo's height and width, or why it cannot be trained on. JPEGs are decoded at a reduced
+    size: quick.
+    """
     try:
         with Image.open(path) as image:
-            side = min(image.size)
-            if side >= smallest_side:
+            width, height = image.size
+            if min(image.size) >= smallest_side:
                 image.draft("RGB", (1, 1))
                 image.load()
     except Exception as error:  # decoders raise anything on damaged bytes
         return f"not readable ({' '.join(str(error).split())[:80]})"
-    if side < smallest_side:
-        return f"too small ({side} pixels, {smallest_side} needed)"
-    return None
+    if min(height, width) < smallest_side:
+        return f"too small ({min(height, width)} pixels, {smallest_side} needed)"
+    return height, width
+
+
+def reduced_size(height: int, width: int, side: int) -> tuple[int, int]:
+    """A photo's height and width where crops are cut out of it: its short side is no longer than
+    the largest crops of ``side`` pixels need.
+    """
+    short, most = min(height, width), math.ceil(MAX_CROP_SCALE * side)
+    if short <= most:
+        return height, width
+    return max(most, round(height * most / short)), max(most, round(width * most / short))
+
+
+def read_photo(path: Path, side: int) -> Tensor:
+    """A photo as crops of up to ``side`` pixels need it: ``3xHxW`` uint8.
+
+    As ``read_image`` reads it, but for its lock around decoding, since many threads are to decode
+    at once, and for large JPEGs, which are decoded at a fraction of their size. Raises ImageError.
+    """
+    with opened(path) as (stream, name), recognized(stream, name, MAX_PIXELS) as image:
+        height, width = reduced_size(image.height, image.width, side)
+        image.draft(image.mode, (DRAFT * width, DRAFT * height))
+        decode(image, name)
+        rgb = unpacked(image, name).rgb
+    rgb = resize(rgb, *reduced_size(rgb.shape[-2], rgb.shape[-1], side))
+    return (rgb[0] * 255).round().byte()
+
+
+def center_crop(photo: Tensor, side: int) -> Tensor:
+    """The center of a photo (``3xHxW`` uint8), scaled so that all of one axis is in it:
+    ``1x3xsidexside`` in [0, 1].
+    """
+    pixels = photo[None].float() / 255
+    height, width = pixels.shape[-2:]
+    scale = side / min(height, width)
+    pixels = resize(pixels, max(side, round(height * scale)), max(side, round(width * scale)))
+    top, left = (pixels.shape[-2] - side) // 2, (pixels.shape[-1] - side) // 2
+    return pixels[..., top : top + side, left : left + side]
 
 
 class Sampler:
-    """Which photo, style and strength each sample of a run has: a function of seed and number."""
+    """Which photo, style and strength each sample of a run has: a function of seed and number.
+
+    Args:
+        window: how many photos a sample is chosen among where memory does not hold all of them;
+            0: every photo comes once before any comes again.
+    """
 
     def __init__(
-        self, photos: int, styles: int, seed: int, strength_range: tuple[float, float] | None
+        self,
+        photos: int,
+        styles: int,
+        seed: int,
+        strength_range: tuple[float, float] | None,
+        window: int = 0,
     ) -> None:
         self._photos, self._styles = photos, styles
         self._seed, self._strength_range = seed, strength_range
-        self._order: tuple[int, list[int]] = (-1, [])
+        self.window = window
+        self._order = functools.lru_cache(2)(self._shuffled)  # a window may lie in two epochs
 
     def __call__(self, number: int) -> Sample:
-        """Sample ``number`` of the run. Every photo comes once before any comes again."""
-        epoch, place = divmod(number, self._photos)
-        if self._order[0] != epoch:
-            order = list(range(self._photos))
-            random.Random(f"{self._seed}/photos/{epoch}").shuffle(order)
-            self._order = epoch, order
+        """Sample ``number`` of the run."""
+        key = f"{self._seed}/sample/{number}"
+        epoch, place = divmod(self._entry(number, key), self._photos)
         turn, index = divmod(number, self._styles)
         styles = list(range(self._styles))
         random.Random(f"{self._seed}/styles/{turn}").shuffle(styles)
-        key = f"{self._seed}/sample/{number}"
         rng = random.Random(f"{key}/strength")
         # Half of them at the strength that most pictures are made with, and the others at the ends:
         # what lies between mixes the two, and they part only as far as they are seen apart.
         strength = 0.5
         if self._strength_range and rng.random() < 0.5:
             strength = rng.choice(self._strength_range)
-        return Sample(self._order[1][place], styles[index], strength, key)
+        return Sample(self._order(epoch)[place], styles[index], strength, key)
+
+    def _entry(self, number: int, key: str) -> int:
+        """A sample's place in the endless row of photos, one shuffled epoch after the other.
+
+        With a window, the row goes on by one photo in ``CROPS_EACH`` samples, and a sample is any
+        of the latest ones: reading may be so many times slower than training.
+        """
+        if not self.window or number < self.window:
+            return number
+        latest = self.window + (number - self.window) // CROPS_EACH
+        return latest - random.Random(f"{key}/photo").randrange(self.window)
+
+    def _shuffled(self, epoch: int) -> list[int]:
+        order = list(range(self._photos))
+        random.Random(f"{self._seed}/photos/{epoch}").shuffle(order)
+        return order
 
 
-class Crops:
-    """Random crops of photos as tensors; decoded photos are kept while they fit into a budget.
+class Place(NamedTuple):
+    """Where a photo lies in the ring, ``3xHxW`` bytes from ``start`` on."""
 
-    ``largest``: the side of the largest crops that will be asked for, in pixels.
+    start: int
+    height: int
+    width: int
+
+    @property
+    def stop(self) -> int:
+        return self.start + 3 * self.height * self.width
+
+
+class PhotoPool:
+    """Decoded photos on the training device, a ring of bytes: the latest takes the oldest's place.
+
+    Threads decode what is going to be needed; a photo that is not there yet is waited for. So what
+    comes out depends neither on the threads nor on how much the ring holds.
+
+    Args:
+        photos: ``train`` of them.
+        side: of the largest crops that will be asked for, in pixels.
+        batch: the most crops that will be asked for at once.
+        device: where they are wanted.
+        capacity: bytes that the ring may take, unless a batch needs more.
+        workers: threads that decode; 0: decoded when asked for.
     """
 
-    def __init__(self, paths: Sequence[Path], largest: int, cache: int = CACHE) -> None:
-        self._paths = list(paths)
-        self._side = math.ceil(MAX_CROP_SCALE * largest)
-        self._left = cache
-        self._kept: dict[int, Tensor] = {}
-        self._lock = threading.Lock()
+    def __init__(
+        self,
+        photos: Photos,
+        side: int,
+        batch: int,
+        device: torch.device,
+        *,
+        capacity: int,
+        workers: int = 0,
+    ) -> None:
+        self._paths, self._side, self.device = photos.train, side, device
+        self._largest, everything = max(photos.bytes), sum(photos.bytes)
+        self.holds_all = everything <= capacity
+        size = everything if self.holds_all else max(capacity, 2 * (batch + 1) * self._largest)
+        self._ring = torch.empty(min(size, everything), dtype=torch.uint8, device=device)
+        self._head = 0
+        self._places: dict[int, Place] = {}  # from the oldest to the latest
+        self._threads = ThreadPoolExecutor(workers) if workers else None
+        self._coming: dict[int, Future[Tensor]] = {}
+        self._pinned = device.type == "cuda"
 
-    def photo(self, index: int) -> Tensor:
-        """A photo, ``1x3xHxW`` uint8, its short side no longer than a crop needs."""
-        with self._lock:
-            if index in self._kept:
-                return self._kept[index]
-        rgb = read_image(self._paths[index]).rgb
-        height, width = rgb.shape[-2:]
-        if (short := min(height, width)) > self._side:
-            rgb = resize(
-                rgb, *fit_long_side(height, width, round(self._side * max(height, width) / short))
-            )
-        pixels = (rgb * 255).round().byte()
-        with self._lock:
-            if pixels.numel() <= self._left:
-                self._left -= pixels.numel()
-                self._kept[index] = pixels
-        return pixels
+    @property
+    def nbytes(self) -> int:
+        """Of the ring."""
+        return len(self._ring)
 
-    def random(self, index: int, side: int, key: str) -> Tensor:
-        """A crop of ``side`` pixels at a random place and scale, perhaps mirrored, float32."""
-        rng = random.Random(key)
-        photo = self.photo(index)
-        height, width = photo.shape[-2:]
+    def prepare(self, photos: Iterable[int]) -> None:
+        """Begin to read what will be asked for soon."""
+        for index in photos:
+            if self._threads and index not in self._places and index not in self._coming:
+                self._coming[index] = self._threads.submit(self._read, index)
+
+    def crops(self, samples: Sequence[Sample], side: int) -> Tensor:
+        """A crop of each photo at a random place and scale, perhaps mirrored: ``Bx3xsidexside``.
+
+        The place is drawn from the sample's key. Raises CnnartError for a photo that cannot be
+        read any more.
+        """
+        wanted = {sample.photo for sample in samples}
+        for _ in range(2):  # those that come may take the place of others
+            for index in sorted(wanted - self._places.keys()):
+                self._put(index, self._arrived(index))
+        table = torch.tensor([self._draw(sample, side) for sample in samples])
+        return cut(self._ring, self.on_device(table), side)
+
+    def on_device(self, values: Tensor) -> Tensor:
+        """A small tensor brought to the device without waiting for it."""
+        if self._pinned:
+            values = values.pin_memory()
+        return values.to(self.device, non_blocking=True)
+
+    def close(self) -> None:
+        """Stop the threads."""
+        if self._threads:
+            self._threads.shutdown(wait=True, cancel_futures=True)
+        self._coming.clear()
+
+    def _read(self, index: int) -> Tensor:
+        pixels = read_photo(self._paths[index], self._side)
+        return pixels.pin_memory() if self._pinned else pixels
+
+    def _arrived(self, index: int) -> Tensor:
+        future = self._coming.pop(index, None)
+        try:
+            return future.result() if future else self._read(index)
+        except CnnartError as error:
+            raise CnnartError(f"{error} (it could be read when training began)") from error
+
+    def _put(self, index: int, pixels: Tensor) -> None:
+        """Write a photo behind the latest one, over the oldest ones if need be."""
+        size = pixels.numel()
+        if size > self._largest:
+            raise CnnartError(f"{self._paths[index]}: not as large as when training began.")
+        if self._head + size > len(self._ring):
+            self._forget(self._head, len(self._ring))
+            self._head = 0
+        self._forget(self._head, self._head + size)
+        self._places[index] = place = Place(self._head, *pixels.shape[-2:])
+        self._ring[place.start : place.stop].copy_(pixels.flatten(), non_blocking=True)
+        self._head += size
+
+    def _forget(self, start: int, stop: int) -> None:
+        """Drop the photos that lie there: the oldest, for the ring is filled in order."""
+        for index, place in list(self._places.items()):
+            if place.start >= stop or place.stop <= start:
+                break
+            del self._places[index]
+
+    def _draw(self, sample: Sample, side: int) -> tuple[int, ...]:
+        """A row of ``cut``'s table."""
+        rng = random.Random(sample.key)
+        start, height, width = self._places[sample.photo]
         most = min(height, width, MAX_CROP_SCALE * side)
         span = round(rng.uniform(min(side, most), most))
         top, left = rng.randint(0, height - span), rng.randint(0, width - span)
-        crop = photo[..., top : top + span, left : left + span].float() / 255
-        crop = resize(crop, side, side)
-        return crop.flip(-1) if rng.random() < 0.5 else crop
+        return start, height, width, span, top, left, rng.random() < 0.5
 
-    def center(self, index: int, side: int) -> Tensor:
-        """The center of a photo, ``side`` x ``side``, scaled so that all of one axis is in it."""
-        photo = self.photo(index).float() / 255
-        height, width = photo.shape[-2:]
-        scale = side / min(height, width)
-        photo = resize(photo, max(side, round(height * scale)), max(side, round(width * scale)))
-        top, left = (photo.shape[-2] - side) // 2, (photo.shape[-1] - side) // 2
-        return photo[..., top : top + side, left : left + side]
+
+def cut(ring: Tensor, table: Tensor, side: int) -> Tensor:
+    """Crops of photos that lie in one tensor of bytes: ``Bx3xsidexside`` float32 in [0, 1].
+
+    ``table``: int64, a row per crop: where its photo (``3xHxW``) begins, its height and width, the
+    side of the square to cut, its first row and column, and whether to mirror it. What
+    ``image.resize`` makes of each square, but of all of them at once, as two matrix products, and
+    without the host knowing anything of them.
+    """
+    start, height, width, span, top, left, mirrored = table.T[..., None]
+    reach = torch.arange(math.ceil(MAX_CROP_SCALE * side), device=ring.device)
+    rows = torch.minimum(top + reach, height - 1)
+    columns = torch.minimum(left + reach, width - 1)
+    planes = start + torch.arange(3, device=ring.device) * height * width
+    index = planes[..., None, None] + (rows * width)[:, None, :, None] + columns[:, None, None]
+    pixels = ring.index_select(0, index.flatten()).view(index.shape).float() / 255
+    down = resampling(span, side, len(reach))
+    across = torch.where(mirrored[..., None] > 0, down.flip(1), down)
+    narrow = (pixels.flatten(1, 2) @ across.mT).unflatten(1, (3, -1))
+    return (down[:, None] @ narrow).clamp(0, 1)
+
+
+def resampling(span: Tensor, side: int, reach: int) -> Tensor:
+    """What bringing ``span`` pixels (``Bx1``) to ``side`` weighs each by: ``Bxsidexreach``.
+
+    Bicubic (Keys 1981, with -0.5), as wide as one new pixel, cut off at the ends: torch's
+    antialiased interpolation. ``span`` is at least ``side``.
+    """
+    step = span[..., None] / side
+    places = torch.arange(reach, device=span.device) + 0.5
+    centers = (torch.arange(side, device=span.device) + 0.5)[:, None] * step
+    x = ((places - centers) / step).abs()
+    near = (1.5 * x - 2.5) * x * x + 1
+    far = ((-0.5 * x + 2.5) * x - 4) * x + 2
+    weights = torch.where(x < 1, near, torch.where(x < 2, far, 0.0))
+    weights = torch.where(places < span[..., None], weights, 0.0)
+    return weights / weights.sum(-1, keepdim=True)
 
 
 class ValidationPhotos:
     """The photos that networks are judged on: centers of those held out, always the same crops.
 
     Args:
-        crops: of all photos, those held out last.
-        photos: how ``crops`` came about.
+        photos: what is held out of them; a few of the others where nothing is.
         side: of a crop in pixels.
         device: where they are wanted.
     """
 
-    def __init__(self, crops: Crops, photos: Photos, side: int, device: torch.device) -> None:
-        self._crops, self._side, self._device = crops, side, device
-        held_out = range(len(photos.train), len(photos.train) + len(photos.held_out))
-        self._indices = list(held_out) or list(range(min(2, len(photos.train))))
+    def __init__(self, photos: Photos, side: int, device: torch.device) -> None:
+        chosen = photos.held_out or photos.train[:2]
+        self._crops = [center_crop(read_photo(path, side), side).to(device) for path in chosen]
 
     def __len__(self) -> int:
-        return len(self._indices)
+        return len(self._crops)
 
     def __getitem__(self, number: int) -> Tensor:
         """``1x3xsidexside`` in [0, 1]."""
-        return self._crops.center(self._indices[number], self._side).to(self._device)
-
-
-class Loader:
-    """Batches by their samples, prepared by threads while others compute (Pillow and torch let go
-    of Python's lock). ``workers`` 0: prepared when asked for.
-    """
-
-    def __init__(self, crops: Crops, workers: int) -> None:
-        self._crops = crops
-        self._pool = ThreadPoolExecutor(workers) if workers else None
-        self._ahead: dict[tuple[Sample, int], Future[Tensor]] = {}
-
-    def prepare(self, samples: Sequence[Sample], side: int) -> None:
-        """Begin to read what will be asked for soon."""
-        if self._pool:
-            for s in samples:
-                self._ahead[s, side] = self._pool.submit(self._crops.random, s.photo, side, s.key)
-
-    def batch(self, samples: Sequence[Sample], side: int) -> Tensor:
-        """``Bx3xsidexside``. Raises CnnartError for a photo that cannot be read any more."""
-        crops = []
-        for s in samples:
-            future = self._ahead.pop((s, side), None)
-            try:
-                crops.append(
-                    future.result() if future else self._crops.random(s.photo, side, s.key)
-                )
-            except CnnartError as error:
-                raise CnnartError(f"{error} (it could be read when training began)") from error
-        return torch.cat(crops)
-
-    def close(self) -> None:
-        """Stop the threads."""
-        if self._pool:
-            self._pool.shutdown(wait=True, cancel_futures=True)
+        return self._crops[number]

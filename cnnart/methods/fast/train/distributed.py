@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 
 import torch
@@ -37,14 +36,9 @@ class Group:
             dist.all_reduce(values)
         return values
 
-    def means(self, values: Mapping[str, float]) -> dict[str, float]:
-        """The means over all processes, by name."""
-        if self.size == 1:
-            return dict(values)
-        numbers = torch.tensor(list(values.values()), dtype=torch.float64)
-        if self.device.type == "cuda":
-            numbers = numbers.to(self.device)
-        return dict(zip(values, (self.sum(numbers) / self.size).tolist(), strict=True))
+    def mean(self, values: Tensor) -> Tensor:
+        """The mean over all processes."""
+        return self.sum(values) / self.size
 
     def agree(self, value: float) -> float:
         """The first process's number."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -13,21 +12,19 @@ EVERY = 10  # steps that one entry of the history stands for
 class History:
     """Means over every ten steps: ``entries`` are (last step, means by name).
 
-    Steps that were dropped because something was not finite do not count.
+    Steps that were dropped because something was not finite are not among those counted.
     """
 
     entries: list[tuple[int, dict[str, float]]] = field(default_factory=list)
     sums: dict[str, float] = field(default_factory=dict)
     count: int = 0
 
-    def add(self, step: int, losses: dict[str, float]) -> None:
-        """Note a step."""
-        if not all(map(math.isfinite, losses.values())):
-            return
-        for name, value in losses.items():
+    def add(self, step: int, sums: dict[str, float], count: int) -> None:
+        """Note what ``count`` steps up to ``step`` have lost in sum."""
+        for name, value in sums.items():
             self.sums[name] = self.sums.get(name, 0.0) + value
-        self.count += 1
-        if self.count == EVERY:
+        self.count += count
+        if self.count and step % EVERY == 0:
             means = {name: total / self.count for name, total in self.sums.items()}
             self.entries.append((step, means))
             self.sums, self.count = {}, 0

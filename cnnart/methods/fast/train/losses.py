@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -13,27 +14,30 @@ from cnnart.methods.fast.train.artifacts import detail_of, grid_loss
 from cnnart.methods.fast.train.config import TrainConfig
 from cnnart.networks.vgg import FeatureExtractor
 from cnnart.optim.color import color_directions
-from cnnart.optim.losses import EPSILON, Moments, moments, style_loss
+from cnnart.optim.losses import BF16_PIECE, EPSILON
 
 PALETTE_PATCH = 8  # pixels: the palette is judged by means, so that dithering does not help
 QUANTILES = 1024
 GRID = 8  # pixels: two steps of the coarsest layers' grid, and so those of all finer ones
 HALVED = "/2"  # suffix of the names of layers of the picture at half its size
-STATISTIC = "covariance"
 
 
 @dataclass(frozen=True)
-class StyleTarget:
-    """What a style's pictures aim at.
+class StyleTargets:
+    """What the pictures of ``S`` styles aim at; a sample of a batch says by number which is its.
 
-    ``moments``: of the painting's layers. ``quantiles``: ``directions x 1024``, of its colors
-    projected on directions. ``detail``: the painting's own, see
-    ``cnnart.methods.fast.train.artifacts``.
+    ``means`` (``SxC``) and ``covariances`` (``SxCxC``) of the paintings' layers, by layer.
+    ``quantiles``: ``S x directions x 1024``, of their colors projected on directions.
+    ``details``: each painting's own, see ``cnnart.methods.fast.train.artifacts``.
     """
 
-    moments: dict[str, Moments]
+    means: dict[str, Tensor]
+    covariances: dict[str, Tensor]
     quantiles: Tensor
-    detail: dict[str, float]
+    details: tuple[dict[str, float], ...]
+
+    def __len__(self) -> int:
+        return len(self.details)
 
 
 @dataclass(frozen=True)
@@ -82,19 +86,34 @@ class PerceptualLosses:
         self.features = features
         self._directions = color_directions(device=features.device)
 
-    def target(self, painting: Tensor) -> StyleTarget:
-        """A painting (``1x3xHxW``) as a target."""
+    def targets(self, paintings: Sequence[Tensor]) -> StyleTargets:
+        """Paintings (``1x3xHxW``, each of its own size) as targets, numbered in their order."""
+        means: dict[str, list[Tensor]] = {name: [] for name in self.style_layers}
+        covariances: dict[str, list[Tensor]] = {name: [] for name in self.style_layers}
+        quantiles = []
         with torch.no_grad():
-            found = self.activations(painting)
-            projected = self._projected(painting)[0]
-            return StyleTarget(
-                {name: moments(found[name]) for name in self.style_layers},
-                spread(projected, QUANTILES),
-                detail_of(painting),
-            )
+            for painting in paintings:
+                found = self.activations(painting)
+                for name in self.style_layers:
+                    mean, covariance = statistics(found[name])
+                    means[name].append(mean)
+                    covariances[name].append(covariance)
+                quantiles.append(spread(self._projected(painting), QUANTILES))
+        return StyleTargets(
+            {name: torch.cat(values) for name, values in means.items()},
+            {name: torch.cat(values) for name, values in covariances.items()},
+            torch.cat(quantiles),
+            tuple(detail_of(painting) for painting in paintings),
+        )
 
-    def __call__(self, output: Tensor, photo: Tensor, targets: Sequence[StyleTarget]) -> Terms:
-        """The terms of ``Bx3xHxW`` pictures made of photos, each with its target."""
+    def __call__(
+        self, output: Tensor, photo: Tensor, targets: StyleTargets, styles: Tensor
+    ) -> Terms:
+        """The terms of ``Bx3xHxW`` pictures made of photos.
+
+        ``styles``: ``B`` int64 on the device, the number of each picture's target. Nothing here
+        waits for the device or depends on values but by arithmetic: it can be captured.
+        """
         with torch.no_grad():  # only as deep as the content's own layers
             wanted = self.features(photo, self.content_layers)
         found = self.activations(output, self.content_layers)
@@ -104,8 +123,8 @@ class PerceptualLosses:
         )
         return Terms(
             content,
-            self.style(found, targets),
-            self.palette(output, targets),
+            self.style(found, targets, styles),
+            self.palette(output, targets, styles),
             (output - photo).square().mean((1, 2, 3)),
             total_variation(output),
             grid_loss(output, GRID),
@@ -120,26 +139,24 @@ class PerceptualLosses:
             found |= {f"{name}{HALVED}": value for name, value in halves.items()}
         return found
 
-    def style(self, found: dict[str, Tensor], targets: Sequence[StyleTarget]) -> Tensor:
-        """``BxL``: the covariance statistic of ``losses.style_loss`` for each picture and layer."""
-        columns = [
-            torch.stack(
-                [
-                    style_loss(moments(one), target.moments[k], STATISTIC)
-                    # Not by index: the gradient of that is a whole batch of zeros for each.
-                    for one, target in zip(found[k].split(1), targets, strict=True)
-                ]
-            )
-            for k in self.style_layers
-        ]
+    def style(self, found: dict[str, Tensor], targets: StyleTargets, styles: Tensor) -> Tensor:
+        """``BxL``: the covariance statistic of ``optim.losses.style_loss`` for each picture and
+        layer.
+        """
+        columns = []
+        for name in self.style_layers:
+            mean, covariance = statistics(found[name])
+            means = _relative_square(mean, targets.means[name][styles])
+            covariances = _relative_square(covariance, targets.covariances[name][styles])
+            columns.append(0.5 * (covariances + means))
         return torch.stack(columns, 1)
 
-    def palette(self, output: Tensor, targets: Sequence[StyleTarget]) -> Tensor:
+    def palette(self, output: Tensor, targets: StyleTargets, styles: Tensor) -> Tensor:
         """Sliced 2-Wasserstein distance of small patches' mean colors (Bonneel et al. 2015),
         squared: ``B``.
         """
         projected = self._projected(output)
-        aims = torch.stack([spread(t.quantiles, projected.shape[2]) for t in targets])
+        aims = spread(targets.quantiles, projected.shape[2])[styles]
         return (projected - aims).square().mean((1, 2))
 
     def _projected(self, pictures: Tensor) -> Tensor:
@@ -156,10 +173,52 @@ def make_losses(features: FeatureExtractor, config: TrainConfig) -> PerceptualLo
 
 
 def spread(values: Tensor, count: int) -> Tensor:
-    """Sorted values (``DxN``) resampled to so many quantiles, ``Dxcount``."""
-    if values.shape[1] == count:
+    """Sorted values (``BxDxN``) resampled to so many quantiles, ``BxDxcount``."""
+    if values.shape[2] == count:
         return values
-    return F.interpolate(values[None], size=count, mode="linear", align_corners=False)[0]
+    return F.interpolate(values, size=count, mode="linear", align_corners=False)
+
+
+def statistics(features: Tensor) -> tuple[Tensor, Tensor]:
+    """Mean (``BxC``) and covariance (``BxCxC``) of ``BxCxhxw`` activations over their positions,
+    in float32.
+    """
+    flat = features.permute(0, 2, 3, 1).flatten(1, 2)  # a view when the memory is channels_last
+    count = flat.shape[1]
+    mean = flat.sum(1, dtype=torch.float32) / count
+    outer: Tensor = _OuterSums.apply(flat)
+    return mean, outer / count - mean[:, :, None] * mean[:, None, :]
+
+
+class _OuterSums(torch.autograd.Function):
+    """``flat.T @ flat`` in float32 of each of ``BxNxC`` activations.
+
+    What ``optim.losses.moments`` does for one picture, and for the same reasons, for all pictures
+    of a batch at once.
+    """
+
+    @staticmethod
+    def forward(ctx: Any, flat: Tensor) -> Tensor:
+        ctx.save_for_backward(flat)
+        if flat.dtype != torch.bfloat16:
+            return flat.float().transpose(1, 2) @ flat.float()
+        batch, count, channels = flat.shape
+        whole = count // BF16_PIECE * BF16_PIECE
+        pieces = flat[:, :whole].reshape(-1, BF16_PIECE, channels)
+        products = (pieces.transpose(1, 2) @ pieces).unflatten(0, (batch, whole // BF16_PIECE))
+        result = products.sum(1, dtype=torch.float32)
+        if whole == count:
+            return result
+        rest = flat[:, whole:]
+        return result + (rest.transpose(1, 2) @ rest).float()
+
+    @staticmethod
+    def backward(ctx: Any, grad: Tensor) -> Tensor:
+        (flat,) = ctx.saved_tensors
+        both = grad + grad.transpose(1, 2)
+        if flat.dtype == torch.bfloat16:
+            return flat @ both.to(flat.dtype)
+        return (flat.float() @ both).to(flat.dtype)
 
 
 def total_variation(images: Tensor) -> Tensor:
@@ -173,3 +232,9 @@ def _relative(found: Tensor, wanted: Tensor) -> Tensor:
     """Squared distance over the photo's own energy, of each picture: ``B``."""
     difference = (found.float() - wanted.float()).square().sum((1, 2, 3))
     return difference / wanted.float().square().sum((1, 2, 3)).clamp_min(EPSILON)
+
+
+def _relative_square(found: Tensor, wanted: Tensor) -> Tensor:
+    """Squared distance over the square of what is wanted, of each of a batch: ``B``."""
+    distance = (found - wanted).square().flatten(1).sum(1)
+    return distance / wanted.square().flatten(1).sum(1).clamp_min(EPSILON)

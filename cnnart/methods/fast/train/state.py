@@ -12,28 +12,47 @@ import torch
 from cnnart.errors import UsageError, WeightsError
 from cnnart.methods.fast.train.trainer import Trainer
 
+FORMAT = 2
+
+DAMAGED = (pickle.UnpicklingError, EOFError, KeyError, TypeError, ValueError, RuntimeError)
+
 
 def save_state(trainer: Trainer) -> bytes:
     """The state of a run between two steps."""
     buffer = io.BytesIO()
-    torch.save({"settings": identity(trainer), "run": trainer.state_dict()}, buffer)
+    state = {"format": FORMAT, "settings": identity(trainer), "run": trainer.state_dict()}
+    torch.save(state, buffer)
     return buffer.getvalue()
 
 
 def restore_state(trainer: Trainer, data: bytes, name: str) -> None:
     """Put a run where the saved one stood; nothing in the data is executed.
 
-    Raises UsageError for a run of other settings, WeightsError for damaged data.
+    Raises UsageError for a run of other settings, WeightsError for data that is damaged or was
+    written by another version.
     """
-    damaged = (pickle.UnpicklingError, EOFError, KeyError, TypeError, ValueError, RuntimeError)
     try:
         state = torch.load(io.BytesIO(data), map_location="cpu", weights_only=True)
+        if state.get("format") != FORMAT:
+            raise WeightsError(
+                f"{name}: this run was saved by another version of cnnart, and can only be "
+                "continued there; begin anew without `resume`."
+            )
         check_same(state["settings"], identity(trainer), name)
         trainer.load_state_dict(state["run"])
-    except damaged as error:
+    except DAMAGED as error:
         raise WeightsError(
             f"{name}: this saved run is damaged ({type(error).__name__}); remove it to begin anew."
         ) from None
+
+
+def saved_batch(data: bytes) -> int:
+    """The photos per step of a saved run; 1 for data that ``restore_state`` will refuse."""
+    try:
+        state = torch.load(io.BytesIO(data), map_location="cpu", weights_only=True)
+        return int(state["settings"]["batch"])
+    except DAMAGED:
+        return 1
 
 
 def identity(trainer: Trainer) -> dict[str, Any]:

@@ -8,7 +8,6 @@ small first, and what is kept is the moving average of the weights at its best v
 from __future__ import annotations
 
 import copy
-import math
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -26,26 +25,28 @@ from cnnart.methods.fast.network import StyleBank, StyleNetwork
 from cnnart.methods.fast.train.balance import END, LossBalancer, LossScales
 from cnnart.methods.fast.train.config import TrainConfig
 from cnnart.methods.fast.train.data import (
-    Crops,
-    Loader,
+    POOL_SHARE,
+    PhotoPool,
     Photos,
     Sample,
     Sampler,
     ValidationPhotos,
+    center_crop,
+    read_photo,
 )
-from cnnart.methods.fast.train.history import History
-from cnnart.methods.fast.train.losses import PerceptualLosses, StyleTarget
+from cnnart.methods.fast.train.history import EVERY, History
+from cnnart.methods.fast.train.losses import PerceptualLosses
+from cnnart.methods.fast.train.schedule import Schedule
 from cnnart.methods.fast.train.step import ComputeOptions, TrainBatch, TrainStep
 from cnnart.methods.fast.train.validation import JudgedStyle, Validator
+from cnnart.optim.memory import free_memory
 from cnnart.optim.steps import Step
 
-FINAL_RATE = 0.05  # of the learning rate, at the end
-TIMED_STEPS = 20  # steps after which a time budget is turned into a number of steps
-STEPS_SHARE = 0.9  # of a time budget, what steps may take; the rest validates and saves
 CALIBRATION_PHOTOS = 8
 MIN_SCALE = 1e-3  # of a loss scale: what photos have already cannot be divided by
-MIN_SIDE = 64  # of a crop
-MIN_VALIDATIONS = 3  # in a run
+AHEAD = 4  # photos that are read ahead for each thread, and steps at least
+WARM_STEPS = 2  # on a CPU, that take longer than those to come
+JUDGED_COST = 0.4  # of a step's for one photo: painting and judging it
 
 
 @dataclass(frozen=True)
@@ -88,35 +89,71 @@ class Trainer:
         self.config, self.losses, self.compute = config, losses, compute or ComputeOptions()
         self.paintings, self.photos = list(paintings), photos
         self.group, self.device = self.compute.group, losses.features.device
-        if config.batch % self.group.size:
+        if config.batch_size % self.group.size:
             raise UsageError(
                 f"A batch of {config.batch} cannot be shared by {self.group.size} processes evenly."
             )
-        self.total = config.total_steps
-        self.index, self.seconds = 0, 0.0
+        self.index = 0
+        self._before, self._began = 0.0, time.monotonic()
+        # What nothing waits for can be read at every step: on a CPU.
+        self.read_every = 1 if self.device.type == "cpu" else EVERY
         network = self._prepared(into)
-        self._crops = Crops([*photos.train, *photos.held_out], config.size)
+        self.pool = self._opened_pool()
+        window = 0
+        if not self.pool.holds_all and self.device.type != "cpu":
+            # Reading would be the limit: half the ring is used again while the other is filled.
+            window = len(photos.train) * self.pool.nbytes // (2 * sum(photos.bytes))
         self._sampler = Sampler(
-            len(photos.train), len(paintings), config.seed, self.bank.strength_range
+            len(photos.train),
+            len(paintings),
+            config.seed,
+            self.bank.strength_range,
+            int(self.group.agree(window)),
         )
-        self.targets = [self._target(p.image) for p in paintings]
-        self.balancer = LossBalancer(config, self._loss_scales(), round(END * self.total))
-        self.train_step = TrainStep(network, losses, self.balancer, config, self.compute)
+        self._ahead: dict[int, list[Sample]] = {}  # steps whose photos are being read
+        self.targets = losses.targets([self._painting(p.image) for p in paintings])
+        names = [p.name for p in paintings]
+        weakest, strongest = self.bank.strength_range or (0.5, 0.5)
+        self._style_ends = [
+            torch.cat([self.bank.style_vector({name: 1.0}, s) for name in names]).to(self.device)
+            for s in (weakest, strongest)
+        ]
+        scales = self._loss_scales()
+        self.balancer = LossBalancer(config, scales, round(END * config.total_steps))
+        self.train_step = TrainStep(
+            network, losses, self.targets, self.balancer, config, self.compute
+        )
         self.warnings = self.train_step.warnings
         self.history = History()
+        self.lost: dict[str, float] = {}  # means of the steps that were read last
         self.validator = Validator(
             self.train_step.ema,
             [
-                JudgedStyle(painting.name, target, self._style_vector(index, 0.5))
-                for index, (painting, target) in enumerate(
-                    zip(paintings, self.targets, strict=True)
-                )
+                JudgedStyle(name, self._style_vectors(torch.tensor([i]), torch.tensor([0.5])))
+                for i, name in enumerate(names)
             ],
-            ValidationPhotos(self._crops, photos, config.size, self.device),
+            ValidationPhotos(photos, config.size, self.device),
             losses,
+            self.targets,
             self.balancer,
             self.compute,
         )
+        self.schedule = Schedule(
+            config,
+            self.compute.seconds,
+            warm=WARM_STEPS if self.read_every == 1 else EVERY,
+            validation=JUDGED_COST * self.validator.pairs / config.batch_size,
+        )
+
+    @property
+    def total(self) -> int:
+        """Steps in all, as far as is known."""
+        return self.schedule.total
+
+    @property
+    def seconds(self) -> float:
+        """What the run has taken so far, before it was continued, too."""
+        return self._before + time.monotonic() - self._began
 
     def _prepared(self, into: Checkpoint | None) -> StyleNetwork:
         """The network to train; into a trained one, only affine pairs will be."""
@@ -139,114 +176,118 @@ class Trainer:
             parameter.requires_grad_(into is None or name.endswith((".gamma", ".beta")))
         return network.to(self.device)
 
-    def _target(self, painting: Tensor) -> StyleTarget:
+    def _opened_pool(self) -> PhotoPool:
+        capacity = self.compute.pool
+        if capacity is None:
+            capacity = int(POOL_SHARE * free_memory(self.device))
+            if self.device.type == "cpu":
+                capacity //= self.group.size
+        share = self.config.batch_size // self.group.size
+        return PhotoPool(
+            self.photos,
+            self.config.size,
+            share,
+            self.device,
+            capacity=capacity,
+            workers=self.compute.workers,
+        )
+
+    def _painting(self, painting: Tensor) -> Tensor:
+        """A painting at the size that its strokes are learnt at."""
         long_side = min(self.config.style_size, max(painting.shape[-2:]))
         size = fit_long_side(painting.shape[-2], painting.shape[-1], long_side)
-        return self.losses.target(resize(painting, *size).to(self.device))
+        return resize(painting, *size).to(self.device)
 
+    @torch.no_grad()
     def _loss_scales(self) -> LossScales:
         """How far a few photos are from each style."""
         count = min(CALIBRATION_PHOTOS, len(self.photos.train))
-        style = torch.zeros(len(self.targets), len(self.losses.style_layers))
-        palette = torch.zeros(len(self.targets))
-        with torch.no_grad():
-            for index in range(count):
-                photo = self._crops.center(index, self.config.size).to(self.device)
-                batch = photo.expand(len(self.targets), -1, -1, -1)
-                one = self.losses.activations(photo)
-                found = {k: v.expand(len(self.targets), -1, -1, -1) for k, v in one.items()}
-                style += self.losses.style(found, self.targets).cpu() / count
-                palette += self.losses.palette(batch, self.targets).cpu() / count
-        style, palette = (v.clamp_min(MIN_SCALE).to(self.device) for v in (style, palette))
-        return LossScales(style, palette)
-
-    def side(self, index: int) -> int:
-        """The side of a step's crops."""
-        small = max(MIN_SIDE, self.config.size // 32 * 16)
-        early = index <= round(self.config.small_crop_fraction * self.total)
-        return min(small, self.config.size) if early else self.config.size
-
-    def validates(self, index: int) -> bool:
-        """Whether a step is followed by a validation: several times even in a short run."""
-        every = min(self.config.validate_every, max(1, self.total // MIN_VALIDATIONS))
-        return index % every == 0 or index == self.total
-
-    def schedule(self) -> list[tuple[tuple[int, int], int]]:
-        """``((side, side), steps)`` of the whole run: what time left is reckoned from."""
-        sides = [self.side(index) for index in range(1, self.total + 1)]
-        return [((side, side), sides.count(side)) for side in dict.fromkeys(sides)]
+        styles = torch.arange(len(self.targets), device=self.device)
+        style = torch.zeros(len(styles), len(self.losses.style_layers), device=self.device)
+        palette = torch.zeros(len(styles), device=self.device)
+        for path in self.photos.train[:count]:
+            photo = center_crop(read_photo(path, self.config.size), self.config.size)
+            photo = photo.to(self.device)
+            one = self.losses.activations(photo)
+            found = {k: v.expand(len(styles), -1, -1, -1) for k, v in one.items()}
+            style += self.losses.style(found, self.targets, styles) / count
+            batch = photo.expand(len(styles), -1, -1, -1)
+            palette += self.losses.palette(batch, self.targets, styles) / count
+        return LossScales(style.clamp_min(MIN_SCALE), palette.clamp_min(MIN_SCALE))
 
     def steps(self) -> Iterator[Step]:
-        """Train from where it stands to the end."""
-        loader = Loader(self._crops, self.compute.workers)
-        before, begun = self.seconds, time.monotonic()
+        """Train from where it stands to the end. A Step's losses are those that were read last."""
+        self._before, self._began = self.seconds, time.monotonic()
+        fastest = torch.backends.cudnn.benchmark
+        torch.backends.cudnn.benchmark = True  # the same shapes again and again
         try:
             while self.index < self.total:
                 index = self.index + 1
-                for ahead in (index, index + 1):
-                    if ahead == index + 1 or index == 1:
-                        loader.prepare(self._samples(ahead), self.side(ahead))
-                losses, image = self.run_step(index, loader)
+                self.schedule.begin(index, self.seconds)
+                side = self.schedule.side(index)
+                image = self.run_step(index)
                 self.index = index
-                self.history.add(index, losses)
-                self.seconds = before + time.monotonic() - begun
-                self._settle_time()
-                if self.validates(index):
+                if self.reads(index):
+                    self._read(index)
+                if self.schedule.validates(index):
+                    self.schedule.validated(index)
                     self.warnings += self.validator.run(index, self.total)
-                side = self.side(index)
-                yield Step(index, self.total, losses, image, (side, side), self.seconds)
+                yield Step(index, self.total, self.lost, image, (side, side), self.seconds)
         finally:
-            loader.close()
+            torch.backends.cudnn.benchmark = fastest
+            self.pool.close()
 
-    def _settle_time(self) -> None:
-        """Fit the number of steps into the time budget; stop when it is over."""
-        budget = self.compute.seconds
-        if budget is None:
-            return
-        spent = self.group.agree(self.seconds)
-        if self.index == TIMED_STEPS:
-            small, large = self.side(1) ** 2, self.config.size**2
-            share = self.config.small_crop_fraction
-            mean = (share * small + (1 - share) * large) / small
-            per_step = spent / TIMED_STEPS * mean
-            self.total = max(2 * TIMED_STEPS, round(STEPS_SHARE * budget / per_step))
-            self.balancer.last_step = round(END * self.total)
-        elif spent > budget:
-            self.total = self.index
+    def reads(self, index: int) -> bool:
+        """Whether the device is waited for after a step, to read losses and look at the clock."""
+        return index % self.read_every == 0 or index == 1 or self.schedule.validates(index)
+
+    def _read(self, index: int) -> None:
+        """Note what the latest steps lost; settle the number of steps by what they took."""
+        sums, count = self.train_step.read(index)
+        self.history.add(index, sums, count)
+        if count:
+            self.lost = {name: value / count for name, value in sums.items()}
+        self.schedule.settle(index, self.group.agree(self.seconds))
+        self.balancer.last_step = round(END * self.total)
 
     def _samples(self, index: int) -> list[Sample]:
         """This process's part of a step's batch."""
-        first = (index - 1) * self.config.batch
-        mine = range(first + self.group.rank, first + self.config.batch, self.group.size)
+        first = (index - 1) * self.config.batch_size
+        mine = range(first + self.group.rank, first + self.config.batch_size, self.group.size)
         return [self._sampler(number) for number in mine]
 
-    def run_step(self, index: int, loader: Loader) -> tuple[dict[str, float], Tensor]:
-        """One step of the optimizer; its losses and one of its pictures."""
-        samples = self._samples(index)
-        photos = loader.batch(samples, self.side(index))
-        if self.device.type == "cuda":
-            photos = photos.pin_memory()
-        batch = TrainBatch(
-            photos.to(self.device, non_blocking=True),
-            [s.style for s in samples],
-            [s.strength for s in samples],
-            [self._style_vector(s.style, s.strength) for s in samples],
-            [self.targets[s.style] for s in samples],
-        )
-        result = self.train_step.run(batch, index, self._rate_factor(index))
+    def _next_samples(self, index: int) -> list[Sample]:
+        """A step's samples; the photos of those to come are being read from now on."""
+        share = self.config.batch_size // self.group.size
+        ahead = max(1, -(-AHEAD * self.compute.workers // share))
+        for coming in range(index, index + ahead + 1):
+            if coming not in self._ahead:
+                self._ahead[coming] = samples = self._samples(coming)
+                self.pool.prepare(sample.photo for sample in samples)
+        return self._ahead.pop(index)
+
+    def run_step(self, index: int) -> Tensor:
+        """One step of the optimizer; one of its pictures."""
+        samples = self._next_samples(index)
+        photos = self.pool.crops(samples, self.schedule.side(index))
+        styles = self.pool.on_device(torch.tensor([s.style for s in samples]))
+        strengths = self.pool.on_device(torch.tensor([s.strength for s in samples]))
+        batch = TrainBatch(photos, styles, strengths, self._style_vectors(styles, strengths))
+        image = self.train_step.run(batch, index, self.schedule.rate_factor(index))
         if self.balancer.due(index):
             self.balancer.move(self.group.sum(self.balancer.seen).clone(), index)
-        return result
+        return image
 
-    def _rate_factor(self, index: int) -> float:
-        """On the learning rate: linear warmup, then down along a cosine."""
-        cosine = 0.5 * (1 + math.cos(math.pi * min(1.0, index / self.total)))
-        return min(1.0, index / self.config.warmup_steps) * (FINAL_RATE + (1 - FINAL_RATE) * cosine)
-
-    def _style_vector(self, style: int, strength: float) -> Tensor:
-        """Of one of the styles being trained, ``1xpairs`` on the device."""
-        weights = {self.paintings[style].name: 1.0}
-        return self.bank.style_vector(weights, strength).to(self.device)
+    def _style_vectors(self, styles: Tensor, strengths: Tensor) -> Tensor:
+        """The weights of the network's affine pairs for styles at strengths: ``Bxpairs``; see
+        ``StyleBank.style_vector``.
+        """
+        weak, strong = (ends[styles] for ends in self._style_ends)
+        if not self.bank.strength_range:
+            return weak
+        low, high = self.bank.strength_range
+        position = ((strengths - low) / (high - low)).clamp(0, 1)
+        return torch.lerp(weak, strong, position[:, None].to(weak.device))
 
     def checkpoint(self) -> Checkpoint:
         """The best network so far."""
@@ -272,8 +313,10 @@ class Trainer:
         """Where the run stands between two steps; see ``state``."""
         return {
             "index": self.index,
-            "total": self.total,
             "seconds": self.seconds,
+            "window": self._sampler.window,
+            "lost": self.lost,
+            "schedule": self.schedule.state_dict(),
             "history": self.history.as_json(),
             "step": self.train_step.state_dict(),
             "balancer": self.balancer.state_dict(),
@@ -282,8 +325,10 @@ class Trainer:
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Go on from there."""
-        self.index, self.total = state["index"], state["total"]
-        self.seconds = state["seconds"]
+        self.index, self.lost = state["index"], state["lost"]
+        self._before, self._began = state["seconds"], time.monotonic()
+        self._sampler.window = state["window"]
+        self.schedule.load_state_dict(state["schedule"])
         self.history = History.from_json(state["history"])
         self.train_step.load_state_dict(state["step"])
         self.balancer.load_state_dict(state["balancer"])

@@ -16,7 +16,7 @@ from cnnart.methods.fast.network import StyleNetwork
 from cnnart.methods.fast.train.artifacts import BLANK, NOT_FINITE, describe, measure
 from cnnart.methods.fast.train.balance import LossBalancer
 from cnnart.methods.fast.train.data import ValidationPhotos
-from cnnart.methods.fast.train.losses import PerceptualLosses, StyleTarget
+from cnnart.methods.fast.train.losses import PerceptualLosses, StyleTargets
 from cnnart.methods.fast.train.step import ComputeOptions
 
 MAX_PAIRS = 24  # of photo and style in one validation
@@ -31,7 +31,6 @@ class JudgedStyle:
     """A style being trained; ``style_vector``: ``1xpairs`` for strength 0.5, on the device."""
 
     name: str
-    target: StyleTarget
     style_vector: Tensor
 
 
@@ -40,9 +39,9 @@ class Validator:
 
     Args:
         network: the average, which changes while training goes on.
-        styles: in the order in which the balancer counts them.
+        styles: in the order in which the targets and the balancer count them.
         photos: to judge on.
-        losses, balancer: the loss that steps are compared by.
+        losses, targets, balancer: the loss that steps are compared by.
         compute: precision and processes.
 
     ``history``: what each validation found. ``best``, ``best_step``, ``best_weights``: of the one
@@ -55,11 +54,13 @@ class Validator:
         styles: Sequence[JudgedStyle],
         photos: ValidationPhotos,
         losses: PerceptualLosses,
+        targets: StyleTargets,
         balancer: LossBalancer,
         compute: ComputeOptions,
     ) -> None:
         self._network, self._styles, self._photos = network, styles, photos
-        self._losses, self._balancer, self._compute = losses, balancer, compute
+        self._losses, self._targets = losses, targets
+        self._balancer, self._compute = balancer, compute
         self.history: list[dict[str, Any]] = []
         self.best = math.inf
         self.best_step = 0
@@ -103,14 +104,21 @@ class Validator:
         for photo_index, style_index in self._pairs():
             photo, style = self._photos[photo_index], self._styles[style_index]
             output = self.painted(photo, style)
-            terms = self._losses(output, photo, [style.target])
-            losses.append(float(self._balancer.score(terms, [style_index])[0]))
-            found.setdefault(style.name, []).append(measure(output, photo, style.target.detail))
+            number = torch.tensor([style_index], device=photo.device)
+            terms = self._losses(output, photo, self._targets, number)
+            losses.append(float(self._balancer.score(terms, number)[0]))
+            detail = self._targets.details[style_index]
+            found.setdefault(style.name, []).append(measure(output, photo, detail))
         means = {
             name: {key: round(sum(o[key] for o in ones) / len(ones), 4) for key in ones[0]}
             for name, ones in found.items()
         }
         return sum(losses) / len(losses), means
+
+    @property
+    def pairs(self) -> int:
+        """Pictures that a validation looks at."""
+        return len(self._pairs())
 
     def _pairs(self) -> list[tuple[int, int]]:
         """Photos and styles to look at: all, or an even choice of them."""
