@@ -1,6 +1,7 @@
 """The network of pytorch/examples' fast_neural_style, in torch's own modules: a reference.
 
-As a program, it reads lines of ``height width`` and answers each with the seconds of one pass.
+As a program (``python -m benchmarks.johnson THREADS [DEVICE]``), it reads lines of ``height width``
+and answers each with the seconds of one pass.
 """
 
 from __future__ import annotations
@@ -65,15 +66,24 @@ class _Residual(nn.Module):
         return x + self.in2(self.conv2(self.in1(self.conv1(x)).relu()))
 
 
+def finished(device: torch.device) -> None:
+    """Wait for what the device was asked for."""
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)
+
+
 def main() -> None:
     torch.set_num_threads(int(sys.argv[1]))
-    network = TransformerNet().eval()
+    device = torch.device(sys.argv[2] if len(sys.argv) > 2 else "cpu")
+    network = TransformerNet().eval().to(device)
     for line in sys.stdin:
         height, width = (int(part) for part in line.split())
-        photo = 255 * torch.rand(1, 3, height, width)
+        photo = 255 * torch.rand(1, 3, height, width, device=device)
+        finished(device)
         begun = time.perf_counter()
         with torch.no_grad():
             network(photo).clamp(0, 255)
+        finished(device)
         print(time.perf_counter() - begun, flush=True)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -25,9 +26,10 @@ from cnnart.cli.options import (
     split,
     style_option,
     talk_options,
+    with_timings,
 )
 from cnnart.cli.types import setting_option
-from cnnart.commands.fast_stylize import GPU_BATCH, FastStylize, parse_trained
+from cnnart.commands.fast_stylize import FastStylize, parse_trained
 from cnnart.commands.style_args import parse_mask
 from cnnart.methods.fast.config import FastConfig
 
@@ -60,7 +62,7 @@ def _setting(name: str, **more: Any) -> Any:
         "--batch",
         type=click.IntRange(1),
         metavar="N",
-        help=f"Photos of one size to compute at once.  [default: 1 on a CPU, {GPU_BATCH} on a GPU]",
+        help="Photos of one size to compute at once.  [default: as suits the device]",
     ),
 )
 @runtime_options(without=("backbone", "time_budget"))
@@ -101,15 +103,21 @@ def _work_through(
     run: RunOptions,
     talk: TalkOptions,
 ) -> int:
+    until = {"command line": time.time()}
     from cnnart.methods.fast.torchrun_env import shared
     from cnnart.run.prefetch import PrefetchingBatch
     from cnnart.run.report import Plain
 
     runtime = make_runtime(run, max_pixels=files.max_pixels)
+    until["imports"] = time.time()
+    runtime.open_ahead()
     open_one = command.open(runtime)
+    until["styles"] = time.time()
     reporter = make_reporter(talk, paths=files.output != "-")
     if len(tasks) > 1 and not (talk.quiet or talk.json):
         reporter = Plain()  # a header and a bar for each would be in each other's way
+    if talk.debug:
+        reporter = with_timings(reporter, runtime, until)
     options, size = batch_options(files, talk), command.batch_size(runtime)
     with shared(tasks) as mine:
         return PrefetchingBatch(open_one, reporter, options, size).run(mine)

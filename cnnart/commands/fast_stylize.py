@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from cnnart.run.outputs import Task
     from cnnart.runtime import Runtime
 
-GPU_BATCH = 8  # photos of one size at once; on a CPU more than one are no faster
+BATCH = 8  # photos of one size at once, where that is faster than one by one
 CELL = 384  # long side of a picture on a sheet
 COLUMNS = 4
 
@@ -96,8 +96,13 @@ class FastStylize:
         return files_of(*self.styles, *(style.mask for style in self.styles))
 
     def batch_size(self, runtime: Runtime) -> int:
-        """Photos of one size to compute at once."""
-        return self.batch or (1 if runtime.device.type == "cpu" else GPU_BATCH)
+        """Photos of one size to compute at once. Not of use on a CPU, nor on a card where a pass
+        over one photo is recorded and costs a single launch.
+        """
+        alone = runtime.device.type == "cpu" or (
+            runtime.device.type == "cuda" and self.config.engine == "eager"
+        )
+        return self.batch or (1 if alone else BATCH)
 
     def open(self, runtime: Runtime) -> Callable[[Task], Run]:
         from cnnart.methods.fast.stylize import FastStyle, FastStylization

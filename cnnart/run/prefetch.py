@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 import time
 from collections import deque
@@ -19,9 +20,9 @@ from cnnart.run.command import Run
 from cnnart.run.outputs import Task
 from cnnart.run.report import Reporter
 
-READERS = WRITERS = 2
-AHEAD = 4  # photos read ahead, beyond a batch
-MOST_WAITING = 8  # results that may wait to be written
+READERS = 2  # at least; of many cores a quarter
+BEYOND = 2  # pictures under way, beyond one for each thread that writes
+UNDER_WAY = 1 << 30  # bytes of photos and results that may be under way
 
 
 @dataclass(frozen=True)
@@ -33,10 +34,12 @@ class Opened:
 
 
 class PrefetchingBatch:
-    """The counterpart of ``Batch`` where reading takes longer than computing.
+    """The counterpart of ``Batch`` where reading and writing take longer than computing.
 
-    ``open_run`` is called in threads. Runs whose works ``can_join`` each other are computed
-    together, ``size`` at a time. Results are reported in the order of the tasks.
+    ``open_run`` is called in threads, and results are written by as many as there are cores. Runs
+    whose works ``can_join`` each other are computed together, ``size`` at a time. Results are
+    reported in the order of the tasks. What is under way is bounded, in pictures and in bytes,
+    however many the tasks are.
     """
 
     def __init__(
@@ -50,6 +53,8 @@ class PrefetchingBatch:
         self._size = size
         self._told: set[str] = set()
         self._writing: deque[tuple[Task, Future[None], float]] = deque()
+        self._cores = available_cores()
+        self._heaviest = 0  # bytes, of the photos so far
 
     def run(self, tasks: Sequence[Task]) -> int:
         """Make every task's picture; returns the exit code as ``Batch.run`` does."""
@@ -57,8 +62,8 @@ class PrefetchingBatch:
         try:
             with (
                 Interrupt(quiet=self._options.quiet) as interrupt,
-                ThreadPoolExecutor(READERS) as readers,
-                ThreadPoolExecutor(WRITERS) as writers,
+                ThreadPoolExecutor(max(READERS, self._cores // 4)) as readers,
+                ThreadPoolExecutor(self._cores) as writers,
             ):
                 interrupt.armed = len(tasks) > 1
                 wanted = [
@@ -83,7 +88,7 @@ class PrefetchingBatch:
         reading: deque[tuple[Task, Future[Opened]]] = deque()
         group: list[Opened] = []
         while waiting or reading or group:
-            while waiting and len(reading) < self._size + AHEAD and not interrupt.asked:
+            while waiting and self._has_room(len(reading) + len(group)) and not interrupt.asked:
                 task, index = waiting.popleft()
                 reading.append((task, readers.submit(self._open, task, index)))
             if interrupt.asked:
@@ -95,6 +100,7 @@ class PrefetchingBatch:
                 self._compute(group, writers)
                 group = []
             if opened:
+                self._heaviest = max(self._heaviest, weight_of(opened.run))
                 group.append(opened)
             if group and (len(group) >= self._size or not (reading or waiting)):
                 self._compute(group, writers)
@@ -103,6 +109,14 @@ class PrefetchingBatch:
         while self._writing:
             self._collect()
         return unfinished
+
+    def _has_room(self, read: int) -> bool:
+        """Whether one more photo may be read, when ``read`` are read and not yet computed."""
+        if read < self._size:
+            return True  # or the batch would never be full
+        under_way = read + sum(not future.done() for _, future, _ in self._writing)
+        fits = (under_way + 1) * self._heaviest <= UNDER_WAY
+        return under_way < self._size + self._cores + BEYOND and fits
 
     def _open(self, task: Task, index: int) -> Opened:
         return Opened(self._open_run(task), index)
@@ -145,7 +159,7 @@ class PrefetchingBatch:
                 self._reporter.warning(line)
         for run, picture in zip(runs, pictures, strict=True):
             self._writing.append((run.task, writers.submit(_write, run, picture), began))
-        while len(self._writing) > MOST_WAITING or (self._writing and self._writing[0][1].done()):
+        while self._writing and (self._writing[0][1].done() or not self._has_room(self._size)):
             self._collect()
 
     def _collect(self) -> None:
@@ -157,6 +171,21 @@ class PrefetchingBatch:
             self._outcomes.failed(task, error)
             return
         self._outcomes.saved(task, "result", time.monotonic() - began)
+
+
+def weight_of(run: Run) -> int:
+    """Bytes of a run's photo as it was read, of the photo at the result's size, and of the result;
+    all ``3xHxW`` in float32.
+    """
+    height, width = run.size
+    return (run.photo.rgb.nbytes if run.photo else 0) + 2 * 3 * 4 * height * width
+
+
+def available_cores() -> int:
+    """Processor cores that this process may use."""
+    if hasattr(os, "sched_getaffinity"):  # not on macOS and Windows
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
 
 
 def work_of(runs: Sequence[Run]) -> Synthesis:

@@ -144,8 +144,7 @@ class ConvBlock(nn.Module):
         return F.interpolate(x, scale_factor=s.upsample, mode="nearest") if s.upsample > 1 else x
 
     def _padded(self, x: Tensor, top: int, bottom: int) -> Tensor:
-        side = self.spec.kernel // 2
-        return F.pad(x, (side, side, top, bottom), mode="reflect") if side else x
+        return reflected(x, self.spec.kernel // 2, top, bottom)
 
     def _kernel(self, x: Tensor) -> Tensor:
         """The convolution of what is padded already."""
@@ -157,11 +156,14 @@ class ConvBlock(nn.Module):
     def _cast(self, dtype: torch.dtype) -> tuple[Tensor, Tensor | None]:
         return self.weight.to(dtype), None if self.bias is None else self.bias.to(dtype)
 
-    def _folds(self) -> bool:
+    def repeats_pixels(self) -> bool:
         """Whether upsampling and convolving can be one transposed convolution."""
         s = self.spec
-        plain = not s.separable and (s.kernel, s.stride, s.upsample, s.shuffle) == (3, 1, 2, 1)
-        return plain and not torch.is_grad_enabled() and not torch.jit.is_tracing()
+        return not s.separable and (s.kernel, s.stride, s.upsample, s.shuffle) == (3, 1, 2, 1)
+
+    def _folds(self) -> bool:
+        plain = not torch.is_grad_enabled() and not torch.jit.is_tracing()
+        return plain and self.repeats_pixels()
 
     def _folded(self, x: Tensor) -> Tensor:
         """Repeating pixels and then convolving 3x3, as one transposed convolution of 4x4: the same
@@ -169,11 +171,25 @@ class ConvBlock(nn.Module):
         weights.
         """
         weight, bias = self._cast(x.dtype)
-        flipped = weight.flip(-1, -2).transpose(0, 1)
-        moved = [F.pad(flipped, (i, 1 - i, j, 1 - j)) for i in (0, 1) for j in (0, 1)]
-        folded = torch.stack(moved).sum(0)
         x = F.pad(x, (1, 1, 1, 1), mode="replicate")  # what reflecting repeated pixels comes to
-        return F.conv_transpose2d(x, folded, bias, stride=2, padding=3)
+        return F.conv_transpose2d(x, repeated_weight(weight), bias, stride=2, padding=3)
+
+
+def reflected(x: Tensor, side: int, top: int | None = None, bottom: int | None = None) -> Tensor:
+    """``x`` continued by reflection: by ``side`` pixels, or other numbers of rows."""
+    if not side:
+        return x
+    top, bottom = side if top is None else top, side if bottom is None else bottom
+    return F.pad(x, (side, side, top, bottom), mode="reflect")
+
+
+def repeated_weight(weight: Tensor) -> Tensor:
+    """The weight (``inputs x outputs x 4 x 4``, for a stride of 2) of the transposed convolution
+    that repeats pixels and then convolves them with ``weight`` (``outputs x inputs x 3 x 3``).
+    """
+    flipped = weight.flip(-1, -2).transpose(0, 1)
+    moved = [F.pad(flipped, (i, 1 - i, j, 1 - j)) for i in (0, 1) for j in (0, 1)]
+    return torch.stack(moved).sum(0)
 
 
 def _box_filter(x: Tensor, side: int, above: int, below: int) -> Tensor:
@@ -246,10 +262,13 @@ class ConditionalNorm(nn.Module):
 def statistics(x: Tensor) -> tuple[Tensor, Tensor]:
     """Mean and variance of each channel of each sample (``BxC``), float32 in any precision.
 
-    Over the pixels as rows: ``torch.var_mean`` over height and width of channels_last memory takes
-    many times as long.
+    Over the pixels as rows, and on a CPU in two passes: ``torch.var_mean`` of channels_last memory
+    takes many times as long there. Elsewhere it is the one pass that it looks like.
     """
     rows = x.permute(0, 2, 3, 1).flatten(1, 2).float()
+    if x.device.type != "cpu":
+        variance, mean = torch.var_mean(rows, 1, correction=0)
+        return mean, variance
     mean = rows.mean(1)
     return mean, (rows - mean[:, None]).square().mean(1)
 

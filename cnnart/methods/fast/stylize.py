@@ -5,8 +5,9 @@ from __future__ import annotations
 import copy
 import threading
 import time
+from collections import OrderedDict
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 from weakref import WeakKeyDictionary
 
@@ -19,6 +20,7 @@ from cnnart.methods.fast.architecture import Architecture
 from cnnart.methods.fast.checkpoint import Checkpoint
 from cnnart.methods.fast.config import FastConfig
 from cnnart.methods.fast.network import StyleNetwork
+from cnnart.methods.fast.styled import RepeatedPasses, StyledNetwork
 from cnnart.optim.memory import (
     FREE_SHARE,
     Limits,
@@ -41,6 +43,9 @@ LAYERS = 4  # activations of each resolution
 STORED = 3  # activations of the coarsest resolution, in strips
 HALO = 64  # rows that a strip computes beyond its own, at the most
 FIXED = 64 << 20  # bytes
+
+STYLED_ON = ("cpu", "cuda")  # elsewhere torch's kernels for the statistics are not there
+STYLES = 4  # whose passes are kept ready
 
 # A network is tried in half precision before it is used.
 TOLERANCE = 0.1  # of pixels, by which half precision may differ from float32
@@ -93,7 +98,7 @@ class FastStylization:
         self.schedule: list[PyramidLevel] = []  # one pass has no scales
         self._runner, self._limits = runner, limits or Limits()
         size = output_size(photos.shape[-2], photos.shape[-1], config.size)
-        self.photo = resize(photos.to(runner.device), *size)
+        self.photo = resize(to_device(photos, runner.device), *size)
         self.working = (
             max(1, round(size[0] / config.stroke)),
             max(1, round(size[1] / config.stroke)),
@@ -114,6 +119,7 @@ class FastStylization:
         self.memory = plan_strips(
             max((s.checkpoint.network.arch for s in styles), key=lambda a: _per_pixel(a, 4)),
             len(photos),
+            1 if runner.one_by_one else len(photos),
             self.working,
             runner.device,
             max(torch.finfo(dtype).bits // 8 for dtype in dtypes),
@@ -155,21 +161,22 @@ class FastStylization:
             yield Step(index, count, {}, result, size, time.monotonic() - begun)
 
     def finish(self, image: Tensor) -> Tensor:
-        """The last step's picture as it is to be written: colors as asked, on the CPU."""
-        done = [
-            self._colored(image[i : i + 1].clamp(0, 1), self.photo[i : i + 1])
-            for i in range(len(image))
-        ]
-        result = done[0] if len(done) == 1 else torch.cat(done)
+        """The last step's picture as it is to be written: colors as asked, on the device, so that
+        the next photo need not wait for the copy.
+        """
+        result = image.clamp(0, 1)
+        if self.config.color != "style":
+            pairs = zip(result.split(1), self.photo.split(1), strict=True)
+            result = torch.cat([self._colored(picture, photo) for picture, photo in pairs])
         if (cover := coverage(self.regions)) is not None:
             result = result * cover + self.photo * (1 - cover)
-        return result.cpu()
+        return result
 
     def pictures(self) -> Tensor:
         """All at once: ``Bx3xHxW`` on the CPU."""
         for step in self.steps():
             image = step.image
-        return self.finish(image)
+        return self.finish(image).cpu()
 
     def _painted(self, photo: Tensor, region: StyledRegion) -> Tensor:
         """The photos in a region's blend, at the size the network works at."""
@@ -185,9 +192,8 @@ class FastStylization:
             share, opacity = sum(weights.values()) / total, bank.opacity(strength)
             picture = photo
             if opacity > 0:
-                vector = bank.style_vector(weights, strength).to(photo.device)
-                picture = self._through(checkpoint, photo, vector.expand(len(photo), -1))
-                picture = picture.clamp(0, 1)
+                vector = bank.style_vector(weights, strength)
+                picture = self._through(checkpoint, photo, vector)
             # Only what has to be mixed: each pass over a picture costs a part of the network's.
             if 0 < opacity < 1:
                 picture = photo.lerp(picture, opacity)
@@ -207,7 +213,10 @@ class FastStylization:
                 if not is_out_of_memory(error):
                     raise
             # Outside the handler: the error's traceback keeps the tensors of the attempt alive.
+            recorded = self._runner.forget_passes()
             release_memory(self._runner.device)
+            if recorded:
+                continue  # what they held may be enough
             smaller = [s for s in STRIPS if s < (rows or photo.shape[-2])]
             if not smaller:
                 raise OutOfMemory("Out of memory even in strips: choose a smaller `size`.")
@@ -227,8 +236,6 @@ class FastStylization:
 
     def _colored(self, picture: Tensor, photo: Tensor) -> Tensor:
         """The color mode; ``keep`` moves the palette as a whole, ``histogram`` fits it exactly."""
-        if self.config.color == "style":
-            return picture
         from cnnart.optim.color import color_gaussian, color_result, recolor
 
         if self.config.color == "keep":
@@ -236,9 +243,17 @@ class FastStylization:
         return color_result(self.config.color, picture, photo)
 
 
+def to_device(photos: Tensor, device: torch.device) -> Tensor:
+    """Photos on the device; to a card from pinned memory, so that nobody waits for the copy."""
+    if device.type == "cuda" and photos.device.type == "cpu":
+        photos = photos.pin_memory()
+    return photos.to(device, non_blocking=True)
+
+
 def plan_strips(
     arch: Architecture,
-    batch: int,
+    photos: int,
+    together: int,
     size: tuple[int, int],
     device: torch.device,
     item: int,
@@ -246,20 +261,21 @@ def plan_strips(
 ) -> MemoryPlan:
     """The whole picture at once if memory allows, else the highest strips that fit.
 
-    ``size``: height and width; ``item``: bytes of an activation. ``tile`` of the plan counts rows;
-    0: no strips. Raises OutOfMemory when nothing fits.
+    ``together``: how many of the photos go through the network at once. ``size``: height and width;
+    ``item``: bytes of an activation. ``tile`` of the plan counts rows; 0: no strips. Raises
+    OutOfMemory when nothing fits.
     """
     idle = idle_memory(device)
     limit = limits.memory or idle + int(FREE_SHARE * free_memory(device))
-    pixels = batch * size[0] * size[1]
-    picture = idle + FIXED + PICTURES * 3 * 4 * pixels
+    pixels = together * size[0] * size[1]
+    picture = idle + FIXED + PICTURES * 3 * 4 * photos * size[0] * size[1]
     whole = picture + int(_per_pixel(arch, item) * pixels)
     if limits.tile is None and whole <= limit:
         return MemoryPlan(peak=whole)
     stored = STORED * arch.widths[-1] * item * pixels // arch.stride**2
     peak = 0
     for rows in STRIPS if limits.tile is None else (limits.tile,):
-        strip = _per_pixel(arch, item) * batch * size[1] * (rows + HALO)
+        strip = _per_pixel(arch, item) * together * size[1] * (rows + HALO)
         peak = picture + stored + int(strip)
         if peak <= limit or limits.tile is not None:
             return MemoryPlan(tile=rows, peak=peak)
@@ -277,11 +293,26 @@ def _per_pixel(arch: Architecture, item: int) -> float:
 
 @dataclass
 class PreparedNetwork:
-    """A network on a device, in the precision it computes right in; ``compiled``: it, compiled."""
+    """A network on a device, in the precision it computes right in.
+
+    ``compiled``: it, compiled. ``styled``: its passes in the styles last used, by style weights.
+    """
 
     network: StyleNetwork
     dtype: torch.dtype
     compiled: Callable[..., Tensor] | None = None
+    styled: OrderedDict[tuple[float, ...], RepeatedPasses] = field(default_factory=OrderedDict)
+
+    def passes(self, style_weights: Tensor, device: torch.device) -> RepeatedPasses:
+        """Its passes in a style, made ready if it is not among the last."""
+        key = tuple(style_weights[0].tolist())
+        if key not in self.styled:
+            while len(self.styled) >= STYLES:
+                self.styled.popitem(last=False)
+            styled = StyledNetwork(self.network, style_weights.to(device), self.dtype)
+            self.styled[key] = RepeatedPasses(styled)
+        self.styled.move_to_end(key)
+        return self.styled[key]
 
 
 class NetworkRunner:
@@ -298,6 +329,11 @@ class NetworkRunner:
         self._prepared: WeakKeyDictionary[StyleNetwork, PreparedNetwork] = WeakKeyDictionary()
         self._lock = threading.Lock()  # photos are read, and works begun, by several threads
 
+    @property
+    def one_by_one(self) -> bool:
+        """Whether the photos of a batch go through a network one after the other."""
+        return not self.compiled and self.device.type in STYLED_ON
+
     def run(
         self,
         checkpoint: Checkpoint,
@@ -306,10 +342,10 @@ class NetworkRunner:
         rows: int,
         warnings: list[str],
     ) -> Tensor:
-        """``Bx3xHxW`` stylized, float32, not clamped.
+        """``Bx3xHxW`` stylized, float32 in [0, 1].
 
         Args:
-            style_weights: ``Bxpairs``, on the device.
+            style_weights: ``1xpairs``, on the CPU: of all the photos.
             rows: of a strip, 0: the whole picture at once.
             warnings: gets a line for what is found not to work.
         """
@@ -317,20 +353,34 @@ class NetworkRunner:
         if rows:
             from cnnart.methods.fast.strips import in_strips
 
-            pictures = [
-                in_strips(own.network, photos[i : i + 1], style_weights[i : i + 1], own.dtype, rows)
-                for i in range(len(photos))
-            ]
-            return torch.cat(pictures)
+            vector = style_weights.to(self.device)
+            return torch.cat(
+                [in_strips(own.network, one, vector, own.dtype, rows) for one in photos.split(1)]
+            ).clamp_(0, 1)
+        if own.compiled is None and self.device.type in STYLED_ON:
+            passes = own.passes(style_weights, self.device)
+            # One by one: the statistics are each photo's own, and a recorded pass costs no launch.
+            pictures = [passes(photo) for photo in photos.split(1)]
+            return pictures[0] if len(pictures) == 1 else torch.cat(pictures)
+        vectors = style_weights.to(self.device).expand(len(photos), -1)
         if own.compiled is not None:
             try:
-                return own.compiled(photos, style_weights, own.dtype)
+                return own.compiled(photos, vectors, own.dtype).clamp(0, 1)
             except Exception as error:  # no compiler, an unknown platform: it fails in many ways
                 reason = type(error).__name__
                 warnings.append(f"torch.compile does not work here ({reason}): running without it.")
                 own.compiled = None
-        result: Tensor = own.network(photos, style_weights, own.dtype)
-        return result
+                return self.run(checkpoint, photos, style_weights, rows, warnings)
+        result: Tensor = own.network(photos, vectors, own.dtype)
+        return result.clamp_(0, 1)
+
+    def forget_passes(self) -> bool:
+        """Give the memory of recorded passes back; returns whether there were any."""
+        prepared = list(self._prepared.values())
+        recorded = any(passes.recording for own in prepared for passes in own.styled.values())
+        for own in prepared:
+            own.styled.clear()
+        return recorded
 
     def prepared(self, checkpoint: Checkpoint, warnings: list[str]) -> PreparedNetwork:
         """The network on the device, its convolutions in the precision it is run in.

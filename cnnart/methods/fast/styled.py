@@ -1,0 +1,213 @@
+"""A network's pass over one photo in one style: what ``fast-stylize`` runs.
+
+The same arithmetic as ``StyleNetwork.forward``, which is written for training, export and batches
+of several styles, with everything done beforehand that does not depend on the photo, and each
+layer read and written as few times as can be.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from itertools import accumulate
+from threading import Lock
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from cnnart.methods.fast.layers import EPSILON, ConvBlock, reflected, repeated_weight
+from cnnart.methods.fast.network import StyleNetwork, reflect_pad_to_stride
+from cnnart.optim.capture import Recorder, Replay
+
+SIZES = 2  # whose passes are kept recorded: each holds the memory that a pass takes
+
+
+class StyledNetwork:
+    """A network in one style, ready to paint.
+
+    Everything stays on the device, and nothing waits for it: a pass can be captured as a graph.
+
+    Args:
+        network: on the device it is to run on.
+        style_weights: ``1xpairs`` float32, on that device.
+        dtype: of the activations; statistics are float32 anyhow.
+        layout: of the activations; None: as suits the device.
+    """
+
+    def __init__(
+        self,
+        network: StyleNetwork,
+        style_weights: Tensor,
+        dtype: torch.dtype = torch.float32,
+        layout: torch.memory_format | None = None,
+    ) -> None:
+        self.arch, self.dtype = network.arch, dtype
+        if layout is None:
+            # A CPU wants a pixel's channels side by side. On a GPU that would send every depthwise
+            # convolution to cuDNN; torch's own kernel for it wants planes, and so does a matrix
+            # product over the pixels.
+            on_cpu = style_weights.device.type == "cpu"
+            layout = torch.channels_last if on_cpu else torch.contiguous_format
+        self.layout = layout
+        *hidden, head = network.conv_blocks()
+        with torch.no_grad():
+            gamma, beta = (  # of all layers, in one product
+                style_weights[0] @ torch.cat([getattr(block.norm, name) for block in hidden], 1)
+                for name in ("gamma", "beta")
+            )
+            ends = list(accumulate(block.spec.outputs for block in hidden))
+            blocks = [
+                StyledBlock(block, gamma[start:end], beta[start:end], dtype, self.layout)
+                for block, start, end in zip(hidden, [0, *ends], ends, strict=False)
+            ]
+            self.head = StyledHead(head, dtype, self.layout)
+        first, last = len(network.encoder), len(hidden) - len(network.decoder)
+        self.encoder, self.decoder = blocks[:first], blocks[last:]
+        self.residual = list(zip(blocks[first:last:2], blocks[first + 1 : last : 2], strict=True))
+
+    def __call__(self, photo: Tensor) -> Tensor:
+        """``1x3xHxW`` in [0, 1] -> the same float32, about [0, 1] and not clamped."""
+        height, width = photo.shape[-2:]
+        with torch.no_grad():
+            x = reflect_pad_to_stride(photo, self.arch)
+            x = cells(x, self.encoder[0].spec.unshuffle, self.dtype, self.layout)
+            for block in self.encoder:
+                x = block(x)
+            for first, second in self.residual:
+                x += second(first(x))
+            for block in self.decoder:
+                x = block(x)
+            return self.head(x)[..., :height, :width]
+
+
+class RepeatedPasses:
+    """A styled network's passes: on a device that records, those over a size that comes again and
+    again are recorded (``Replay``); a size that comes once or twice is not worth it.
+
+    ``recorder``: None: the device's own, if there is one.
+    """
+
+    def __init__(self, styled: StyledNetwork, recorder: Recorder | None = None) -> None:
+        self._styled, self._recorder = styled, recorder
+        self._sizes: OrderedDict[torch.Size, tuple[Replay, Tensor]] = OrderedDict()
+        self._lock = Lock()  # threads that paint in one style share what is recorded
+
+    def __call__(self, photo: Tensor) -> Tensor:
+        """``1x3xHxW`` in [0, 1] -> the same, stylized, clamped; a tensor of its own."""
+        if photo.device.type == "cpu" and self._recorder is None:
+            return self._styled(photo).clamp_(0, 1)
+        with self._lock:
+            if photo.shape not in self._sizes:
+                while len(self._sizes) >= SIZES:
+                    self._sizes.popitem(last=False)
+                self._sizes[photo.shape] = Replay(photo.device, self._recorder), photo.clone()
+            self._sizes.move_to_end(photo.shape)
+            replay, static = self._sizes[photo.shape]
+            static.copy_(photo)
+            return replay(lambda: self._styled(static)).clamp(0, 1)
+
+    @property
+    def recording(self) -> bool:
+        """Whether memory is held for passes that are recorded, or about to be."""
+        return bool(self._sizes)
+
+
+class StyledBlock:
+    """A ``ConvBlock`` with its weights in the pass's precision and the style's affine pair.
+
+    ``gamma``, ``beta``: ``C``, float32. ``layout``: the activations'; a weight in another would
+    bring them into its own.
+    """
+
+    def __init__(
+        self,
+        block: ConvBlock,
+        gamma: Tensor,
+        beta: Tensor,
+        dtype: torch.dtype,
+        layout: torch.memory_format,
+    ) -> None:
+        self.spec, self.relu = block.spec, block.relu
+        self.gamma, self.beta = gamma.contiguous(), beta.contiguous()
+        self.repeats = block.repeats_pixels()
+        weight = repeated_weight(block.weight) if self.repeats else block.weight
+        self.weight = weight.to(dtype).contiguous(memory_format=layout)
+        self.depthwise = None if block.depthwise is None else block.depthwise.to(dtype)
+
+    def __call__(self, x: Tensor) -> Tensor:
+        """``1xCxHxW``, unshuffled already -> the block's output."""
+        x = self._convolved(x)
+        mean, variance = moments(x)
+        x = F.batch_norm(x, mean, variance, self.gamma, self.beta, False, 0.0, EPSILON)
+        return F.relu_(x) if self.relu else x
+
+    def _convolved(self, x: Tensor) -> Tensor:
+        if self.repeats:
+            x = F.pad(x, (1, 1, 1, 1), mode="replicate")  # what reflecting repeated pixels comes to
+            return F.conv_transpose2d(x, self.weight, stride=2, padding=3)
+        if self.spec.upsample > 1:
+            x = F.interpolate(x, scale_factor=self.spec.upsample, mode="nearest")
+        x = reflected(x, self.spec.kernel // 2)
+        if self.depthwise is None:
+            return F.conv2d(x, self.weight, stride=self.spec.stride)
+        x = F.conv2d(x, self.depthwise, groups=len(self.depthwise))
+        if x.is_contiguous(memory_format=torch.channels_last):
+            return F.conv2d(x, self.weight)
+        planes = torch.mm(self.weight.flatten(1), x[0].flatten(1))
+        return planes.view(1, -1, *x.shape[-2:])
+
+
+class StyledHead:
+    """The last convolution, whose channels become pixels."""
+
+    def __init__(self, block: ConvBlock, dtype: torch.dtype, layout: torch.memory_format) -> None:
+        assert block.bias is not None
+        self.side, self.factor = block.spec.kernel // 2, block.spec.shuffle
+        share = 1 / self.factor**2  # so that the box filter need only add
+        self.weight = (block.weight * share).to(dtype).contiguous(memory_format=layout)
+        self.bias = (block.bias * share).to(dtype)
+
+    def __call__(self, x: Tensor) -> Tensor:
+        """``1xCxHxW`` -> the picture, float32."""
+        x = F.conv2d(reflected(x, self.side), self.weight, self.bias)
+        # By torch's own kernel, in the pass's precision; the sums then are float32.
+        x = F.pixel_shuffle(x, self.factor).float()
+        for axis in (-2, -1):
+            x = box_sum(x, self.factor, axis)
+        return x
+
+
+def box_sum(x: Tensor, side: int, axis: int) -> Tensor:
+    """The sum of so many pixels around each, along an axis; the border goes on beyond itself."""
+    if side == 1:
+        return x
+    length, total = x.shape[axis], x.clone()
+    for shift in range(1, side // 2 + 1):
+        total.narrow(axis, shift, length - shift).add_(x.narrow(axis, 0, length - shift))
+        total.narrow(axis, 0, shift).add_(x.narrow(axis, 0, 1))
+    for shift in range(1, (side - 1) // 2 + 1):
+        total.narrow(axis, 0, length - shift).add_(x.narrow(axis, shift, length - shift))
+        total.narrow(axis, length - shift, shift).add_(x.narrow(axis, length - 1, 1))
+    return total
+
+
+def cells(photo: Tensor, side: int, dtype: torch.dtype, layout: torch.memory_format) -> Tensor:
+    """``F.pixel_unshuffle``, with the change of layout in the same pass."""
+    batch, channels, height, width = photo.shape
+    squares = (
+        photo.to(dtype).unflatten(-1, (width // side, side)).unflatten(-3, (height // side, side))
+    )
+    squares = squares.permute(0, 1, 3, 5, 2, 4)
+    shape = (batch, channels * side**2, height // side, width // side)
+    found = torch.empty(shape, dtype=dtype, device=photo.device, memory_format=layout)
+    found.unflatten(1, (channels, side, side)).copy_(squares)
+    return found
+
+
+def moments(x: Tensor) -> tuple[Tensor, Tensor]:
+    """Mean and variance of each channel of ``1xCxHxW``: ``C`` each, float32 in any precision."""
+    if x.device.type == "cpu" and x.dtype != torch.float32:
+        # A CPU answers in the precision of the running statistics, which nobody reads here.
+        running = torch.empty(2, x.shape[1])
+        return torch.batch_norm_update_stats(x, running[0], running[1], 0.0)
+    return torch.batch_norm_update_stats(x, None, None, 0.0)
