@@ -1,6 +1,6 @@
 """What a dream costs: per octave as a share of the machine's matrix-product rate, and in all.
 
-    python -m benchmarks.dream [--size 1024] [--preset eyes] [--repeats 3]
+    python -m benchmarks.dream [--size 1024] [--preset eyes] [--precision auto] [--repeats 3]
 
 First the wall time and the peak memory of a whole `cnnart dream` in a process of its own. Then each
 octave of the same dream: seconds per megapixel of one step, and its floating-point operations per
@@ -51,7 +51,8 @@ def run_whole(args: argparse.Namespace) -> Finished:
     with tempfile.TemporaryDirectory() as folder:
         target = str(Path(folder, "dream.png"))
         command = ["-m", "cnnart", "dream", str(PHOTO), "--preset", args.preset, "-o", target]
-        return run_measured([*command, "--size", str(args.size), "--quiet"])
+        options = ["--size", str(args.size), "--precision", args.precision, "--quiet"]
+        return run_measured([*command, *options])
 
 
 def measure_octaves(args: argparse.Namespace) -> tuple[list[dict[str, Any]], dict[str, Any]]:
@@ -63,7 +64,7 @@ def measure_octaves(args: argparse.Namespace) -> tuple[list[dict[str, Any]], dic
     from cnnart.methods.dream.dream import DeepDream
     from cnnart.runtime import Runtime
 
-    network = Runtime().network()
+    network = Runtime(precision=args.precision).network()
     config = DreamConfig(preset=args.preset, size=args.size)
     dream = DeepDream(read_image(PHOTO).rgb, config, network)
     rows = []
@@ -86,7 +87,7 @@ def measure_octave(dream: DeepDream, scale: Any, repeats: int) -> dict[str, Any]
     counter = FlopCounterMode(display=False)
     with counter:  # also warms up
         objective(image)
-    seconds = best_of(repeats, lambda: image + move(objective(image).gradient))
+    seconds = best_of(repeats, lambda: image + move(objective(image).gradient)[0])
     return {
         "size": [scale.width, scale.height],
         "steps": scale.iterations,
@@ -131,6 +132,7 @@ def parse_arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--size", type=int, default=1024)
     parser.add_argument("--preset", default="eyes")
+    parser.add_argument("--precision", default="auto")
     parser.add_argument("--repeats", type=int, default=3)
     parser.add_argument("--output", type=Path, default=Path("out", "benchmarks"))
     return parser.parse_args()

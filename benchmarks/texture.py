@@ -1,8 +1,10 @@
 """Neural textures against the photo they come from, judged by a network that did not make them.
 
-    python -m benchmarks.texture PHOTO[@X,Y,WxH]... [--side 128] [--size 256] [--save FOLDER]
+    python -m benchmarks.texture PHOTO[@X,Y,WxH]... [--side 128] [--size 256] [--tileable none]
+        [--precision auto] [--save FOLDER]
 
 The exemplar is the square of ``--side`` pixels at the top left of each photo (or its part at X,Y).
+``--size`` is a square's, or WxH.
 The table shows distances of Gram matrices to the exemplar's, as VGG-16 sees them (``style`` in
 ``benchmarks.judge``: at three sizes and four layers, relative; 0 is best):
 
@@ -52,18 +54,25 @@ def crops(image: Tensor, height: int, width: int) -> list[Tensor]:
     return [piece for piece in found if piece.shape[-2:] == (height, width)]
 
 
-def noise_like(exemplar: Tensor, size: int) -> Tensor:
-    """Random pixels of the exemplar, ``1x3xsizexsize``."""
+def noise_like(exemplar: Tensor, size: tuple[int, int]) -> Tensor:
+    """Random pixels of the exemplar, ``1x3xHxW``."""
     generator = torch.Generator().manual_seed(0)
     flat = exemplar.flatten(2)
-    places = torch.randint(flat.shape[-1], (size * size,), generator=generator)
-    return flat[..., places].view(1, 3, size, size)
+    return flat[..., torch.randint(flat.shape[-1], size, generator=generator)]
 
 
-def synthesize(exemplar: Tensor, config: TextureConfig, size: int, engine: Runtime) -> Tensor:
-    """The texture, ``1x3xsizexsize``."""
+def read_size(text: str) -> tuple[int, int]:
+    """``256`` or ``384x320`` (width x height) -> (height, width)."""
+    width, _, height = text.partition("x")
+    return int(height or width), int(width)
+
+
+def synthesize(
+    exemplar: Tensor, config: TextureConfig, size: tuple[int, int], engine: Runtime
+) -> Tensor:
+    """The texture, ``1x3xHxW``."""
     features = engine.features(config.pooling)
-    work = NeuralTexture([exemplar], [1.0], config, features, size=(size, size))
+    work = NeuralTexture([exemplar], [1.0], config, features, size=size)
     for step in work.steps():
         image = step.image
     return work.finish(image)
@@ -82,7 +91,7 @@ def judge_texture(exemplar: Tensor, texture: Tensor, others: list[Tensor]) -> li
         judge.style(texture),
         mean(crops(texture, height, width)),
         mean(others),
-        judge.style(noise_like(exemplar, texture.shape[-1])),
+        judge.style(noise_like(exemplar, (texture.shape[-2], texture.shape[-1]))),
     ]
 
 
@@ -90,13 +99,15 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("photos", nargs="+", metavar="PHOTO[@X,Y,WxH]")
     parser.add_argument("--side", type=int, default=128)
-    parser.add_argument("--size", type=int, default=256)
+    parser.add_argument("--size", type=read_size, default=(256, 256), metavar="N|WxH")
+    parser.add_argument("--precision", default="auto")
     parser.add_argument("--save", type=Path, help="a folder for exemplars and textures")
-    for name in ("preset", "statistic", "pooling"):
+    names = ("preset", "statistic", "pooling", "tileable")
+    for name in names:
         parser.add_argument(f"--{name}", default=getattr(TextureConfig(), name))
     args = parser.parse_args()
-    settings = {name: getattr(args, name) for name in ("preset", "statistic", "pooling")}
-    config, engine = replace(TextureConfig(), **settings), Runtime()
+    settings = {name: getattr(args, name) for name in names}
+    config, engine = replace(TextureConfig(), **settings), Runtime(precision=args.precision)
     rows = []
     for text in args.photos:
         name, photo = read_part(text)

@@ -1,9 +1,14 @@
-"""Gradient ascent on pixels: steps of one length, along a smoothed gradient, inside [0, 1]."""
+"""Gradient ascent on pixels: steps of one length, along a smoothed gradient, inside [0, 1].
+
+With momentum (Polyak 1964): what the gradients of the steps before have in common goes on, what
+each shift of the picture has to itself dies away, and fewer steps climb as high.
+"""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Sequence
 
 import torch
 import torch.nn.functional as F
@@ -22,13 +27,20 @@ from cnnart.optim.memory import (
     idle_memory,
 )
 from cnnart.optim.multiscale import CoarseToFine, plan_descent
+from cnnart.optim.optimize import Reading, evaluations_ahead
 from cnnart.optim.steps import MemoryPlan, Objective, PyramidLevel
 
+MOMENTUM = 0.5  # of the last step's direction, how much is added to this one's
 BLUR_SCALES = (0.5, 1.0, 2.0)  # times the smoothing: the gradient is averaged over these blurs
 NEGLIGIBLE_BLUR = 0.2  # pixels: a smaller deviation leaves a picture as it is
 NO_GRADIENT = 1e-12  # against dividing by zero where nothing changes
+NO_ACTIVATION = (
+    "Nothing in the photo excites these units, so nothing grows: try the layer before its ReLU "
+    "(conv4_2 for relu4_2), more channels or another `layer`."
+)
 
-Move = Callable[[Tensor], Tensor]  # from a gradient to what is added to the picture
+# From a direction to what is added to the picture, and whether there is anything (a bool scalar).
+Move = Callable[[Tensor], tuple[Tensor, Tensor]]
 
 
 class Ascent:
@@ -43,6 +55,7 @@ class Ascent:
 
     most = 1.0
     unit = "steps"
+    repeats = False  # the picture is shifted anew at each step
 
     def __init__(self, move: Callable[[PyramidLevel], Move]) -> None:
         self.move = move
@@ -68,33 +81,71 @@ class Ascent:
     def optimize(
         self, run: CoarseToFine, image: Tensor, objective: ResilientObjective, scale: PyramidLevel
     ) -> Iterator[tuple[dict[str, float], Tensor]]:
-        """One scale; see ``ascend``."""
-        return ascend(image, objective, scale.iterations, self.move(scale))
+        """One scale; see ``ascend``. Warns where nothing grows."""
+        steps = ascend(image, objective, scale.iterations, self.move(scale))
+        for values, iterate, moved in steps:
+            if not moved and NO_ACTIVATION not in run.warnings:
+                run.warnings.append(NO_ACTIVATION)
+            yield values, iterate
 
 
 def ascend(
     image: Tensor, objective: Objective, steps: int, move: Move
-) -> Iterator[tuple[dict[str, float], Tensor]]:
+) -> Iterator[tuple[dict[str, float], Tensor, bool]]:
     """Raise ``objective`` by changing the pixels of ``image`` (float32 in [0, 1]).
 
-    Yields, ``steps`` times, the values before a step and the picture after it, a new tensor each
-    time. A pixel never leaves what a file can hold: ascent would otherwise go on in brightness that
-    nobody sees.
+    Yields, ``steps`` times, the values before a step, the picture after it, a new tensor each time,
+    and whether the step went anywhere (see ``read_late``). A pixel never leaves what a file can
+    hold: ascent would otherwise go on in brightness that nobody sees.
 
     Args:
-        move: from the gradient to what is added to the picture.
+        move: from the direction, gradients of mean 1 added up with momentum, to what is added to
+            the picture.
 
     Raises:
-        CnnartError: when a gradient is not finite.
+        CnnartError: when the values are not finite.
     """
-    for _ in range(steps):
-        evaluation = objective(image)
-        if not all(map(math.isfinite, evaluation.losses.values())):
+
+    def climb(image: Tensor) -> Iterator[tuple[Reading, Tensor]]:
+        heading: Tensor | None = None
+        for _ in range(steps):
+            evaluation = objective(image)
+            names, values = list(evaluation.terms), evaluation.values()
+            slope = evaluation.gradient / mean_abs(evaluation.gradient).clamp_min(NO_GRADIENT)
+            heading = slope if heading is None else slope.add_(heading, alpha=MOMENTUM)
+            step, moved = move(heading)
+            image = (image + step).clamp_(0, 1)
+            del evaluation, slope, step
+            yield Reading.of(names, values, values.sum(), moved), image
+
+    return read_late(climb(image), image.device)
+
+
+def read_late(
+    steps: Iterable[tuple[Reading, Tensor]], device: torch.device
+) -> Iterator[tuple[dict[str, float], Tensor, bool]]:
+    """What each step read, with its picture: the values by name, and whether it moved.
+
+    On a device that computes while the host goes on, when the next step is under way: so it always
+    has work. Raises CnnartError for values that are not finite.
+    """
+    waiting: deque[tuple[Reading, Tensor]] = deque()
+
+    def next_read() -> tuple[dict[str, float], Tensor, bool]:
+        reading, picture = waiting.popleft()
+        values, total, moved = reading.read()
+        if not math.isfinite(total):
             raise CnnartError(
                 "The activations are not finite numbers: they overflow. Use `precision` fp32."
             )
-        image = (image + move(evaluation.gradient)).clamp_(0, 1)
-        yield evaluation.losses, image
+        return values, picture, moved
+
+    for step in steps:
+        waiting.append(step)
+        if len(waiting) > evaluations_ahead(device):
+            yield next_read()
+    while waiting:
+        yield next_read()
 
 
 def smooth(gradient: Tensor, sigma: float) -> Tensor:
@@ -106,7 +157,7 @@ def smooth(gradient: Tensor, sigma: float) -> Tensor:
     if sigma <= 0:
         return gradient
     parts = [blur(gradient, sigma * factor) for factor in BLUR_SCALES]
-    return torch.stack([p / max(mean_abs(p), NO_GRADIENT) for p in parts]).mean(0)
+    return torch.stack([p / mean_abs(p).clamp_min(NO_GRADIENT) for p in parts]).mean(0)
 
 
 def blur(image: Tensor, sigma: float) -> Tensor:
@@ -123,14 +174,17 @@ def blur(image: Tensor, sigma: float) -> Tensor:
     return F.conv2d(F.conv2d(padded, rows, groups=channels), rows.mT, groups=channels)
 
 
-def mean_abs(gradient: Tensor, where: Tensor | None = None) -> float:
-    """The mean absolute value (``where``, a mask ``1x1xHxW``), summed in double precision.
+def mean_abs(gradient: Tensor, where: Tensor | None = None) -> Tensor:
+    """The mean absolute value (``where``, a mask ``1x1xHxW``), a scalar, in double precision.
 
-    So the order of summation, which depends on the number of threads, leaves no trace.
+    So the order of summation, which depends on the number of threads, leaves no trace. MPS has no
+    double precision, and no threads to choose.
     """
-    total = float(gradient.abs().sum(dtype=torch.float64))
-    count = gradient.numel() if where is None else 3 * float(where.sum(dtype=torch.float64))
-    return total / max(count, 1.0)
+    exact = torch.float32 if gradient.device.type == "mps" else torch.float64
+    total = gradient.abs().sum(dtype=exact)
+    if where is None:
+        return total / max(gradient.numel(), 1)
+    return total / (3 * where.sum(dtype=exact)).clamp_min(1)
 
 
 def activation_bytes(network: Network, layers: Sequence[str], pixels: int) -> int:

@@ -113,15 +113,17 @@ def resolve_preset(config: DreamConfig, *, guided: bool = False) -> DreamPreset:
     A guide takes the preset's place: it says itself what to dream of.
 
     Layers of one's own come with all their channels unless these are given too: a preset's channel
-    numbers mean nothing elsewhere.
+    numbers mean nothing elsewhere. Their steps are as long as suits the deepest.
     """
     preset = GUIDED if guided else find_preset(config.preset)
     preset = replace(preset, octave_scale=config.octave_scale)
     if config.layers is not None:
-        preset = replace(preset, layers=dict(config.layers), channels=())
+        preset = replace(preset, layers=dict(config.layers), channels=(), stride=DreamPreset.stride)
     names = ("channels", "objective", "octaves", "step_size", "smoothing")
     settings = {name: getattr(config, name) for name in names}
     given = {name: value for name, value in settings.items() if value is not None}
+    if config.step_size is not None:  # it is the length of a step, whatever the preset's
+        given["stride"] = 1.0
     return replace(preset, **given, every_octave=config.steps)
 
 

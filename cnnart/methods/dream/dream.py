@@ -8,6 +8,7 @@ from the photo plus what the one before has dreamed into it.
 from __future__ import annotations
 
 import functools
+import math
 from collections.abc import Iterator, Sequence
 
 import torch
@@ -36,10 +37,6 @@ from cnnart.weights.backbones import EMBEDDED
 GUIDE_SIZE = 384  # pixels: the guide's long side; its features at this size are what is looked for
 STEPS_AT = 1024  # pixels: the long side of the octave that gets the steps a preset names
 SMALLEST_OCTAVE = 32  # pixels: a smaller short side shows the network nothing
-NO_ACTIVATION = (
-    "Nothing in the photo excites these units, so nothing grows: try the layer before its ReLU "
-    "(conv4_2 for relu4_2), more channels or another `layer`."
-)
 
 
 class DeepDream(MultiscaleSynthesis[Network]):
@@ -156,27 +153,22 @@ class DeepDream(MultiscaleSynthesis[Network]):
 
     def move(self, scale: PyramidLevel) -> Move:
         """Steps of the configured mean length along the smoothed gradient, inside the mask."""
-        length = 2 * self.config.strength * self.preset.step_size
+        _, stride = octave_steps(max(scale.height, scale.width), self.preset)
+        length = 2 * self.config.strength * self.preset.step_size * stride
         mask = None
         if self.mask is not None:
             mask = resize(self.mask, scale.height, scale.width).clamp(0, 1)
 
-        def move(gradient: Tensor) -> Tensor:
+        def move(heading: Tensor) -> tuple[Tensor, Tensor]:
             if self.config.color == "luma":  # what only color can do would be lost in the end
-                gradient = gradient.mean(1, keepdim=True).expand_as(gradient)
-            step = smooth(gradient, self.preset.smoothing)
+                heading = heading.mean(1, keepdim=True).expand_as(heading)
+            step = smooth(heading, self.preset.smoothing)
             step = step if mask is None else step * mask
             change = mean_abs(step, mask)
-            if not change:
-                self._warn(NO_ACTIVATION)
-                return step
-            return step * (length / change)
+            moved = change != 0
+            return step * torch.where(moved, length / change, 0.0), moved
 
         return move
-
-    def _warn(self, line: str) -> None:
-        if line not in self.warnings:
-            self.warnings.append(line)
 
     def finish(self, image: Tensor) -> Tensor:
         """Any Step's picture as it is to be written: output size, colors as asked, on the CPU."""
@@ -230,11 +222,13 @@ def octave_sizes(
     return sizes
 
 
-def octave_steps(long_side: int, preset: DreamPreset) -> int:
-    """The steps at an octave of this long side."""
+def octave_steps(long_side: int, preset: DreamPreset) -> tuple[int, float]:
+    """The steps at an octave of this long side, and how many of ``step_size`` each is long."""
     if preset.every_octave is not None:
-        return preset.every_octave
-    return max(1, round(preset.steps * STEPS_AT / max(long_side, preset.base)))
+        return preset.every_octave, 1.0
+    planned = max(1, round(preset.steps * STEPS_AT / max(long_side, preset.base)))
+    count = math.ceil(planned / preset.stride)
+    return count, planned / count
 
 
 def dream_schedule(
@@ -242,4 +236,4 @@ def dream_schedule(
 ) -> list[PyramidLevel]:
     """The octaves of a dream with their steps, from coarse to fine."""
     sizes = octave_sizes(height, width, preset, smallest)
-    return [PyramidLevel(*size, octave_steps(max(size), preset)) for size in sizes]
+    return [PyramidLevel(*size, octave_steps(max(size), preset)[0]) for size in sizes]

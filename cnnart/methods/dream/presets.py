@@ -13,9 +13,10 @@ class DreamPreset:
 
     ``layers``: weights by name; negative ones suppress. ``channels``: of each layer; (): all.
     ``base``: long side of the coarsest octave in pixels: the smaller, the larger what appears.
-    ``steps``: at an octave of 1024 pixels; octaves get more as they are smaller. ``every_octave``:
-    takes their place. ``step_size`` (in units of [0, 1]) and ``smoothing`` (pixels) as in
-    ``DreamConfig``; ``octaves``: None: as many as lead down to ``base``.
+    ``steps``: at an octave of 1024 pixels; octaves get more as they are smaller. ``stride`` of them
+    are taken as one, as long as they together. ``every_octave``: takes the place of both.
+    ``step_size`` (in units of [0, 1]) and ``smoothing`` (pixels) as in ``DreamConfig``;
+    ``octaves``: None: as many as lead down to ``base``.
     """
 
     description: str
@@ -24,6 +25,7 @@ class DreamPreset:
     objective: str = "l2"
     base: int = 192
     steps: int = 4
+    stride: float = 1.5
     step_size: float = 0.006
     smoothing: float = 1.0
     octaves: int | None = None
@@ -44,7 +46,9 @@ def _things(description: str, layer: str, *channels: int) -> DreamPreset:
 
 DREAMS: dict[str, DreamPreset] = {
     "eyes": DreamPreset(
-        "Eyes in everything that is round, fur and scales around them.", {"relu4_3": 1.0}
+        "Eyes in everything that is round, fur and scales around them.",
+        {"relu4_3": 1.0},
+        stride=2.0,
     ),
     "birds": _things("Plumage, feathers, a head with a beak.", "conv5_3", 121, 202, 214, 439),
     "dogs": _things("Dogs: snouts, eyes, ears and coats.", "conv5_3", 177, 405, 415, 456),

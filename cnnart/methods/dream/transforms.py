@@ -57,9 +57,10 @@ class RandomTransform:
         if self == RandomTransform():
             return center_crop(canvases, height, width)
         drawn = torch.rand(6, generator=generator).mul(2).sub(1)
-        first, scale, angle, second = drawn.split([2, 1, 1, 2])
-        zoom = math.exp(float(scale) * math.log1p(self.scale))
-        turn = math.radians(float(angle) * self.rotate)
+        first, _, _, second = drawn.split([2, 1, 1, 2])
+        _, _, scale, angle, _, _ = drawn.tolist()
+        zoom = math.exp(scale * math.log1p(self.scale))
+        turn = math.radians(angle * self.rotate)
         rotation = [[math.cos(turn), -math.sin(turn)], [math.sin(turn), math.cos(turn)]]
         matrix = torch.tensor(rotation) / zoom
         shift = matrix @ (first * self.jitter) + second * self.jitter

@@ -7,7 +7,6 @@ it (``cnnart.methods.dream.transforms``). Many targets are visualized at once, a
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Protocol
@@ -16,20 +15,27 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from cnnart.errors import CnnartError, UsageError
+from cnnart.errors import UsageError
 from cnnart.image.picture import center_crop
-from cnnart.methods.dream.ascent import activation_bytes
+from cnnart.methods.dream.ascent import activation_bytes, read_late
 from cnnart.methods.dream.config import VisualizeConfig
 from cnnart.methods.dream.fourier import FourierBasis
 from cnnart.methods.dream.presets import DreamPreset
 from cnnart.methods.dream.transforms import RandomTransform
 from cnnart.networks.base import Network
 from cnnart.optim.memory import FIXED, Limits, idle_memory
+from cnnart.optim.optimize import Adam, Reading
 from cnnart.optim.steps import Clock, MemoryPlan, PyramidLevel, Step
 
 PICTURES = 10  # float32 pictures alive at once: coefficients, Adam's state, the moved picture
 RMS_FLOOR = 1e-3  # added to a layer's root mean square, against a layer that is zero everywhere
 NEGATIVE_SLOPE = 0.1  # what a unit below its ReLU's threshold counts, where the ReLU is passed by
+
+
+class FourierAdam(Adam):
+    """Adam with its authors' decays, as lucid has it."""
+
+    DECAY = 0.9, 0.999
 
 
 class ImageScore(Protocol):
@@ -116,6 +122,17 @@ class Visualization:
     def steps(self) -> Iterator[Step]:
         """Run, yielding a Step for every evaluation of the network."""
         config, clock = self.config, Clock(self.limits.seconds)
+        climbed = read_late(self._climb(), self.features.device)
+        for index, (activation, picture, _) in enumerate(climbed, start=1):
+            clock.tick(1.0)
+            yield Step(index, config.steps, activation, picture, config.sides, clock.seconds)
+            if clock.is_over:
+                return
+            clock.start()
+
+    def _climb(self) -> Iterator[tuple[Reading, Tensor]]:
+        """The mean score before each step, and the pictures to show after it."""
+        config = self.config
         transform = RandomTransform(config.jitter, config.scale, config.rotate)
         height, width = config.sides
         # What is seen is cut from a larger canvas: no picture's edge, nor what is beyond, is seen.
@@ -128,29 +145,19 @@ class Visualization:
         if isinstance(self.score, ActivationScore):
             first = center_crop(basis.picture(coefficients), height, width)
             self.warnings += self.score.use_pre_activations(first)
-        coefficients.requires_grad_(True)
-        adam = torch.optim.Adam([coefficients], lr=config.learning_rate)
+        adam = FourierAdam(coefficients, config.learning_rate)
+        leaf = coefficients.detach().requires_grad_(True)  # the same memory
         rng = torch.Generator().manual_seed(config.seed)
-        for index in range(1, config.steps + 1):
-            clock.start()
-            canvases = basis.picture(coefficients)
+        canvases = basis.picture(leaf)
+        for _ in range(config.steps):
             values = self.score(transform(canvases, rng, config.sides))
-            activation = float(values.detach().mean())
-            if not math.isfinite(activation):
-                raise CnnartError(
-                    "The activations are not finite numbers: they overflow. Use `precision` fp32."
-                )
-            adam.zero_grad()
-            (-values.sum()).backward()
-            adam.step()
-            with torch.no_grad():
-                shown = basis.picture(coefficients) if self.starts is None else canvases.detach()
+            (gradient,) = torch.autograd.grad(-values.sum(), leaf)
+            before, activation = canvases.detach(), values.detach().mean()
+            moved = adam.step(gradient)
+            canvases = basis.picture(leaf)  # what this step shows, the next one begins with
+            shown = canvases.detach() if self.starts is None else before
             picture = center_crop(shown, height, width)
-            clock.tick(1.0)
-            losses = {"activation": activation}
-            yield Step(index, config.steps, losses, picture, config.sides, clock.seconds)
-            if clock.is_over:
-                return
+            yield Reading.of(["activation"], activation[None], activation, moved), picture
 
     def finish(self, image: Tensor) -> Tensor:
         """Any Step's pictures as they are to be written, on the CPU."""
@@ -246,6 +253,7 @@ class PresetScore:
         self.layers = [name for name, weight in preset.layers.items() if weight]
         self._network = network
         self._preset = preset
+        self._channels = torch.tensor(preset.channels, dtype=torch.long, device=network.device)
         self._neuron = neuron
 
     def __call__(self, pictures: Tensor) -> Tensor:
@@ -254,7 +262,7 @@ class PresetScore:
 
     def _value(self, units: Tensor, layer: str) -> Tensor:
         if self._preset.channels:
-            units = units[:, list(self._preset.channels)]
+            units = units.index_select(1, self._channels)
         if self._neuron is not None:
             for axis, place in zip((-1, -2), self._neuron, strict=True):
                 count = units.shape[axis]

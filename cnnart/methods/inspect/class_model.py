@@ -75,12 +75,13 @@ class ClassLogits:
     def __init__(self, network: Classifier, classes: Sequence[int], penalty: float = 0.0) -> None:
         self.penalty = penalty
         self.count = len(classes)
-        self._network, self._classes = network, list(classes)
+        self._network = network
+        self._classes = torch.tensor(list(classes), device=network.device)[:, None]
 
     def __call__(self, pictures: Tensor) -> Tensor:
         logits = logits_of(self._network, pictures)
         contrast = (pictures - GRAY).square().mean((1, 2, 3))
-        return logits[range(self.count), self._classes] - self.penalty * contrast
+        return logits.gather(1, self._classes)[:, 0] - self.penalty * contrast
 
 
 class ClassModel:
@@ -92,8 +93,8 @@ class ClassModel:
         seeds: of the noise that each picture starts from.
         starts: Bx3xSxS in [0, 1] to start from instead of gray (Nguyen et al. 2016).
 
-    ``steps()`` does the work and yields how many steps are done; then ``pictures`` is Bx3xSxS in
-    [0, 1] on the CPU. Raises UsageError for settings that make no sense.
+    ``steps()`` does the work and yields how many steps are done. Raises UsageError for settings
+    that make no sense.
     """
 
     def __init__(
@@ -110,7 +111,12 @@ class ClassModel:
         penalty = CONTRAST_PENALTY if config.recipe == "fourier" else 0.0
         self.objective = ClassLogits(network, classes, penalty)
         self.seeds, self.starts = list(seeds), starts
-        self.pictures = torch.empty(0)
+        self._pixels = torch.empty(0)
+
+    @property
+    def pictures(self) -> Tensor:
+        """Bx3xSxS in [0, 1] on the CPU, as the last step left them."""
+        return self._pixels.clamp(0, 1).cpu()
 
     @property
     def count(self) -> int:
@@ -121,7 +127,7 @@ class ClassModel:
     def steps(self) -> Iterator[int]:
         if self.config.recipe == "fourier":
             return self._fourier()
-        return self._pixels(PIXEL_ASCENTS[self.config.recipe])
+        return self._ascend(PIXEL_ASCENTS[self.config.recipe])
 
     def _fourier(self) -> Iterator[int]:
         side = self.network.input_size
@@ -132,10 +138,10 @@ class ClassModel:
             self.network, self.objective, settings, seeds=self.seeds, starts=self.starts
         )
         for step in work.steps():
-            self.pictures = work.finish(step.image)
+            self._pixels = step.image
             yield step.index
 
-    def _pixels(self, ascent: PixelAscent) -> Iterator[int]:
+    def _ascend(self, ascent: PixelAscent) -> Iterator[int]:
         pixels = self._start()
         for index in range(1, self.count + 1):
             seen = (pixels + GRAY).requires_grad_()
@@ -147,7 +153,7 @@ class ClassModel:
             if ascent.blur and index % ascent.blur_every == 0 and index < self.count:
                 pixels = tidied(pixels, slope, ascent)
             pixels = pixels.clamp(-GRAY, 1 - GRAY)
-            self.pictures = (pixels + GRAY).cpu()
+            self._pixels = pixels + GRAY
             yield index
 
     def _start(self) -> Tensor:

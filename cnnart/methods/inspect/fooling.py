@@ -60,11 +60,11 @@ class Fool:
     def __init__(self, network: Classifier, image: Tensor, target: int, config: FoolConfig) -> None:
         self.network, self.target, self.config = network, target, config
         self.image = quantized(image.to(network.device))
-        self._best: Fooling | None = None
+        self._best: tuple[Tensor, float, float] | None = None  # picture, probability, mean change
 
     def steps(self) -> Iterator[float]:
         config, change = self.config, torch.zeros_like(self.image)
-        heading, radius = torch.zeros_like(change), 0.0
+        heading, radius = torch.zeros_like(change), change.new_zeros(())
         # Rounding takes away what is below half a level, and at first that is everything. With
         # noise before it the mean of many pixels is kept, which is what a smaller picture shows.
         noise = torch.rand(change.shape, generator=torch.Generator().manual_seed(0)).to(change)
@@ -79,11 +79,11 @@ class Fool:
             direction = heading / heading.norm().clamp_min(1e-12)
             if self._best is None:
                 change += config.step * GROWTH**index * one_level(slope) * direction
-                radius = float(change.norm())
+                radius = change.norm()
                 continue
             rate = 0.5 * (1 + math.cos(math.pi * index / config.steps))  # falls from 1 to 0
             change += rate * config.turn * radius * direction
-            radius *= 1 - config.adjust if fooled else 1 + config.adjust
+            radius = radius * (1 - config.adjust if fooled else 1 + config.adjust)
             change *= radius / change.norm().clamp_min(1e-12)
             change = (self.image + change).clamp(0, 1) - self.image
 
@@ -93,7 +93,9 @@ class Fool:
                 f"No small change was found in {self.config.steps} steps: ask for more `steps`, "
                 "less `confidence`, or another class."
             )
-        return self._best
+        picture, probability, mean = self._best
+        largest = float((picture - self.image).abs().max()) * LEVELS
+        return Fooling(picture, probability, mean, round(largest))
 
     def _evaluate(self, picture: Tensor) -> tuple[float, Tensor]:
         """The class's probability and the gradient of its logarithm."""
@@ -105,16 +107,14 @@ class Fool:
         return float(value.detach().exp()), slope.float()
 
     def _keep(self, picture: Tensor, probability: float) -> None:
-        levels = (picture - self.image).abs() * LEVELS
-        mean = float(levels.mean())
-        if self._best is None or mean < self._best.mean_change:
-            largest = round(float(levels.max()))
-            self._best = Fooling(picture, probability, mean, largest)
+        mean = float((picture - self.image).abs().mean()) * LEVELS
+        if self._best is None or mean < self._best[2]:
+            self._best = picture, probability, mean
 
 
-def one_level(slope: Tensor) -> float:
-    """The length of a change by one level in every pixel that counts."""
-    return math.sqrt(int((slope != 0).sum())) / LEVELS
+def one_level(slope: Tensor) -> Tensor:
+    """The length of a change by one level in every pixel that counts, a scalar."""
+    return (slope != 0).sum().sqrt() / LEVELS
 
 
 def choose_class(

@@ -2,7 +2,8 @@
 
 Springenberg et al. 2015, "Striving for Simplicity: The All Convolutional Net". captum's
 ``GuidedBackprop`` hooks ``nn.ReLU`` modules only: neither ReLU6 (EfficientNet-Lite) nor ReLUs that
-are called as functions (our VGG) would be guided, so the calls themselves are replaced here.
+are called as functions would be guided, so the calls themselves are replaced here. Our VGG computes
+layers in a row as one function; it is asked for each ReLU's output, whose gradient is guided.
 """
 
 from __future__ import annotations
@@ -15,6 +16,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 from torch.overrides import TorchFunctionMode
+
+from cnnart.networks.base import Network
+from cnnart.networks.vgg import FeatureExtractor
 
 RELUS = (F.relu, F.relu_, torch.relu, torch.relu_, Tensor.relu, Tensor.relu_)
 
@@ -40,9 +44,20 @@ class GuidedReLUs(TorchFunctionMode):
     network has no ReLUs, and that its gradient would be an ordinary one.
     """
 
+    active: list[GuidedReLUs] = []  # noqa: RUF012  # innermost last
+
     def __init__(self) -> None:
         super().__init__()
         self.count = 0
+
+    def __enter__(self) -> GuidedReLUs:
+        super().__enter__()
+        self.active.append(self)
+        return self
+
+    def __exit__(self, *error: Any) -> None:
+        self.active.pop()
+        super().__exit__(*error)
 
     def __torch_function__(
         self,
@@ -57,6 +72,19 @@ class GuidedReLUs(TorchFunctionMode):
             return func(*args, **named)
         self.count += 1
         return _GuidedReLU.apply(args[0] if args else named["input"], ceiling)
+
+
+def activations_at(network: Network, pictures: Tensor, layer: str) -> Tensor:
+    """``network``'s activations at a layer, their ReLUs guided where ``GuidedReLUs`` is active."""
+    if not (GuidedReLUs.active and isinstance(network, FeatureExtractor)):
+        return network(pictures, [layer])[layer]
+    names = list(network.geometry)
+    relus = [k for k in names[: names.index(layer) + 1] if network.kind(k) == "relu"]
+    found = network(pictures, [*relus, layer])
+    for name in relus:
+        found[name].register_hook(lambda slope: slope.clamp_min(0))
+    GuidedReLUs.active[-1].count += len(relus)
+    return found[layer]
 
 
 def _ceiling(func: Any, args: tuple[Any, ...], named: Mapping[str, Any]) -> float | None:

@@ -120,8 +120,7 @@ class Inversion:
             smooth = smoothness * tv_loss(leaf) + excess_sum(leaf) / leaf.numel()
             (distance + smooth).backward()
             assert leaf.grad is not None
-            values = float(distance.detach()), float(smooth.detach())
-            return Evaluation(dict(zip((self.kind, "tv"), values, strict=True)), leaf.grad)
+            return Evaluation({self.kind: distance.detach(), "tv": smooth.detach()}, leaf.grad)
 
         return objective
 

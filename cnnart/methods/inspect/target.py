@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from cnnart.errors import UsageError
+from cnnart.methods.inspect.guided_backprop import activations_at
 from cnnart.networks.base import Classifier, Network
 from cnnart.networks.imagenet import class_index, class_name
 from cnnart.networks.module import LOGITS
@@ -81,7 +82,7 @@ def unit_target(network: Network, layer: str, channel: int) -> Target:
     """A channel of a layer: its mean activation over the picture."""
 
     def score(pictures: Tensor) -> Tensor:
-        found = network(pictures, [layer])[layer].float()
+        found = activations_at(network, pictures, layer).float()
         values = found[..., channel] if found.ndim == 3 else found[:, channel]  # BxNxC: tokens
         return values.reshape(len(pictures), -1).mean(1)
 

@@ -15,12 +15,12 @@ TILEABLE = ("none", "x", "y", "both")
 
 SMALLEST_PATCH = 3  # pixels a side
 
-# How much work to spend: iterations at each pyramid level, from the coarsest to the finest; levels
-# beyond the last entry get as many as that.
-TEXTURE_PRESETS: dict[str, tuple[int, ...]] = {
-    "draft": (60, 30, 15, 10, 8),
-    "standard": (150, 100, 60, 30, 15),
-    "fine": (300, 300, 200, 100, 50),
+# How much work to spend: iterations at each size, from the coarsest to the finest; sizes beyond the
+# last entry get as many as that. The first number counts those of the shallow layers alone.
+TEXTURE_PRESETS: dict[str, tuple[tuple[int, int], ...]] = {
+    "draft": ((0, 60), (15, 10), (10, 6), (6, 4), (5, 4)),
+    "standard": ((0, 150), (40, 40), (30, 15), (15, 8), (10, 6)),
+    "fine": ((0, 300), (120, 120), (90, 60), (45, 30), (25, 15)),
 }
 
 

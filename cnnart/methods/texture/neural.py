@@ -2,7 +2,8 @@
 
 Gatys, Ecker and Bethge 2015, "Texture synthesis using convolutional neural networks". Departures,
 each because it measures better (docs/design.md): coarse to fine, with the exemplar always shown
-at the canvas's own pixel scale, so that structures larger than the network's view come out too; the
+at the canvas's own pixel scale, so that structures larger than the network's view come out too; at
+each size the shallow layers first, which paint the details that enlarging does not give; the
 canvas closes on itself and the exemplar is continued by its mirror image, so that neither has a
 border whose zeros the network would take for texture; the colors of the pixels are part of the
 objective, and matched at the end; losses are relative.
@@ -11,6 +12,7 @@ objective, and matched at the end; losses are relative.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 
 import torch
 import torch.nn.functional as F
@@ -35,13 +37,26 @@ from cnnart.methods.texture.wrap import (
 from cnnart.networks.vgg import FeatureExtractor
 from cnnart.optim.color import PaletteLoss, match_palette
 from cnnart.optim.memory import Limits
-from cnnart.optim.multiscale import CoarseToFine, Descent, MultiscaleSynthesis, schedule_of
+from cnnart.optim.multiscale import CoarseToFine, Descent, MultiscaleSynthesis
 from cnnart.optim.objective import PerceptualObjective, Region, Weights
 from cnnart.optim.steps import Evaluation, Objective, PyramidLevel, Step
 
 PALETTE_TO_STYLE = 1.0  # all losses being relative
 TV_TO_STYLE = 0.001
 MATCH_ROUNDS = 20  # of matching colors, after which the sliced distance has stopped falling
+SHALLOW_STRIDE = 4  # up to relu3_4: layers whose units see few pixels
+SHALLOW_WORK = 0.35  # of an evaluation up to relu5_1, those of relu1_1 to relu3_1 alone
+
+
+@dataclass(frozen=True)
+class TextureLevel(PyramidLevel):
+    """A canvas's size, and what is matched there: all layers, or only the ``shallow`` ones."""
+
+    shallow: bool = False
+
+    @property
+    def work(self) -> float:
+        return super().work * (SHALLOW_WORK if self.shallow else 1.0)
 
 
 class NeuralTexture(MultiscaleSynthesis[FeatureExtractor]):
@@ -95,10 +110,16 @@ class NeuralTexture(MultiscaleSynthesis[FeatureExtractor]):
             for image, weight in zip(exemplars, weights, strict=True)
         ]
         self.targets = self._targets(shown, guide)
+        self.shallow = [k for k in self.layers if features.geometry[k].stride <= SHALLOW_STRIDE]
         self.run = CoarseToFine(
             features,
             self.layers,
-            schedule_of(TEXTURE_PRESETS[config.preset], self._canvases(), config.steps),
+            texture_schedule(
+                TEXTURE_PRESETS[config.preset],
+                self._canvases(),
+                config.steps,
+                split=0 < len(self.shallow) < len(self.layers),
+            ),
             update=Descent(config.optimizer),
             limits=limits,
             wrap=self.wrap,
@@ -167,10 +188,12 @@ class NeuralTexture(MultiscaleSynthesis[FeatureExtractor]):
         """The loss of a canvas: how far its statistics are from the exemplars'."""
         size = (scale.height, scale.width)
         device = self.features.device
+        is_shallow = isinstance(scale, TextureLevel) and scale.shallow
+        layers = self.shallow if is_shallow else self.layers
         objective = PerceptualObjective(
             self.features,
             torch.zeros(1, 1, 1, 1, device=device).expand(1, 3, *size),  # no content: its size
-            [self._region(target, size, tile) for target in self.targets],
+            [self._region(target, size, layers, tile) for target in self.targets],
             Weights(
                 content=0.0,
                 style=1.0,
@@ -178,7 +201,7 @@ class NeuralTexture(MultiscaleSynthesis[FeatureExtractor]):
                 tv=TV_TO_STYLE,
                 pixel=0.0,
                 content_layers={},
-                style_layers=self.config.layers,
+                style_layers={name: self.config.layers[name] for name in layers},
             ),
             statistic=self.config.statistic,
             tile=tile,
@@ -192,16 +215,18 @@ class NeuralTexture(MultiscaleSynthesis[FeatureExtractor]):
 
         def scaled(image: Tensor) -> Evaluation:
             found = objective(image)
-            return Evaluation(found.losses, found.gradient.mul_(factor))
+            return Evaluation(found.terms, found.gradient.mul_(factor))
 
         return scaled
 
-    def _region(self, target: MaskedTarget, size: tuple[int, int], tile: int) -> Region:
+    def _region(
+        self, target: MaskedTarget, size: tuple[int, int], layers: Sequence[str], tile: int
+    ) -> Region:
         """What a target's region aims at: its exemplars, at the pixel scale of this canvas."""
         down, across = (n / whole for n, whole in zip(size, self.extent, strict=True))
         factors = (down * self.config.scale, across * self.config.scale)
         shown = [e.resized(factors, self.align) for e in target.exemplars]
-        moments = mixed_moments(self.features, shown, self.layers, tile or max(size))
+        moments = mixed_moments(self.features, shown, layers, tile or max(size))
         mask = None if target.mask is None else self._mask(target.mask, size)
         palette = PaletteLoss([(e.pixels(), e.weight) for e in shown], mask)
         return Region(moments, palette, mask, target.share, shrink=self.inpaint is None)
@@ -221,6 +246,34 @@ class NeuralTexture(MultiscaleSynthesis[FeatureExtractor]):
                 palette = [(e.pixels(), e.weight) for e in target.exemplars]
                 result = match_palette(result, palette, mask, MATCH_ROUNDS)
         return result.cpu()
+
+
+def texture_schedule(
+    counts: Sequence[tuple[int, int]],
+    sizes: Sequence[tuple[int, int]],
+    steps: int | None,
+    *,
+    split: bool,
+) -> list[TextureLevel]:
+    """The levels of a run, coarsest first: at each size the shallow layers alone, then all.
+
+    Args:
+        counts: a preset's; see ``TEXTURE_PRESETS``.
+        steps: in place of the preset's sum at the last size, divided as it is there.
+        split: whether some layers are shallow and some are not; else all get all iterations.
+    """
+    levels = []
+    for index, size in enumerate(sizes):
+        first, then = counts[min(index, len(counts) - 1)]
+        if steps is not None and index == len(sizes) - 1:
+            first = steps * first // (first + then)
+            then = steps - first
+        if split and first:
+            levels.append(TextureLevel(*size, first, shallow=True))
+            levels.append(TextureLevel(*size, then))
+        else:
+            levels.append(TextureLevel(*size, first + then))
+    return levels
 
 
 def color_noise(

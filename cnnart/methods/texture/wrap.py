@@ -50,11 +50,11 @@ def canvas_extent(size: tuple[int, int], align: int, repeats: Wrap) -> tuple[int
     """How many pixels of texture (height, width) the canvas of a result shows.
 
     The canvas always repeats, so that it has no border where statistics would be other ones. Along
-    an axis where the result is not asked to repeat it is a little longer, and cut in the end: a
-    multiple of ``align``, the result's own pixels.
+    an axis where the result is not asked to repeat it is the next multiple of ``align``, and cut in
+    the end: so its pixels are the result's own.
     """
     height, width = (
-        length if wraps else (-(-length // align) + 1) * align
+        length if wraps else -(-length // align) * align
         for length, wraps in zip(size, repeats, strict=True)
     )
     return height, width

@@ -6,7 +6,12 @@ import pytest
 
 from cnnart.errors import UsageError
 from cnnart.methods.dream.config import DreamConfig, resolve_preset
-from cnnart.methods.dream.dream import SMALLEST_OCTAVE, dream_schedule, octave_sizes
+from cnnart.methods.dream.dream import (
+    SMALLEST_OCTAVE,
+    dream_schedule,
+    octave_sizes,
+    octave_steps,
+)
 from cnnart.methods.dream.presets import DREAMS, DreamPreset, find_preset
 
 PRESET = DreamPreset("", {"relu4_3": 1.0}, base=200, steps=5)
@@ -35,12 +40,31 @@ def test_a_larger_picture_passes_through_the_same_sizes_with_fewer_steps_at_the_
     small, large = (dream_schedule(side, side, preset, 16) for side in (1024, 4096))
     assert large[: len(small)] == small
     steps = [scale.iterations for scale in large]
-    assert steps == [20, 10, 5, 2, 1]
+    assert steps == [14, 7, 4, 2, 1]
+
+
+@pytest.mark.parametrize("long_side", [128, 256, 500, 1024, 3000, 8192])
+@pytest.mark.parametrize("stride", [1.0, 1.5, 2.0])
+def test_longer_steps_go_as_far(long_side, stride):
+    """As many and as long as all of a preset's would be."""
+    each, one = octave_steps(long_side, dataclasses.replace(PRESET, stride=1.0))
+    count, length = octave_steps(long_side, dataclasses.replace(PRESET, stride=stride))
+    assert one == 1.0
+    assert count * length == pytest.approx(each)
+    assert 1 <= length <= stride
 
 
 def test_steps_asked_for_are_those_of_every_octave():
     config = DreamConfig(preset=next(iter(DREAMS)), steps=7)
-    assert {s.iterations for s in dream_schedule(512, 512, resolve_preset(config), 16)} == {7}
+    preset = resolve_preset(config)
+    assert {s.iterations for s in dream_schedule(512, 512, preset, 16)} == {7}
+    assert octave_steps(512, preset) == (7, 1.0)
+
+
+def test_a_step_size_asked_for_is_that_of_every_step():
+    preset = resolve_preset(DreamConfig(step_size=0.02))
+    assert octave_steps(512, preset) == (8, 1.0)
+    assert preset.step_size == 0.02
 
 
 def test_own_layers_come_with_all_their_channels():

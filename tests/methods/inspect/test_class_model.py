@@ -21,6 +21,7 @@ from cnnart.methods.inspect.class_model import (
 from cnnart.methods.inspect.config import CLASS_RECIPES, ClassModelConfig
 from cnnart.methods.inspect.pictures import Item
 from tests.helpers.inspection import probe_network
+from tests.helpers.waits import NoWaits
 
 needs_sklearn = pytest.mark.skipif(find_spec("sklearn") is None, reason="needs scikit-learn")
 
@@ -48,6 +49,13 @@ def test_every_recipe_raises_its_class(network, recipe):
     for row, index in enumerate([1, 2, 3]):
         least = 0.5 if recipe == "fourier" else 2  # shaken off the patch, it learns more slowly
         assert float(found[row, index]) > float(gray[index]) + least
+
+
+@pytest.mark.parametrize("recipe", CLASS_RECIPES)
+def test_no_step_waits_for_its_device(network, recipe):
+    """A list of readings is fetched where it is due; nothing else is asked for."""
+    with NoWaits():
+        run(network, [1, 2], recipe=recipe, steps=5)
 
 
 @pytest.mark.parametrize("recipe", CLASS_RECIPES)

@@ -11,8 +11,8 @@ from cnnart.image.read import read_image
 from cnnart.image.write import write_image
 from cnnart.methods.inspect.classify import BATCH, Accuracy, classify, classify_report, true_class
 from cnnart.methods.inspect.pictures import Item
-from cnnart.networks.imagenet import imagenet_classes
 from cnnart.networks.zoo import open_network
+from cnnart.weights.embedded import imagenet_classes
 from tests.helpers.networks import Colors
 
 NETWORK = "tests.helpers.networks:Colors"

@@ -5,7 +5,8 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from cnnart.methods.inspect.guided_backprop import GuidedReLUs
+from cnnart.methods.inspect.guided_backprop import GuidedReLUs, activations_at
+from cnnart.networks.vgg import FeatureExtractor
 
 X = [-1.0, 0.5, 2.0, 7.0]
 SIGNS = [1.0, 1.0, -1.0, 1.0]  # the gradient that comes from above
@@ -69,3 +70,30 @@ def test_it_agrees_with_captum_where_captum_can():
         value = net(image)[0, 1]
     (found,) = torch.autograd.grad(value, image)
     torch.testing.assert_close(found, expected)
+
+
+def test_it_guides_a_vgg_that_computes_layers_in_a_row(tiny, photo):
+    """As if each layer were called by itself."""
+    network, layer = FeatureExtractor(tiny), "relu3_1"
+
+    def plain(image):
+        x = F.pad((image - network._mean) / network._std, (1, 1, 1, 1), mode="replicate")
+        for name in network.geometry:
+            if name.startswith("conv"):
+                weight, bias = tiny.convs[name]
+                x = F.conv2d(x, weight, bias, padding=int(name != "conv1_1"))
+            else:
+                x = F.relu(x) if name.startswith("relu") else F.max_pool2d(x, 2)
+            if name == layer:
+                return x
+        raise AssertionError
+
+    gradients = []
+    for compute in (plain, lambda image: activations_at(network, image, layer)):
+        image = photo.clone().requires_grad_(True)
+        with GuidedReLUs() as guided:
+            (compute(image) * torch.arange(-3.0, 3.0).view(1, 6, 1, 1)).sum().backward()
+        gradients.append(image.grad)
+        assert guided.count >= 5  # relu1_1, 1_2, 2_1, 2_2, 3_1
+    torch.testing.assert_close(gradients[1], gradients[0], rtol=1e-4, atol=1e-6)
+    assert GuidedReLUs.active == []

@@ -10,6 +10,7 @@ from cnnart.methods.inspect.config import InvertConfig
 from cnnart.methods.inspect.inversion import Inversion
 from cnnart.networks.vgg import FeatureExtractor
 from cnnart.optim.losses import moments, relative_square
+from tests.helpers.waits import NoWaits
 
 
 def inverted(photo, features, **settings):
@@ -41,6 +42,18 @@ def test_the_feature_error_falls(tiny, photo):
         for n in (2, 40)
     )
     assert many.feature_error < few.feature_error / 2
+
+
+@pytest.mark.parametrize("gram", [False, True])
+def test_an_evaluation_never_waits_for_its_device(tiny, photo, gram):
+    work = Inversion(
+        photo, InvertConfig(layers=("relu2_1",), size=64, gram=gram), FeatureExtractor(tiny)
+    )
+    objective = work._objective(work.layers)
+    with NoWaits():
+        evaluation = objective(work.photo)
+        evaluation.values()
+    assert evaluation.losses[work.kind] == pytest.approx(0, abs=1e-9)
 
 
 def test_the_errors_are_those_of_the_picture_as_a_file_holds_it(tiny, photo):

@@ -8,21 +8,26 @@ import torch
 
 from cnnart.errors import UsageError
 from cnnart.image.picture import output_size
+from cnnart.methods.stylize import transfer
 from cnnart.methods.stylize.config import PRESETS, StylizeConfig
-from cnnart.methods.stylize.transfer import StyleTransfer, schedule
+from cnnart.methods.stylize.transfer import StyleTransfer, TargetCache, schedule
 from cnnart.networks.vgg import FeatureExtractor
 from cnnart.optim import multiscale as schedule_module
 from cnnart.optim.memory import Limits
 from cnnart.optim.multiscale import level_sizes
+from cnnart.optim.optimize import FIRST_STEP
 from cnnart.optim.regions import StyleImage
 from cnnart.optim.tiles import picture_tiles
 from cnnart.settings import COARSEST, SMALLEST_SIDE
+from tests.helpers.tiny_vgg import tiny_weights
 
 # No layer deeper than it takes to see strokes: the tests are about the run, not the network.
 CONFIG = StylizeConfig(
     content_layers={"relu3_2": 1.0},
     style_layers={"relu1_1": 1.0, "relu2_1": 1.0, "relu3_1": 1.0},
 )
+
+TINY = FeatureExtractor(tiny_weights())
 
 
 @pytest.fixture
@@ -200,7 +205,7 @@ def test_it_starts_from_the_picture_given(photo, painting, features):
     config = dataclasses.replace(CONFIG, init="picture")
     stylization = StyleTransfer(photo, [StyleImage(painting)], config, features, init=start)
     step = next(stylization.steps())
-    assert distance(step.image, torch.full_like(step.image, 0.25)) < 0.01
+    assert distance(step.image, torch.full_like(step.image, 0.25)) < FIRST_STEP
 
 
 def test_strength_0_is_the_photo(photo, painting, features):
@@ -466,3 +471,60 @@ def test_a_picture_too_small_for_its_layers(photo, painting, features):
         UsageError, match="too small for these layers: the short side needs at least 32"
     ):
         run(photo[..., :20, :30], [painting], features, content_layers={"pool5": 1.0}, steps=1)
+
+
+# The targets of a batch.
+
+
+def batch(photos, style, cache, color):
+    """The last iterates of several photos, one after the other."""
+    config = dataclasses.replace(CONFIG, size=64, color=color)
+    found = []
+    for each in photos:
+        work = StyleTransfer(each, [StyleImage(style)], config, TINY, cache=cache)
+        *_, last = work.steps()
+        found.append(last.image)
+    return found
+
+
+@pytest.mark.parametrize(
+    ("color", "times"), [("style", 1), ("histogram", 1), ("keep", 2), ("luma", 2)]
+)
+def test_a_batch_finds_its_targets_once_and_paints_the_same(
+    photo_of, painting, short, monkeypatch, color, times
+):
+    """Where the style is the same for each photo, that is: not where it takes their colors."""
+    gather, gathered = transfer.gather_moments, []
+
+    def counted(features, picture, *more):
+        gathered.append(tuple(picture.shape[-2:]))
+        return gather(features, picture, *more)
+
+    monkeypatch.setattr(transfer, "gather_moments", counted)
+    photos = [photo_of(48, 64), photo_of(64, 48) * 0.5]  # the long side decides
+    plain = batch(photos, painting, None, color)
+    assert len(gathered) == 2 * len(set(gathered)) > 2
+    sizes = set(gathered)
+    gathered.clear()
+    kept = batch(photos, painting, TargetCache(), color)
+    assert len(gathered) == times * len(sizes)
+    for one, other in zip(plain, kept, strict=True):
+        assert torch.equal(one, other)
+
+
+def test_targets_are_kept_by_style_and_by_how_it_is_seen(painting, monkeypatch):
+    monkeypatch.setattr(transfer, "MOST_TARGETS", 2)
+    cache, found = TargetCache(), []
+
+    def get(style, how):
+        return cache.get(style, how, lambda: found.append(how) or {how: None})
+
+    other = painting.clone()
+    assert get(painting, "small") is get(painting, "small")
+    assert get(painting, "large") is not get(painting, "small")
+    get(other, "small")
+    assert found == ["small", "large", "small"], "equal pixels are another style"
+    get(painting, "small")
+    assert len(found) == 3, "what was used last stays"
+    get(painting, "large")
+    assert len(found) == 4, "the oldest is forgotten"

@@ -10,7 +10,7 @@ from cnnart.errors import UsageError
 from cnnart.image.picture import resize
 from cnnart.methods.texture.config import TEXTURE_PRESETS, TextureConfig
 from cnnart.methods.texture.guide import Guide
-from cnnart.methods.texture.neural import NeuralTexture
+from cnnart.methods.texture.neural import NeuralTexture, texture_schedule
 from cnnart.methods.texture.seam_error import seam_error
 from cnnart.networks.vgg import FeatureExtractor
 from cnnart.optim.losses import style_loss
@@ -23,7 +23,7 @@ CONFIG = TextureConfig(method="gram", layers=LAYERS)
 
 @pytest.fixture
 def short(monkeypatch):
-    monkeypatch.setitem(TEXTURE_PRESETS, "standard", (12, 8, 6))
+    monkeypatch.setitem(TEXTURE_PRESETS, "standard", ((0, 12), (4, 4), (3, 3)))
 
 
 def prepare(exemplar, features, size=(64, 64), tile=0, weights=None, more=None, **settings):
@@ -105,11 +105,61 @@ def test_steps_count_and_the_loss_falls(short, features, painting_of):
     steps = list(work.steps())
     assert [s.index for s in steps] == list(range(1, len(steps) + 1))
     assert {s.steps for s in steps} == {len(steps)}
-    assert [s.scale for s in steps] == [(64, 52)] * 12 + [(132, 104)] * 8
+    assert [s.scale for s in steps] == [(64, 48)] * 12 + [(128, 100)] * 8
     for _, group in itertools.groupby(steps, key=lambda s: s.scale):
         losses = [sum(s.losses.values()) for s in group]
         assert losses[-1] < 0.5 * losses[0]
     assert set(steps[0].losses) == {"style", "palette", "tv"}
+
+
+@pytest.mark.parametrize(
+    ("steps", "split", "expected"),
+    [
+        (None, True, [(False, 12), (True, 4), (False, 2), (True, 6), (False, 3)]),
+        (None, False, [(False, 12), (False, 6), (False, 9)]),
+        (6, True, [(False, 12), (True, 4), (False, 2), (True, 4), (False, 2)]),
+        (1, True, [(False, 12), (True, 4), (False, 2), (False, 1)]),
+    ],
+)
+def test_at_each_size_shallow_layers_come_first(steps, split, expected):
+    sizes = [(32, 40), (64, 80), (128, 160)]
+    levels = texture_schedule(((0, 12), (4, 2), (6, 3)), sizes, steps, split=split)
+    assert [(level.shallow, level.iterations) for level in levels] == expected
+    assert list(dict.fromkeys((s.height, s.width) for s in levels)) == sizes
+    assert all(s.work < s.height * s.width for s in levels if s.shallow)
+
+
+@pytest.mark.parametrize(
+    ("layers", "shallow"),
+    [
+        ({"relu1_1": 1.0, "relu3_1": 1.0, "relu4_1": 1.0}, ["relu1_1", "relu3_1"]),
+        ({"relu1_1": 1.0, "relu3_1": 1.0}, None),
+        ({"relu4_1": 1.0}, None),
+    ],
+)
+def test_a_shallow_level_asks_for_shallow_layers_only(
+    tiny, painting_of, monkeypatch, layers, shallow
+):
+    """And where all layers are of a kind there is no such level."""
+    asked = []
+    compute = FeatureExtractor.__call__
+    monkeypatch.setattr(
+        FeatureExtractor,
+        "__call__",
+        lambda self, image, layers, **wrap: (
+            asked.append(sorted(layers)) or compute(self, image, layers, **wrap)
+        ),
+    )
+    work = prepare(painting_of(64, 64), FeatureExtractor(tiny), size=(96, 96), layers=layers)
+    found = {}
+    for level in work.schedule:
+        asked.clear()
+        evaluation = work.objective(level, 0)(work.start(level.height, level.width))
+        assert evaluation.losses["style"] > 0
+        found.setdefault(level.shallow, []).extend(asked)
+    assert all(names == sorted(layers) for names in found[False])
+    assert found.get(True, []) == [shallow] * len(found.get(True, []))
+    assert (True in found) == (shallow is not None)
 
 
 def test_nothing_is_computed_before_the_first_step(features, painting, monkeypatch):
@@ -175,10 +225,10 @@ def test_a_tileable_texture_has_no_seam(features, size, axis):
 def test_only_an_axis_asked_for_is_resized_to_repeat(features, painting):
     """Along the other one the canvas is longer than the result, and cut: pixels stay pixels."""
     work = prepare(painting, features, size=(50, 70), tileable="x")
-    assert work.extent == (56, 70)
+    assert work.extent == (52, 70)
     last = work.schedule[-1]
-    assert (last.height, last.width) == (56, 72)
-    image = work.start(56, 72)
+    assert (last.height, last.width) == (52, 72)
+    image = work.start(52, 72)
     work.config = dataclasses.replace(work.config, histogram=False)
     torch.testing.assert_close(
         work.finish(image).mean(3), image.mean(3)[..., :50], atol=2e-3, rtol=0
@@ -267,7 +317,7 @@ def test_the_hole_itself_is_no_exemplar(features, painting_of):
     for color in (0.0, 1.0):
         broken = torch.where(mask > 0, torch.tensor(color), picture)
         work = prepare(broken, features, more={"inpaint": (broken, mask)})
-        target = work._region(work.targets[0], work.size, 0)
+        target = work._region(work.targets[0], work.size, work.layers, 0)
         objectives.append(target)
         shown = gather_moments(features, broken, ["relu1_1"], 0)["relu1_1"]
         unmasked.append(shown.gram())
