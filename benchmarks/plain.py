@@ -27,12 +27,12 @@ NOISE = 0.001  # deviation of the first picture, in units of 0..255
 class PlainVGG19:
     """The original network on its original scale: RGB 0..255 minus the mean."""
 
-    def __init__(self) -> None:
+    def __init__(self, device: torch.device | str = "cpu") -> None:
         weights = load_vgg("vgg19")
-        self.mean = 255 * torch.tensor(weights.mean).view(1, 3, 1, 1)
+        self.mean = 255 * torch.tensor(weights.mean, device=device).view(1, 3, 1, 1)
         # cnnart divides every bias by 255 to take pictures in [0, 1]; this undoes it.
         self._convs = {
-            name.removeprefix("conv"): (weight, bias * 255)
+            name.removeprefix("conv"): (weight.to(device), bias.to(device) * 255)
             for name, (weight, bias) in weights.convs.items()
         }
 
@@ -64,16 +64,16 @@ def tv_loss(x: Tensor) -> Tensor:
 def plain_loop(photo: Tensor, style: Tensor, evaluations: int, seed: int = 0) -> Iterator[Tensor]:
     """Yields, after each evaluation, the picture so far: ``1x3xHxW`` in [0, 1] up to clamping.
 
-    ``photo`` and ``style`` are ``1x3xHxW`` in [0, 1] at the sizes to be used.
+    ``photo`` and ``style`` are ``1x3xHxW`` in [0, 1] at the sizes and on the device to be used.
     """
-    network = PlainVGG19()
+    network = PlainVGG19(photo.device)
     with torch.no_grad():
         found = network(255 * photo - network.mean)
         contents = {name: found[name] for name in CONTENT_LAYERS}
         found = network(255 * style - network.mean)
         grams = {name: gram(found[name]) for name in STYLE_LAYERS}
     noise = torch.randn(photo.shape, generator=torch.Generator().manual_seed(seed))
-    x = (NOISE * noise).requires_grad_(True)
+    x = (NOISE * noise).to(photo.device).requires_grad_(True)
     # One iteration per call makes the same sequence as one call with many, and can be watched.
     optimizer = torch.optim.LBFGS(
         [x], max_iter=1, history_size=HISTORY, tolerance_grad=-1, tolerance_change=-1

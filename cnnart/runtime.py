@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import functools
 import sys
 import time
-from collections.abc import Iterable
-from typing import TYPE_CHECKING
+from collections.abc import Iterable, Iterator
+from threading import Thread
+from typing import TYPE_CHECKING, Any
 
 import torch
+import torch.nn.functional as F
 
 from cnnart.errors import UsageError, did_you_mean
 from cnnart.optim.memory import Limits
@@ -33,7 +36,7 @@ class Runtime:
     The network is loaded by the first picture that needs it.
 
     Args:
-        device: ``auto``, ``cpu``, ``cuda``, ``cuda:N`` or ``mps``.
+        device: ``auto``, or one that ``pick_device`` knows.
         precision: ``auto``, ``fp32``, ``bf16`` or ``fp16``.
         backbone: one of ``cnnart.weights.backbones.backbone_names()``, or for methods that take any
             network the name of one (``cnnart.networks.zoo``).
@@ -58,8 +61,12 @@ class Runtime:
         max_pixels: int | None = None,
         begun: float | None = None,
     ) -> None:
-        self.device = pick_device(device)
-        self.dtype = pick_precision(precision, self.device)
+        self.loading: dict[str, float] = {}  # seconds, for --debug
+        self._opening: Thread | None = None
+        self._device = pick_device(device)
+        if self._device.index:  # CUDA graphs, and questions without a device, are the current one's
+            _of_kind(self._device.type).set_device(self._device)
+        self.dtype = pick_precision(precision, self._device)
         self.backbone = backbone
         self.offline = offline
         self.max_pixels = max_pixels
@@ -69,18 +76,51 @@ class Runtime:
         self._loaded: dict[str, FeatureExtractor] = {}
         self._network: Network | None = None
 
+    @property
+    def device(self) -> torch.device:
+        """The device, ready."""
+        if (opening := self._opening) is not None:
+            with self._timed("device"):
+                opening.join()
+            self._opening = None
+        return self._device
+
+    @device.setter
+    def device(self, device: torch.device) -> None:
+        self._device = device
+
+    @contextlib.contextmanager
+    def _timed(self, part: str) -> Iterator[None]:
+        begun = time.perf_counter()
+        yield
+        self.loading[part] = self.loading.get(part, 0.0) + time.perf_counter() - begun
+
+    def open_ahead(self) -> None:
+        """Begin in another thread what the first computation on a GPU would wait for.
+
+        Its context, and the libraries for convolutions and matrix products. ``device`` waits for
+        the end: nothing else may use the GPU while a CUDA graph is captured.
+        """
+        if self._device.type in SEVERAL and self._opening is None:
+            self._opening = Thread(
+                target=_open, args=(self._device, self.dtype), name="open device", daemon=True
+            )
+            self._opening.start()
+
     def features(self, pooling: str = "max") -> FeatureExtractor:
         """The VGG with this pooling, loaded once. Raises WeightsError when it is not to be had."""
         if pooling not in self._loaded:
             from cnnart.networks.vgg import FeatureExtractor
 
             self.check_layers([])
-            weights = load_vgg(self.backbone, offline=self.offline)
-            self._loaded = {
-                pooling: FeatureExtractor(
-                    weights, pooling=pooling, device=self.device, dtype=self.dtype
+            with self._timed("weights"):
+                weights = load_vgg(self.backbone, offline=self.offline)
+            device = self.device
+            with self._timed("weights"):
+                network = FeatureExtractor(
+                    weights, pooling=pooling, device=device, dtype=self.dtype
                 )
-            }
+            self._loaded = {pooling: network}
         return self._loaded[pooling]
 
     def network(self, pooling: str = "max") -> Network:
@@ -140,41 +180,106 @@ def layer_names(backbone: str) -> list[str]:
     return [*convs, *(name.replace("conv", "relu") for name in convs), *pools]
 
 
-def pick_device(name: str = "auto") -> torch.device:
-    """The torch device for ``auto``, ``cpu``, ``cuda``, ``cuda:N`` or ``mps``.
+# What torch calls each kind of device, and whose it is. An AMD card is "cuda" to a torch for ROCm.
+DEVICES = {"cuda": "NVIDIA, or AMD with ROCm", "xpu": "Intel", "mps": "Apple", "cpu": ""}
+SEVERAL = ("cuda", "xpu")  # kinds of which a machine may have more than one
 
-    ``auto`` prefers CUDA, then MPS, then the CPU. Raises UsageError when the named device is not
-    there: silence would turn a minute into an hour.
+
+def device_count(kind: str) -> int:
+    """How many devices of a kind in ``DEVICES`` torch sees."""
+    if kind == "cuda":
+        return torch.cuda.device_count() if torch.cuda.is_available() else 0
+    if kind == "xpu":
+        return torch.xpu.device_count() if hasattr(torch, "xpu") else 0
+    return int(kind == "cpu" or torch.backends.mps.is_available())
+
+
+def pick_device(name: str = "auto") -> torch.device:
+    """The torch device for ``auto``, ``cpu``, ``cuda``, ``cuda:N``, ``xpu``, ``xpu:N`` or ``mps``.
+
+    ``auto``: the first kind in ``DEVICES`` of which there is one. Raises UsageError when the named
+    device is not there: silence would turn a minute into an hour.
     """
     if name == "auto":
-        if torch.cuda.is_available():
-            return torch.device("cuda")
-        return torch.device("mps" if torch.backends.mps.is_available() else "cpu")
-    unknown = UsageError(f"Unknown device {name!r}: use auto, cpu, cuda, cuda:N or mps.")
+        return torch.device(next(kind for kind in DEVICES if device_count(kind)))
+    kinds = [f"{kind} ({whose})" if whose else kind for kind, whose in DEVICES.items()]
+    unknown = UsageError(
+        f"Unknown device {name!r}: use auto, {', '.join(kinds[:-1])} or {kinds[-1]}; "
+        "cuda:1 is the second of several."
+    )
     try:
         device = torch.device(name)
     except RuntimeError:
         raise unknown from None
-    if device.type not in ("cpu", "cuda", "mps"):
+    if device.type not in DEVICES:
         raise unknown
-    if device.type == "cuda" and (device.index or 0) >= torch.cuda.device_count():
-        found = torch.cuda.device_count()
-        raise UsageError(
-            f"No device {name!r}: torch sees {found} CUDA devices here. Use `device` auto."
-        )
-    if device.type == "mps" and not torch.backends.mps.is_available():
-        raise UsageError("No device 'mps' on this machine. Use `device` auto.")
+    found = device_count(device.type)
+    if (device.index or 0) >= found:
+        seen = f"sees {found or 'no'} {_kind_name(device.type)} device{'s' * (found > 1)} here"
+        if not _is_built_for(device.type):
+            seen = f"{torch.__version__} is built without {_kind_name(device.type)}"
+        raise UsageError(f"No device {name!r}: torch {seen}. Use `device` auto.")
     return device
 
 
+def _kind_name(kind: str) -> str:
+    """``CUDA``, ``ROCm``, ``XPU``, ``Metal`` or ``CPU``: what drives such a device."""
+    if kind == "cuda" and torch.version.hip:
+        return "ROCm"
+    return {"mps": "Metal"}.get(kind, kind.upper())
+
+
+def _of_kind(kind: str) -> Any:
+    """torch's module for a kind of device in ``SEVERAL``; both have the same functions."""
+    return torch.cuda if kind == "cuda" else torch.xpu
+
+
+def _open(device: torch.device, dtype: torch.dtype) -> None:
+    """Warm up. What fails here fails again where it can be told."""
+    with contextlib.suppress(Exception):
+        warm_up(device, dtype)
+
+
+@torch.no_grad()
+def warm_up(device: torch.device, dtype: torch.dtype) -> None:
+    """Compute a little of each kind, and wait for it."""
+    x = torch.ones(1, 64, 32, 32, device=device, dtype=dtype)
+    x = x.contiguous(memory_format=torch.channels_last)
+    x = F.conv2d(x, x.new_ones(64, 64, 3, 3), padding=1)
+    rows = x[0].flatten(1).float()
+    torch.linalg.norm(rows @ rows.T).item()
+
+
+def _is_built_for(kind: str) -> bool:
+    """Whether this torch could use such a device if there was one."""
+    built = {
+        "cuda": torch.version.cuda or torch.version.hip,
+        "xpu": getattr(torch.version, "xpu", None),
+        "mps": torch.backends.mps.is_built(),
+        "cpu": True,
+    }
+    return bool(built[kind])
+
+
 def device_reason(device: torch.device) -> str:
-    """One phrase for people: the device, and why it was the choice."""
-    if device.type == "cuda":
-        return f"{torch.cuda.get_device_name(device)} (CUDA)"
+    """One phrase for people: what the device is, ``NVIDIA H100 (CUDA)`` or ``CPU, 8 threads``."""
+    if device.type in SEVERAL:
+        return f"{_of_kind(device.type).get_device_name(device)} ({_kind_name(device.type)})"
     if device.type == "mps":
         return "Apple GPU (Metal)"
     threads = torch.get_num_threads()
     return f"CPU, {threads} thread{'s' if threads != 1 else ''}"
+
+
+def auto_reason(device: torch.device) -> str:
+    """Why ``auto`` takes this device here, in one phrase for people."""
+    if device.type != "cpu":
+        count = device_count(device.type)
+        return f"the first of {count} GPUs" if count > 1 else "the GPU"
+    built = [_kind_name(kind) for kind in DEVICES if kind != "cpu" and _is_built_for(kind)]
+    if not built:
+        return f"torch {torch.__version__} is built for no GPU"
+    return f"torch sees no {' or '.join(built)} device here"
 
 
 def fast_bf16_cpu() -> bool:
@@ -186,21 +291,33 @@ def fast_bf16_cpu() -> bool:
     return any(getattr(torch.cpu, name, bool)() for name in asked)
 
 
+def auto_precision(device: torch.device) -> tuple[torch.dtype, str]:
+    """The dtype that ``auto`` takes on a device, and why, in one phrase for people."""
+    if device.type == "cpu":
+        if fast_bf16_cpu():
+            return torch.bfloat16, "this processor multiplies it natively (AVX512-BF16 or AMX)"
+        return torch.float32, "bf16 is taken only with AVX512-BF16 or AMX, which it has not"
+    if device.type == "mps":
+        return torch.float32, "half precision was not measured on Metal"
+    supported = getattr(
+        _of_kind(device.type), "is_bf16_supported", None
+    )  # torch.xpu has it since 2.6
+    if supported is not None and supported(False):  # False: and not by emulation
+        return torch.bfloat16, "this card multiplies it natively"
+    return torch.float16, "this card has no native bfloat16"
+
+
 def pick_precision(name: str, device: torch.device) -> torch.dtype:
     """The dtype of the network's activations for ``auto``, ``fp32``, ``bf16`` or ``fp16``.
 
-    ``auto``: bf16 where the hardware multiplies it natively, fp16 on older CUDA devices, fp32
-    elsewhere. Losses, Gram matrices and optimizer state are fp32 whatever is chosen here.
+    ``auto``: bf16 where the hardware multiplies it natively, fp16 on older cards, fp32 elsewhere.
+    Losses, Gram matrices and optimizer state are fp32 whatever is chosen here.
     """
     if name in DTYPES:
         return DTYPES[name]
     if name != "auto":
         raise UsageError(f"Unknown precision {name!r}: use auto, fp32, bf16 or fp16.")
-    if device.type == "cuda":
-        return torch.bfloat16 if torch.cuda.is_bf16_supported(False) else torch.float16
-    if device.type == "cpu" and fast_bf16_cpu():
-        return torch.bfloat16
-    return torch.float32
+    return auto_precision(device)[0]
 
 
 def precision_name(dtype: torch.dtype) -> str:

@@ -17,6 +17,10 @@ code = main(sys.argv[1:])
 print(json.dumps([code, sorted(name for name in sys.modules)]))
 """
 
+# What takes seconds to import beside torch's own: torchvision is needed for its networks only, and
+# sympy comes with torch's "meta" device and with gradients of anything but a scalar.
+SLOW = {"torchvision", "sympy"}
+
 
 def modules(*arguments: str) -> tuple[list[str], set[str]]:
     """Run a command line; the modules of cnnart that it has loaded, and all others."""
@@ -59,8 +63,9 @@ def test_a_commands_help_does_not_load_torch(command: str) -> None:
 @pytest.mark.parametrize(
     ("arguments", "most", "method"),
     [
-        (["stylize", "--style", "ink-wash", "--steps", "1", "--preset", "draft"], 50, "stylize"),
+        (["stylize", "--style", "ink-wash", "--steps", "1", "--preset", "draft"], 52, "stylize"),
         (["fast-stylize", "--style", "great-wave"], 45, "fast"),
+        (["dream", "--steps", "1"], 56, "dream"),
     ],
 )
 def test_one_photo_loads_its_own_method_and_little_else(
@@ -68,7 +73,15 @@ def test_one_photo_loads_its_own_method_and_little_else(
 ) -> None:
     """A reader who follows one photo has so many files to open."""
     command, *options = arguments
-    ours, _ = modules(command, "photo.png", "--size", "32", "-q", "-o", "out.png", *options)
+    given = ["photo.png", "--size", "32", "-q", "-o", "out.png", "--device", "cpu"]
+    ours, others = modules(command, *given, *options)
     assert len(ours) <= most
     methods = {name.split(".")[2] for name in ours if name.startswith("cnnart.methods.")}
     assert methods == {method}
+    assert not SLOW & others
+
+
+def test_a_classifier_does_not_load_torchvision() -> None:
+    given = ["photo.png", "-q", "-o", "out.png", "--device", "cpu"]
+    _, others = modules("inspect", "classify", *given)
+    assert not SLOW & others

@@ -20,7 +20,7 @@ def info(as_json: bool) -> None:
     for name, value in facts.items():
         lines = value if isinstance(value, list) else [value]
         for i, line in enumerate(lines or ["none"]):
-            click.echo(f"{name.replace('_', ' ') if i == 0 else '':<15}{_text(line, name)}")
+            click.echo(f"{name.replace('_', ' ') if i == 0 else '':<18}{_text(line, name)}")
 
 
 def _text(value: object, name: str = "") -> str:
@@ -28,6 +28,11 @@ def _text(value: object, name: str = "") -> str:
         return f"{value / 2**30:.1f} GiB"
     if isinstance(value, dict):
         first, *rest = value
-        more = [f"{key.replace('_', ' ')} {_text(value[key], key)}" for key in rest]
+        more = [f"{_key(key)}{_text(value[key], key)}" for key in rest]
         return f"{value[first]}: {', '.join(more)}"
     return ", ".join(map(str, value)) if isinstance(value, list) else str(value)
+
+
+def _key(name: str) -> str:
+    """What stands before a value of this name: nothing where it speaks for itself."""
+    return "" if name in ("is", "why") else f"{name.replace('_', ' ')} "

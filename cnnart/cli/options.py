@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import sys
+import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
@@ -29,6 +30,8 @@ if TYPE_CHECKING:
     from cnnart.run.command import Command
     from cnnart.run.report import Reporter
     from cnnart.runtime import Runtime
+
+USE_VGG19 = ("stylize", "dream")  # the commands that begin with the embedded network
 
 T = TypeVar("T")
 Decorator = Callable[[Callable[..., Any]], Callable[..., Any]]
@@ -155,7 +158,7 @@ file_options = section(
 
 RUNTIME_OPTIONS: dict[str, Any] = {
     "device": cloup.option(
-        "--device", metavar="NAME", help="auto, cpu, cuda, cuda:N or mps.  [default: auto]"
+        "--device", metavar="NAME", help="auto, cpu, cuda, cuda:N, xpu or mps.  [default: auto]"
     ),
     "precision": cloup.option(
         "--precision",
@@ -203,7 +206,10 @@ TALK_OPTIONS: dict[str, Any] = {
         help="A live preview file beside the result.  [default: on a terminal]",
     ),
     "debug": cloup.option(
-        "--debug", is_flag=True, envvar="CNNART_DEBUG", help="Show a traceback on an error."
+        "--debug",
+        is_flag=True,
+        envvar="CNNART_DEBUG",
+        help="Say where the time went, and show a traceback on an error.",
     ),
 }
 
@@ -257,15 +263,43 @@ def work_through(
     run: RunOptions,
     talk: TalkOptions,
 ) -> int:
-    """Make every task's picture, after ``check_options``; returns the exit code."""
+    """Make every task's picture, after ``check_options``; returns the exit code.
+
+    While torch loads, which takes longest, the weights are expanded; then the first photo is read
+    and the device opened while the styles are read.
+    """
     import psutil
 
+    begun, until = psutil.Process().create_time(), {"command line": time.time()}
+    if command.name in USE_VGG19 and run.backbone is None:
+        from cnnart.weights.embedded import expand_ahead
+
+        expand_ahead()
     from cnnart.run.batch import Batch
 
-    runtime = make_runtime(run, max_pixels=files.max_pixels, begun=psutil.Process().create_time())
+    runtime = make_runtime(run, max_pixels=files.max_pixels, begun=begun)
+    until["imports"] = time.time()
+    runtime.open_ahead()
+    if tasks[0].source.path and not files.skip_existing:
+        tasks[0].source.read_ahead(runtime.max_pixels)
     open_one = command.open(runtime)
+    until["styles"] = time.time()
     reporter = make_reporter(talk, paths=files.output != "-")
+    if talk.debug:
+        reporter = with_timings(reporter, runtime, until)
     return Batch(open_one, reporter, batch_options(files, talk)).run(tasks)
+
+
+def with_timings(reporter: Reporter, runtime: Runtime, until: Mapping[str, float]) -> Reporter:
+    """The reporter, which in the end also says where the time went since the process was made.
+
+    ``until``: when its first parts ended (``time.time()``), by name.
+    """
+    import psutil
+
+    from cnnart.run.timings import Timings
+
+    return Timings(psutil.Process().create_time(), until).watched(reporter, runtime)
 
 
 def make_runtime(run: RunOptions, **more: Any) -> Runtime:

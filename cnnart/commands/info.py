@@ -13,7 +13,16 @@ import torch
 
 from cnnart.builtin_styles import builtin_styles
 from cnnart.errors import CnnartError
-from cnnart.runtime import DTYPES, device_reason, pick_precision
+from cnnart.runtime import (
+    DEVICES,
+    SEVERAL,
+    auto_precision,
+    auto_reason,
+    device_count,
+    device_reason,
+    pick_device,
+    precision_name,
+)
 from cnnart.version import __version__
 from cnnart.weights.backbones import EMBEDDED
 from cnnart.weights.cache import cached_path
@@ -24,14 +33,20 @@ PACKAGES = ("torch", "torchvision", "numpy", "pillow")
 
 def describe_environment() -> dict[str, Any]:
     """Everything as plain values, ready for JSON; memory is in bytes."""
+    device = pick_device("auto")
+    dtype, why = auto_precision(device)
     return {
         "cnnart": __version__,
         "python": f"{platform.python_version()} ({platform.python_implementation()})",
         **{name: _version(name) for name in PACKAGES},
+        "torch_built_for": _built_for(),
         "os": platform.platform(),
         "cpu": cpu_model(),
+        "cpu_instructions": torch.backends.cpu.get_cpu_capability(),
         "cpu_threads": torch.get_num_threads(),
         "memory": psutil.virtual_memory().total,
+        "auto_device": {"name": str(device), "why": auto_reason(device)},
+        "auto_precision": {"name": precision_name(dtype), "why": why},
         "devices": [_device(device) for device in _devices()],
         "weights": [_weights(name) for name in network_names() if _is_here(name)],
         "weights_cache": str(cached_path(EMBEDDED).parent),
@@ -61,23 +76,36 @@ def cpu_model() -> str:
     return platform.processor() or platform.machine()
 
 
+def _built_for() -> str:
+    """What this torch can compute on, with the version of what drives it."""
+    cuda, rocm = torch.version.cuda, torch.version.hip
+    xpu = getattr(torch.version, "xpu", None)
+    built = [f"CUDA {cuda}" if cuda else "", f"ROCm {rocm}" if rocm else "", "XPU" if xpu else ""]
+    metal = "Metal" if torch.backends.mps.is_built() else ""
+    return ", ".join(name for name in (*built, metal, "CPU") if name)
+
+
 def _devices() -> list[torch.device]:
-    found = [torch.device("cuda", index) for index in range(torch.cuda.device_count())]
-    if torch.backends.mps.is_available():
-        found.append(torch.device("mps"))
-    return [*found, torch.device("cpu")]
+    return [
+        torch.device(kind, index) if kind in SEVERAL else torch.device(kind)
+        for kind in DEVICES
+        for index in range(device_count(kind))
+    ]
 
 
 def _device(device: torch.device) -> dict[str, Any]:
-    auto = pick_precision("auto", device)
     facts: dict[str, Any] = {
         "name": str(device),
         "is": device_reason(device),
-        "auto_precision": next(name for name, dtype in DTYPES.items() if dtype == auto),
+        "auto_precision": precision_name(auto_precision(device)[0]),
     }
     if device.type == "cuda":
-        facts["memory"] = torch.cuda.get_device_properties(device).total_memory
-        facts["capability"] = ".".join(map(str, torch.cuda.get_device_capability(device)))
+        about = torch.cuda.get_device_properties(device)
+        facts["memory"] = about.total_memory
+        amd = about.gcnArchName if torch.version.hip else ""
+        facts["capability"] = amd or f"{about.major}.{about.minor}"
+    elif device.type == "xpu":
+        facts["memory"] = torch.xpu.get_device_properties(device).total_memory
     return facts
 
 

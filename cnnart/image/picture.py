@@ -32,20 +32,60 @@ class Picture:
     gray: bool = False
 
 
-def resize(image: Tensor, height: int, width: int) -> Tensor:
-    """image (NxCxHxW) at another size: bicubic, antialiased where it shrinks.
+# The most one antialiased interpolation shrinks an axis. CUDA keeps the weights of a whole block of
+# pixels in shared memory and refuses more than 47 times along both axes (ROCm more than 31).
+MOST_AT_ONCE = 16
 
-    Clamped to [0, 1] if the input lay within, because bicubic overshoots at edges.
+
+def resize(image: Tensor, height: int, width: int, *, mode: str = "bicubic") -> Tensor:
+    """image (NxCxHxW) at another size: bicubic (or bilinear), antialiased where it shrinks.
+
+    Clamped to [0, 1] if the input lay within, because bicubic overshoots at edges. Nothing here
+    waits for the device. Along an axis that shrinks by more than ``MOST_AT_ONCE`` it goes in
+    several steps (``resize_stages``), on every device alike.
     """
     if height < 1 or width < 1:
         raise UsageError(f"A picture cannot be {height}x{width} pixels; both must be 1 or more.")
     if image.shape[-2:] == (height, width):
         return image
-    within = float(image.min()) >= 0 and float(image.max()) <= 1
-    result = F.interpolate(
-        image, size=(height, width), mode="bicubic", align_corners=False, antialias=True
+    low, high = image.detach().min(), image.detach().max()
+    within = (low >= 0) & (high <= 1)
+    result = image
+    for size in resize_stages((image.shape[-2], image.shape[-1]), (height, width)):
+        result = _interpolate(result, size, mode)
+    infinite = torch.full_like(low, torch.inf)
+    return result.clamp_(
+        torch.where(within, torch.zeros_like(low), -infinite),
+        torch.where(within, torch.ones_like(low), infinite),
     )
-    return result.clamp(0, 1) if within else result
+
+
+def resize_stages(before: tuple[int, int], after: tuple[int, int]) -> list[tuple[int, int]]:
+    """The sizes (height, width) that a resize passes through, ``after`` the last of them.
+
+    No stage shrinks an axis by more than ``MOST_AT_ONCE``. All but the first go as far as that, so
+    that the first, whose filter is narrow, hardly shows: what comes out differs from one step
+    by less than one of 255 levels, on noise too.
+    """
+    stages = [after]
+    while any(n > MOST_AT_ONCE * m for n, m in zip(before, stages[0], strict=True)):
+        height, width = (min(n, MOST_AT_ONCE * m) for n, m in zip(before, stages[0], strict=True))
+        stages.insert(0, (height, width))
+    return stages
+
+
+def _interpolate(image: Tensor, size: tuple[int, int], mode: str) -> Tensor:
+    """One antialiased interpolation, by the CPU where the device has none."""
+    where = image
+    if image.device.type == "mps" and image.requires_grad:
+        where = image.cpu()  # Metal's has had a gradient only lately
+    try:
+        result = F.interpolate(where, size=size, mode=mode, align_corners=False, antialias=True)
+    except NotImplementedError:  # Metal, before torch 2.8
+        result = F.interpolate(
+            image.cpu(), size=size, mode=mode, align_corners=False, antialias=True
+        )
+    return result.to(image.device)
 
 
 def fit_long_side(height: int, width: int, long_side: int) -> tuple[int, int]:

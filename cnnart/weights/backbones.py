@@ -5,12 +5,15 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
-from torch import Tensor
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    Convs = dict[str, tuple[Tensor, Tensor]]
 
 EMBEDDED = "vgg19"  # the one inside the package: the Oxford VGG-19, quantized
 
-Convs = dict[str, tuple[Tensor, Tensor]]
 RGB = tuple[float, float, float]
 
 OXFORD_MEAN: RGB = (123.68 / 255, 116.779 / 255, 103.939 / 255)

@@ -1,20 +1,28 @@
-"""The networks inside the package: what the manifest says of them, and their tensors."""
+"""The networks inside the package: what the manifest says of them, and their tensors.
+
+Torch is imported when a tensor is asked for, not before: ``expand_ahead`` works while it loads.
+"""
 
 from __future__ import annotations
 
 import json
+from concurrent.futures import Future
 from pathlib import Path
+from threading import Thread
+from typing import TYPE_CHECKING
 
 import numpy as np
-import torch
 from safetensors import safe_open
-from safetensors.torch import load_file
-from torch import Tensor
 
 from cnnart.errors import WeightsError
 from cnnart.files import file_sha256
 from cnnart.weights import backbones
-from cnnart.weights.backbones import BACKBONES, EMBEDDED, Convs, VGGWeights
+from cnnart.weights.backbones import BACKBONES, EMBEDDED, VGGWeights
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+Expanded = tuple[str, dict[str, tuple[np.ndarray, np.ndarray]]]
 
 DATA = Path(__file__).parent.parent / "data"
 
@@ -51,26 +59,68 @@ def embedded_digest(name: str) -> str:
 
 def embedded_state(name: str) -> tuple[dict[str, Tensor], str]:
     """The float32 state dict of ``alexnet`` or ``efficientnet-lite0``, and its file's SHA-256."""
+    from safetensors.torch import load_file
+
     digest = embedded_digest(name)
     return {key: tensor.float() for key, tensor in load_file(embedded_path(name)).items()}, digest
 
 
+_ahead: list[Future[Expanded]] = []
+
+
+def expand_ahead() -> None:
+    """Begin to expand the VGG-19 in another thread, for the next ``embedded_vgg19``."""
+    future: Future[Expanded] = Future()
+
+    def work() -> None:
+        try:
+            future.set_result(_expanded_vgg19())
+        except BaseException as error:
+            future.set_exception(error)
+
+    _ahead[:] = [future]
+    Thread(target=work, name="expand weights", daemon=True).start()
+
+
 def embedded_vgg19() -> VGGWeights:
-    """Expand the codebook: each weight is an 8-bit index into its layer's table of 256 values."""
-    digest = embedded_digest(EMBEDDED)
-    convs: Convs = {}
-    with safe_open(embedded_path(), framework="numpy") as file:
-        for layer, *_ in backbones.layers(BACKBONES["vgg19-oxford"]):
-            table, index = file.get_tensor(f"{layer}.table"), file.get_tensor(f"{layer}.index")
-            bias = file.get_tensor(f"{layer}.bias")
-            convs[layer] = (torch.from_numpy(np.take(table, index)), torch.from_numpy(bias))
+    """The Oxford VGG-19. Raises WeightsError where its file is missing or damaged."""
+    import torch
+
+    digest, arrays = _ahead.pop().result() if _ahead else _expanded_vgg19()
+    convs = {
+        layer: (torch.from_numpy(weight), torch.from_numpy(bias))
+        for layer, (weight, bias) in arrays.items()
+    }
     convs, mean, std = backbones.unit_std(
         backbones.bgr_to_rgb(convs), backbones.OXFORD_MEAN, (1 / 255,) * 3
     )
     return VGGWeights(EMBEDDED, convs, mean, std, digest)
 
 
+def _expanded_vgg19() -> Expanded:
+    """The file's SHA-256, and weights and biases by layer.
+
+    Each weight is an 8-bit index into its layer's table of 256 values (a codebook).
+    """
+    digest = embedded_digest(EMBEDDED)
+    convs = {}
+    with safe_open(embedded_path(), framework="numpy") as file:
+        for layer, *_ in backbones.layers(BACKBONES["vgg19-oxford"]):
+            table, index = file.get_tensor(f"{layer}.table"), file.get_tensor(f"{layer}.index")
+            convs[layer] = (np.take(table, index), file.get_tensor(f"{layer}.bias"))
+    return digest, convs
+
+
 def imagenet_ids() -> list[str]:
     """The WordNet id of each of ImageNet's 1000 classes: ``n01440764`` for class 0."""
-    text = (DATA / "imagenet_ids.txt").read_text(encoding="ascii")
+    return _lines("imagenet_ids.txt")
+
+
+def imagenet_classes() -> list[str]:
+    """The name of each of ImageNet's 1000 classes, as torchvision gives them: ``tench``."""
+    return _lines("imagenet_names.txt")
+
+
+def _lines(file: str) -> list[str]:
+    text = (DATA / file).read_text(encoding="ascii")
     return [line for line in text.splitlines() if not line.startswith("#")]

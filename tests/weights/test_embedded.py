@@ -10,8 +10,16 @@ from cnnart.errors import WeightsError
 from cnnart.files import file_sha256
 from cnnart.networks.efficientnet_lite import EfficientNetLite0
 from cnnart.weights import embedded
-from cnnart.weights.embedded import embedded_names, embedded_path, embedded_state, imagenet_ids
+from cnnart.weights.embedded import (
+    embedded_names,
+    embedded_path,
+    embedded_state,
+    expand_ahead,
+    imagenet_classes,
+    imagenet_ids,
+)
 from cnnart.weights.vgg import load_vgg
+from tests.helpers.files import cnnart_process
 
 OWED = {
     "vgg19": (
@@ -72,7 +80,8 @@ def test_imagenets_ids_are_in_the_order_of_its_classes():
     ids = imagenet_ids()
     assert len(ids) == len(set(ids)) == 1000
     assert ids == sorted(ids)  # the order of the challenge is that of the ids
-    names = ResNet18_Weights.DEFAULT.meta["categories"]
+    names = imagenet_classes()
+    assert names == ResNet18_Weights.DEFAULT.meta["categories"]
     known = {"n01440764": "tench", "n02123045": "tabby", "n15075141": "toilet tissue"}
     assert {i: names[ids.index(i)] for i in known} == known
 
@@ -88,6 +97,34 @@ def test_a_damaged_embedded_file_is_noticed(name, tmp_path, monkeypatch):
     path.write_bytes(content)
     with pytest.raises(WeightsError, match=f"embedded {name} .* is damaged: reinstall cnnart"):
         load()
+    if name == "vgg19":
+        expand_ahead()
+        with pytest.raises(WeightsError, match=f"embedded {name} .* is damaged: reinstall cnnart"):
+            load()
     path.unlink()
     with pytest.raises(WeightsError, match=f"embedded {name} is missing"):
         load()
+
+
+def test_weights_expanded_ahead_are_the_same(vgg):
+    expand_ahead()
+    ahead, after = load_vgg(), load_vgg()  # the second reads the file again
+    for found in (ahead, after):
+        assert found.sha256 == vgg.sha256
+        for name, (weight, bias) in vgg.convs.items():
+            assert torch.equal(found.convs[name][0], weight)
+            assert torch.equal(found.convs[name][1], bias)
+
+
+def test_expanding_needs_no_torch():
+    """It is what is done while torch loads."""
+    code = """
+import sys
+from cnnart.weights import embedded
+embedded.expand_ahead()
+digest, convs = embedded._ahead[0].result()
+assert "torch" not in sys.modules and len(convs) == 16, sorted(convs)
+"""
+    process = cnnart_process(code=code)
+    _, err = process.communicate()
+    assert process.returncode == 0, err

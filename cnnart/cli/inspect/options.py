@@ -152,7 +152,7 @@ def inspect_options(backbone: str) -> Decorator:
             metavar="NAME",
             default="auto",
             show_default=True,
-            help="auto, cpu, cuda, cuda:N or mps.",
+            help="auto, cpu, cuda, cuda:N, xpu or mps.",
         ),
         cloup.option(
             "--precision",
