@@ -12,7 +12,7 @@ STAMP := $(VENV)/.installed
 DEMO := out/$(basename $(notdir $(PHOTO)))-$(basename $(notdir $(STYLE))).png
 
 .PHONY: help demo test lint docs cli-reference styles pictures bench bench-stylize bench-memory bench-scale bench-dream \
-	bench-quilting bench-fast bench-train clean
+	bench-quilting bench-fast bench-train gpu clean
 
 help:
 	@echo "make demo      stylize an example photo (sets up everything it needs)"
@@ -24,6 +24,7 @@ help:
 	@echo "               train the network for fast-stylize again (an hour; RESUME=--resume goes on)"
 	@echo "make pictures  make the README's pictures again"
 	@echo "make bench     run the benchmarks (hours; see benchmarks/README.md)"
+	@echo "make gpu       on a machine with a graphics card: its tests, then its benchmark (10 minutes)"
 	@echo "make clean     remove the environment and the tools' caches"
 
 # A virtual environment, made again only when pyproject.toml changes.
@@ -35,7 +36,10 @@ $(STAMP): pyproject.toml
 	@touch $@
 
 demo: $(STAMP)
-	$(BIN)/cnnart stylize "$(PHOTO)" --style "$(STYLE)" --size $(SIZE) --output "$(DEMO)"
+	@echo "In a few seconds there is a preview, for a trained style a first look by the fast network:"
+	@echo "  $(CURDIR)/$(DEMO:.png=.preview.jpg)"
+	@echo "The painting replaces it as it grows; look again now and then (Ctrl-C keeps what there is)."
+	$(BIN)/cnnart stylize "$(PHOTO)" --style "$(STYLE)" --size $(SIZE) --preview --output "$(DEMO)"
 	@echo "Look at $(CURDIR)/$(DEMO)"
 
 test: $(STAMP)
@@ -95,6 +99,11 @@ bench-fast: $(STAMP)
 # Training throughput against pytorch/examples' recipe.
 bench-train: $(STAMP)
 	$(BIN)/python -m benchmarks.train
+
+# On a machine with a graphics card: the tests that need one, then every command's time and result.
+gpu: $(STAMP)
+	$(BIN)/python -m pytest -m gpu --no-cov
+	$(BIN)/python -m benchmarks.gpu
 
 clean:
 	rm -rf $(VENV) build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis

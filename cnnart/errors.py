@@ -51,6 +51,7 @@ NO_MEMORY = (
     "not enough memory",
     "can't allocate memory",
     "cannot allocate memory",
+    "out_of_device_memory",  # Intel's Level Zero, past torch's own allocator
 )
 
 

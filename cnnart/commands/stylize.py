@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -18,15 +19,20 @@ from cnnart.commands.style_args import (
     recorded_style,
     with_masks,
 )
-from cnnart.errors import UsageError
+from cnnart.errors import CnnartError, UsageError
 from cnnart.methods.stylize.config import StylizeConfig
 from cnnart.run.record import RecordedFiles
-from cnnart.settings import make_config
+from cnnart.settings import make_config, setting_of
 
 if TYPE_CHECKING:
+    from torch import Tensor
+
+    from cnnart.optim.regions import StyleImage
     from cnnart.run.command import Run
     from cnnart.run.outputs import Task
     from cnnart.runtime import Runtime
+
+TRAINED_AT = 448  # long side of the style pictures whose strokes the built-in networks paint
 
 
 @dataclass(frozen=True)
@@ -72,18 +78,22 @@ class Stylize:
         return files_of(*self.styles, *(style.mask for style in self.styles), self.init)
 
     def open(self, runtime: Runtime) -> Callable[[Task], Run]:
-        from cnnart.methods.stylize.transfer import StyleTransfer
+        from cnnart.methods.stylize.transfer import StyleTransfer, TargetCache
         from cnnart.optim.memory import memory_errors_named
         from cnnart.optim.regions import StyleImage
         from cnnart.run.command import Run
 
         config = self.config
         runtime.check_layers([*config.content_layers, *config.style_layers])
-        images = [read_input(style.picture, runtime.max_pixels).rgb for style in self.styles]
+        images = [
+            read_input(style.picture, runtime.max_pixels).rgb.to(runtime.device)
+            for style in self.styles
+        ]
         masks = [style.mask.read() if style.mask else None for style in self.styles]
         recorded = self.record()
         init = None if self.init is None else read_input(self.init, runtime.max_pixels).rgb
         names = [style.label for style in self.styles]
+        cache = TargetCache()
 
         def open_one(task: Task) -> Run:
             photo = task.source.read(runtime.max_pixels)
@@ -98,7 +108,9 @@ class Stylize:
             with memory_errors_named():
                 features = runtime.features(config.pooling)
                 limits = runtime.limits()
-                work = StyleTransfer(photo.rgb, styles, config, features, init=init, limits=limits)
+                work = StyleTransfer(
+                    photo.rgb, styles, config, features, init=init, limits=limits, cache=cache
+                )
             height, width = work.photo.shape[-2:]
             return Run(
                 command=self,
@@ -111,6 +123,7 @@ class Stylize:
                 size=(height, width),
                 seed=config.seed,
                 photo=photo,
+                first_look=lambda: first_look(self, runtime, photo.rgb, styles, (height, width)),
             )
 
         return open_one
@@ -133,3 +146,44 @@ class Stylize:
         made_of = with_masks(chosen, masks[: len(chosen)])
         init = record["init"] and files.find(record["init"], "the file back")
         return cls(made_of, files.config(StylizeConfig, record["settings"]), init or None)
+
+
+def first_look(
+    command: Stylize,
+    runtime: Runtime,
+    photo: Tensor,
+    styles: Sequence[StyleImage],
+    size: tuple[int, int],
+) -> Tensor | None:
+    """What the painting will be like, by one pass of the network trained in its styles.
+
+    Args:
+        styles: the command's, with their masks.
+        size: (height, width) of the painting, and of what is returned, ``1x3xHxW``.
+
+    None where a style has no trained network, or the pass fails: it is not worth an error.
+    """
+    from cnnart.commands.fast_stylize import network_runner, open_checkpoint, trained_styles
+    from cnnart.methods.fast.config import FastConfig
+    from cnnart.methods.fast.stylize import FastStyle, FastStylization
+    from cnnart.optim.memory import memory_errors_named
+
+    trained, config = trained_styles(), command.config
+    names = [style.builtin for style in command.styles if style.builtin in trained]
+    if len(names) < len(styles):
+        return None
+    # A painting's strokes grow with it; those of the network do as asked.
+    known = setting_of(FastConfig, "stroke")[1]
+    low, high = known.low or 0.0, known.high or math.inf
+    stroke = min(max(config.style_scale * max(size) / TRAINED_AT, low), high)
+    look = FastConfig(size=size, strength=config.strength, stroke=stroke, color=config.color)
+    try:
+        with memory_errors_named():
+            chosen = [
+                FastStyle(open_checkpoint(trained[name]), name, style.weight, style.mask)
+                for name, style in zip(names, styles, strict=True)
+            ]
+            runner = network_runner(runtime.device, runtime.dtype, False)
+            return FastStylization(photo, chosen, look, runner, runtime.limits()).pictures()
+    except CnnartError:
+        return None

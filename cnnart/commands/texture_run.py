@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import BinaryIO
+from typing import TYPE_CHECKING, BinaryIO
 
 from torch import Tensor
 
@@ -14,6 +14,9 @@ from cnnart.methods.texture.seam_error import seam_error
 from cnnart.methods.texture.synthesis import TextureSynthesis
 from cnnart.run.command import Run
 from cnnart.run.report import Finding
+
+if TYPE_CHECKING:
+    from cnnart.run.predict import Prediction
 
 
 @dataclass(kw_only=True)
@@ -28,6 +31,12 @@ class TextureRun(Run):
     companions: Sequence[tuple[str, Tensor]] = ()
     tiles: tuple[int, int] | None = None
     axes: str = ""
+
+    def predict(self) -> Prediction | None:
+        """That of the method at work."""
+        from cnnart.run.predict import predict
+
+        return predict(self.work.work)
 
     def alpha(self, rgb: Tensor) -> Tensor | None:
         """The texture's own alpha, made with it."""

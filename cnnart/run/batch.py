@@ -22,6 +22,7 @@ from cnnart.run.outputs import Task
 from cnnart.run.report import Reporter, Summary
 
 if TYPE_CHECKING:
+    from cnnart.run.predict import Prediction
     from cnnart.run.previews import Previews
 
 # The empty line at the end is what the live display of two lines clears when it redraws itself.
@@ -112,6 +113,7 @@ class Batch:
         self._reporter = reporter
         self._options = options
         self._interrupt = Interrupt(quiet=options.quiet)
+        self._prediction: tuple[object, Prediction | None] | None = None  # of what schedule
 
     def run(self, tasks: Sequence[Task]) -> int:
         """Make every task's picture; returns the exit code as ``Outcomes.conclude`` does."""
@@ -140,6 +142,7 @@ class Batch:
         start = replace(run.start(), preview=shown, index=index, count=outcomes.count)
         self._reporter.start(start)
         try:
+            self._look_ahead(run, previews, began)
             step = self._follow(run, previews)
             stopped = step.index if self._interrupt.asked and step.index < step.steps else None
             run.write(task.target or sys.stdout.buffer, run.finish(step.image), stopped)
@@ -152,6 +155,20 @@ class Batch:
         outcomes.saved(task, kind, time.monotonic() - began)
         for finding in run.findings:
             self._reporter.found(finding)
+
+    def _look_ahead(self, run: Run, previews: Previews | None, began: float) -> None:
+        """Before the first step: show what the picture will be like, and say how long it takes."""
+        shown = previews.preview if previews else None
+        if previews and shown and (picture := run.first_look()) is not None:
+            previews.show_first(picture)
+            self._reporter.first_look(shown, time.monotonic() - began)
+        schedule = run.schedule()
+        if self._reporter.predicts and len({size for size, _ in schedule}) > 1:
+            # Once for pictures that take the same steps at the same sizes.
+            if self._prediction is None or self._prediction[0] != schedule:
+                self._prediction = schedule, run.predict()
+            if prediction := self._prediction[1]:
+                self._reporter.predicted(prediction)
 
     def _follow(self, run: Run, previews: Previews | None) -> Step:
         """Run to the end or until asked to stop; returns the last step made."""

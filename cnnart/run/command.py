@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, BinaryIO, ClassVar, Protocol
+from typing import TYPE_CHECKING, Any, BinaryIO, ClassVar, Protocol
 
 import torch
 from torch import Tensor
@@ -18,6 +18,9 @@ from cnnart.run.outputs import Task
 from cnnart.run.record import build_record, describe_source
 from cnnart.run.report import Finding, Start
 from cnnart.runtime import Runtime, device_reason, precision_name
+
+if TYPE_CHECKING:
+    from cnnart.run.predict import Prediction
 
 
 class Command(Protocol):
@@ -65,6 +68,8 @@ class Run:
         size: (height, width) of the result.
         photo: whose alpha, EXIF and resolution carry over; None: nothing does.
         facts: what the record tells of this run beyond the usual.
+        first_look: gives at once what the result will be like, ``1x3xHxW`` of its size, or None
+            where nothing is so quick; called if a preview is kept.
         findings: grows when the result is written.
     """
 
@@ -79,6 +84,7 @@ class Run:
     details: Mapping[str, Any] = field(default_factory=dict)
     photo: Picture | None = None
     facts: Mapping[str, Any] = field(default_factory=dict)
+    first_look: Callable[[], Tensor | None] = lambda: None
     findings: list[Finding] = field(default_factory=list)
 
     def __post_init__(self) -> None:
@@ -112,6 +118,12 @@ class Run:
     def schedule(self) -> list[tuple[tuple[int, int], int]]:
         """``((height, width), steps)`` of what is to come, for the time left."""
         return [((s.height, s.width), s.iterations) for s in self.work.schedule]
+
+    def predict(self) -> Prediction | None:
+        """How long it will take, measured; None where that cannot be. For several sizes only."""
+        from cnnart.run.predict import predict
+
+        return predict(self.work)
 
     def steps(self) -> Iterator[Step]:
         """Work. Raises OutOfMemory, and what the method raises."""

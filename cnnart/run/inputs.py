@@ -11,8 +11,10 @@ import os
 import re
 import sys
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from concurrent.futures import Future
+from dataclasses import dataclass, field
 from pathlib import Path
+from threading import Thread
 from typing import TYPE_CHECKING, Any, BinaryIO
 
 from cnnart.errors import UsageError, did_you_mean
@@ -39,6 +41,7 @@ class Source:
     folder: Path | None = None
     data: bytes | None = None
     picture: Any = None
+    being_read: list[Future[Picture]] = field(default_factory=list, compare=False, repr=False)
 
     @property
     def name(self) -> str:
@@ -50,11 +53,29 @@ class Source:
 
     def read(self, max_pixels: int | None = None) -> Picture:
         """The picture. Raises ImageError; ``max_pixels`` None: as many as ``read_image`` allows."""
+        if self.being_read:
+            return self.being_read.pop().result()  # once: it is not to stay in memory
+        return self._read(max_pixels)
+
+    def _read(self, max_pixels: int | None) -> Picture:
         from cnnart.image.read import MAX_PIXELS, read_image, to_picture
 
         if self.picture is not None:
             return to_picture(self.picture)
         return read_image(self.open(), max_pixels=max_pixels or MAX_PIXELS)
+
+    def read_ahead(self, max_pixels: int | None = None) -> None:
+        """Begin to read in another thread, for the next ``read``, which asks for the same."""
+        future: Future[Picture] = Future()
+
+        def work() -> None:
+            try:
+                future.set_result(self._read(max_pixels))
+            except BaseException as error:
+                future.set_exception(error)
+
+        self.being_read[:] = [future]
+        Thread(target=work, name="read photo", daemon=True).start()
 
     def open(self) -> Path | BinaryIO:
         """The file, or standard input's content from its start."""

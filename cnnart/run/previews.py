@@ -59,11 +59,25 @@ class Previews:
         self._write = write
         self._every = every
         self._next_preview = 0.0
+        self._first_look: tuple[int, int] | None = None  # its size
+        self._coarsest: tuple[int, int] | None = None
+
+    def show_first(self, picture: Tensor) -> None:
+        """Begin the preview with a finished picture.
+
+        It stays while the run is at the coarsest of its sizes, where it would show less.
+        """
+        self._write_preview(picture)
+        self._first_look = (picture.shape[-2], picture.shape[-1])
 
     def step(self, step: Step) -> Path | None:
         """Note a step; returns the snapshot written for it, if one was due."""
-        if self.preview and time.monotonic() >= self._next_preview:
-            self._write_preview(step.image)
+        due = self.preview and time.monotonic() >= self._next_preview
+        if due and not self._shows_less(step):
+            began = time.monotonic()
+            self._write_preview(self._finish(step.image))
+            took = time.monotonic() - began
+            self._next_preview = began + took + max(PREVIEW_SECONDS, PREVIEW_SHARE * took)
         if not self._every or step.index % self._every:
             return None
         path = snapshot_path(self._target, step.index)
@@ -72,15 +86,19 @@ class Previews:
         self._write(path, self._finish(step.image), step.index)
         return path
 
-    def _write_preview(self, image: Tensor) -> None:
+    def _shows_less(self, step: Step) -> bool:
+        """Whether a step shows less than the first look."""
+        if self._first_look is None:
+            return False
+        self._coarsest = self._coarsest or step.scale
+        return step.scale == self._coarsest != self._first_look
+
+    def _write_preview(self, picture: Tensor) -> None:
         from cnnart.image.write import write_image
 
         assert self.preview
-        began = time.monotonic()
         self.preview.parent.mkdir(parents=True, exist_ok=True)
-        write_image(self.preview, self._finish(image), format="jpg", quality=85)
-        now = time.monotonic()
-        self._next_preview = now + max(PREVIEW_SECONDS, PREVIEW_SHARE * (now - began))
+        write_image(self.preview, picture, format="jpg", quality=85)
 
     def close(self) -> None:
         """Remove the preview: by now the result is there, or there will be none."""

@@ -14,6 +14,7 @@ from cnnart.errors import as_flags
 
 if TYPE_CHECKING:
     from cnnart.optim.steps import Step
+    from cnnart.run.predict import Prediction
 
 
 @dataclass(frozen=True)
@@ -62,9 +63,18 @@ class Summary:
 
 
 class Reporter:
-    """Nothing but errors."""
+    """Nothing but errors.
+
+    ``predicts``: whether it tells how long a run will take, for which that is to be measured.
+    """
+
+    predicts = False
 
     def start(self, start: Start) -> None: ...
+
+    def first_look(self, path: Path, seconds: float) -> None: ...
+
+    def predicted(self, prediction: Prediction) -> None: ...
 
     def step(self, step: Step) -> None: ...
 
@@ -108,12 +118,21 @@ class Plain(Reporter):
 class JsonLines(Reporter):
     """For programs: one JSON object a line on standard output; docs/json.md lists the keys."""
 
+    predicts = True
+
     def start(self, start: Start) -> None:
         height, width = start.size
         facts = vars(start) | {"size": [width, height]}
         told = {k: v for k, v in facts.items() if k not in ("about", "details", "schedule")}
         self._event("start", **told, **start.details)
-        self._eta = Eta(start.schedule)
+        self._eta = Eta([(height * width, steps) for (height, width), steps in start.schedule])
+
+    def first_look(self, path: Path, seconds: float) -> None:
+        self._event("first_look", path=str(path), seconds=round(seconds, 3))
+
+    def predicted(self, prediction: Prediction) -> None:
+        self._event("predicted", seconds=round(prediction.seconds, 1))
+        self._eta = Eta(prediction.levels)
 
     def step(self, step: Step) -> None:
         left = self._eta.left(step)
@@ -179,34 +198,44 @@ def duration(seconds: float) -> str:
     return f"{hours}:{minutes:02d}:{rest:02d}" if hours else f"{minutes}:{rest:02d}"
 
 
+def about(seconds: float) -> str:
+    """A time that nobody knows exactly: ``7 s``, ``45 s``, ``4 min``, ``1.5 h``."""
+    if seconds < 20:
+        return f"{max(1, round(seconds))} s"
+    if seconds < 90:
+        return f"{5 * round(seconds / 5)} s"
+    minutes = round(seconds / 60)
+    return f"{minutes} min" if minutes < 90 else f"{seconds / 3600:.1f} h"
+
+
 def _number(value: float) -> float | None:
     return value if math.isfinite(value) else None  # JSON knows neither NaN nor infinity
 
 
-PyramidLevel = tuple[int, int]
-
-
 class Eta:
-    """Seconds left, from the cost per pixel of the latest steps.
+    """Seconds left, from what the latest steps took beside what they were expected to.
 
     Args:
-        schedule: ``((height, width), steps)`` from the first scale to the last; empty when unknown,
-            then all steps count alike.
+        levels: what a step costs, in any unit, and how many there are, from the first scale to the
+            last; empty when unknown, then all steps count alike.
     """
 
-    def __init__(self, schedule: Sequence[tuple[PyramidLevel, int]] = ()) -> None:
-        self._costs = [h * w for (h, w), steps in schedule for _ in range(steps)]
+    def __init__(self, levels: Sequence[tuple[float, int]] = ()) -> None:
+        self._costs = [cost for cost, steps in levels for _ in range(steps)]
         self._rate: float | None = None  # seconds per unit of cost
         self._before = 0.0
+        self._scale: tuple[int, int] | None = None
 
     def left(self, step: Step) -> float | None:
         """Seconds left after ``step``; None before there is anything to go by."""
         if len(self._costs) != step.steps:
             self._costs = [1] * step.steps
         seconds, self._before = step.seconds - self._before, step.seconds
+        is_first, self._scale = step.scale != self._scale, step.scale
         rate = seconds / self._costs[step.index - 1]
-        # The first step also pays for warming up; afterwards follow changes within a dozen steps.
-        self._rate = (
-            rate if self._rate is None or step.index <= 2 else 0.9 * self._rate + 0.1 * rate
-        )
+        # The first step at a scale also prepares it; afterwards follow changes within a dozen.
+        if self._rate is None or step.index == 2:
+            self._rate = rate
+        elif not is_first:
+            self._rate = 0.9 * self._rate + 0.1 * rate
         return self._rate * sum(self._costs[step.index :])

@@ -12,19 +12,26 @@ from rich.text import Text
 
 from cnnart.errors import as_flags
 from cnnart.optim.memory import gigabytes
-from cnnart.run.report import Eta, Finding, Plain, Start, duration
+from cnnart.run.report import Eta, Finding, Plain, Start, about, duration
 
 if TYPE_CHECKING:
     from cnnart.optim.steps import Step
+    from cnnart.run.predict import Prediction
+
+LONG = 120  # seconds from which on a time budget is offered
+OFFERED = 4  # times sooner, and a minute at the least
 
 
 class Terminal(Plain):
     """For people: a header and a live bar on standard error."""
 
+    predicts = True
+
     def __init__(self, *, paths: bool = True, console: Console | None = None) -> None:
         super().__init__(paths=paths)
         self._console = console or Console(stderr=True, highlight=False)
         self._live: Live | None = None
+        self._offered = False
 
     def start(self, start: Start) -> None:
         height, width = start.size
@@ -38,7 +45,7 @@ class Terminal(Plain):
         self._print(f"memory: {gigabytes(start.memory)} at the most{tiles}")
         if start.preview:
             self._print(f"preview while it works: {start.preview}")
-        self._eta = Eta(start.schedule)
+        self._eta = Eta([(height * width, steps) for (height, width), steps in start.schedule])
         self._bar = Progress(
             TextColumn("{task.description:>7}"),
             BarColumn(bar_width=None),
@@ -57,6 +64,20 @@ class Terminal(Plain):
             redirect_stderr=False,
         )
         self._live.start()
+
+    def first_look(self, path: Path, seconds: float) -> None:
+        self._print(f"first look, by the fast network: {path}")
+
+    def predicted(self, prediction: Prediction) -> None:
+        """Say how long it takes, and once, if that is long, how to have it sooner."""
+        self._eta = Eta(prediction.levels)
+        line = f"takes about {about(prediction.seconds)}"
+        if prediction.seconds > LONG and not self._offered:
+            self._offered = True
+            minutes = max(1, round(prediction.seconds / OFFERED / 60))
+            budget = f"{minutes}m" if minutes > 1 else "60s"
+            line += f"; for the best picture in {about(60 * minutes)}: `time_budget` {budget}"
+        self._print(as_flags(line))
 
     def step(self, step: Step) -> None:
         if not self._live:

@@ -391,6 +391,10 @@ def test_info(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatc
     assert facts["cnnart"] == __version__
     assert facts["devices"][-1]["name"] == "cpu"
     assert facts["devices"][-1]["auto_precision"] in ("fp32", "bf16")
+    assert facts["auto_device"]["name"] == facts["devices"][0]["name"].partition(":")[0]
+    assert facts["auto_precision"]["name"] == facts["devices"][0]["auto_precision"]
+    assert facts["auto_device"]["why"]
+    assert facts["auto_precision"]["why"]
     embedded = facts["weights"][0]
     assert (embedded["name"], embedded["checksum"]) == ("vgg19", "ok")
     assert Path(embedded["path"]).is_file()

@@ -207,7 +207,8 @@ def _layers_of(backbone: str) -> list[str] | None:
 
 @functools.cache
 def _check_class(name: str) -> None:
-    from cnnart.networks.imagenet import class_index, imagenet_classes
+    from cnnart.networks.imagenet import class_index
+    from cnnart.weights.embedded import imagenet_classes
 
     if not PLACEHOLDER.fullmatch(name):
         class_index(imagenet_classes(), name, 1000)

@@ -10,6 +10,7 @@ import pytest
 
 from cnnart import runtime
 from cnnart.__main__ import main
+from cnnart.optim import multiscale
 from cnnart.run.report import JsonLines, Summary
 from tests.docs.pages import ROOT
 from tests.helpers.fast import TINY, photo_folder
@@ -75,6 +76,16 @@ def test_stylize(capsys: pytest.CaptureFixture[str]) -> None:
     again = events(capsys, "stylize", *arguments, "--skip-existing")
     assert [event["event"] for event in again] == ["skipped", "done"]
     check(again, "stylize")
+
+
+def test_what_comes_before_the_first_step(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(multiscale, "COARSEST", 16)
+    arguments = ("photo.png", "--style", "night-swirls", "--steps", "2", "--preset", "draft")
+    told = events(capsys, "stylize", *arguments, "--preview")
+    assert [event["event"] for event in told][:4] == ["start", "first_look", "predicted", "step"]
+    check(told, "stylize")
 
 
 def test_texture(capsys: pytest.CaptureFixture[str]) -> None:

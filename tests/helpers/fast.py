@@ -67,6 +67,7 @@ def trainer(
     folder: Path,
     compute: ComputeOptions | None = None,
     into: Checkpoint | None = None,
+    device: str = "cpu",
     **settings: Any,
 ) -> Trainer:
     """A run of two styles that takes a second or so."""
@@ -74,7 +75,7 @@ def trainer(
     usual |= {"validate_every": 8, "warmup_steps": 4}
     config = TrainConfig(**{**usual, **settings})
     photos = find_photos(sorted(folder.iterdir()), 64)
-    losses = make_losses(FeatureExtractor(tiny_weights()), config)
+    losses = make_losses(FeatureExtractor(tiny_weights(), device=device), config)
     paintings = [
         Painting("amber", as_in_a_file(make_painting()), sha256="a"),
         Painting("blue", as_in_a_file(make_painting(seed=5, color=BLUE)), sha256="b"),

@@ -24,10 +24,10 @@ from tests.helpers.tiny_vgg import tiny_weights
 def die_once(step: int) -> None:
     original = Trainer.run_step
 
-    def mortal(self: Trainer, index, loader):  # type: ignore[no-untyped-def]
+    def mortal(self: Trainer, index):  # type: ignore[no-untyped-def]
         if index == step and not restarted() and world()[0] == world()[1] - 1:
             os._exit(9)
-        return original(self, index, loader)
+        return original(self, index)
 
     Trainer.run_step = mortal  # type: ignore[method-assign]
 

@@ -16,6 +16,7 @@ from cnnart.optim.steps import Step
 from cnnart.run.batch import Batch, BatchOptions
 from cnnart.run.inputs import expand
 from cnnart.run.outputs import Task, plan
+from cnnart.run.predict import Prediction
 from cnnart.run.report import Finding, Reporter, Start, Summary
 
 
@@ -60,10 +61,22 @@ class FakeRun:
         self.steps = lambda: steps
         self.warnings = ["note"]
         self.findings: list[Finding] = []
+        self.heard: list[str] = []
 
     def start(self) -> Start:
         name, target = self.task.source.name, str(self.task.target)
         return Start("dream", name, target, (4, 4), "", "cpu", "CPU", "fp32", 0, 1 << 30, 0)
+
+    def schedule(self) -> list[tuple[tuple[int, int], int]]:
+        return [((2, 2), 2), ((4, 4), 2)]
+
+    def predict(self) -> Prediction:
+        self.heard.append("measured")
+        return Prediction([(1.0, 2), (4.0, 2)], 10.0)
+
+    def first_look(self) -> torch.Tensor:
+        self.heard.append("looked")
+        return torch.full((1, 3, 4, 4), 1.0)
 
     def finish(self, image: torch.Tensor) -> torch.Tensor:
         return image
@@ -188,3 +201,48 @@ def test_previews_and_snapshots_lie_beside_the_result() -> None:
     Batch(open_run, listener, BatchOptions(preview=True, save_every=3)).run(tasks("a.jpg"))
     assert ("snapshot", "a-s-step0003.png") in listener.heard
     assert written() == ["a-s-step0003.png", "a-s.png"]
+
+
+class Foreteller(Listener):
+    predicts = True
+
+    def first_look(self, path: Path, seconds: float) -> None:
+        look = float(read_image(path).rgb.mean())
+        self.heard.append(("first look", path.name, round(look, 2)))
+
+    def predicted(self, prediction: Prediction) -> None:
+        self.heard.append(("predicted", prediction.seconds))
+
+    def step(self, step: Step) -> None:
+        if step.index == 1:
+            self.heard.append(("step",))
+
+
+def test_before_the_first_step_comes_a_look_and_a_prediction_that_alike_pictures_share() -> None:
+    listener, made = Foreteller(), []
+
+    def opened(task: Task) -> FakeRun:
+        made.append(open_run(task))
+        return made[-1]
+
+    Batch(opened, listener, BatchOptions(preview=True)).run(tasks("a.jpg", "b.jpg"))
+    assert [e for e in listener.heard if e[0] not in ("warning", "result")] == [
+        ("first look", "a-s.preview.jpg", 1.0),
+        ("predicted", 10.0),
+        ("step",),
+        ("first look", "b-s.preview.jpg", 1.0),
+        ("predicted", 10.0),
+        ("step",),
+    ]
+    assert [run.heard for run in made] == [["looked", "measured"], ["looked"]]
+
+
+def test_nobody_listens_nothing_is_measured_or_shown() -> None:
+    made = []
+
+    def opened(task: Task) -> FakeRun:
+        made.append(open_run(task))
+        return made[-1]
+
+    Batch(opened, Listener()).run(tasks("a.jpg"))
+    assert made[0].heard == []

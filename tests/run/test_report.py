@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import io
 import json
 import signal
@@ -17,6 +18,7 @@ from cnnart.image.read import read_image
 from cnnart.optim.steps import Step
 from cnnart.run.bar import Bar
 from cnnart.run.batch import Interrupt
+from cnnart.run.predict import Prediction
 from cnnart.run.previews import Previews, preview_path
 from cnnart.run.report import (
     Eta,
@@ -59,12 +61,20 @@ def test_json_lines_have_the_documented_keys(capsys: pytest.CaptureFixture[str])
     reporter = JsonLines()
     reporter.start(START)
     reporter.step(a_step(content=0.5, style=float("nan")))
+    reporter.first_look(Path("out/a.preview.jpg"), 0.5)
+    reporter.predicted(Prediction([(0.5, 2), (2.0, 2)], 6.04))
+    reporter.step(a_step(2, 1.5))
     reporter.warning("careful")
     reporter.saved(Path("a.png"), "result", 1.5)
     reporter.skipped("b.jpg", Path("b.png"))
     reporter.failed("c.jpg", "no picture", 1)
     reporter.done(Summary(1, 1, [("c.jpg", "no picture")], 2.0, 3))
-    start, step, *rest = map(json.loads, capsys.readouterr().out.splitlines())
+    start, step, look, predicted, later, *rest = map(
+        json.loads, capsys.readouterr().out.splitlines()
+    )
+    assert look == {"event": "first_look", "path": "out/a.preview.jpg", "seconds": 0.5}
+    assert predicted == {"event": "predicted", "seconds": 6.0}
+    assert later["seconds_left"] == pytest.approx(12.0), "three times what was predicted"
     assert start == {
         "event": "start",
         "command": "stylize",
@@ -167,6 +177,37 @@ def test_the_terminal_shows_the_facts_and_the_losses(capsys: pytest.CaptureFixtu
     assert capsys.readouterr().out == "out/a.png\n"
 
 
+def lines_about(seconds: float, times: int = 1) -> list[str]:
+    """What the terminal says of a prediction."""
+    screen = io.StringIO()
+    reporter = Terminal(console=Console(file=screen, width=100, color_system=None))
+    for _ in range(times):
+        reporter.predicted(Prediction([(1.0, 1)], seconds))
+    return screen.getvalue().splitlines()
+
+
+def test_a_long_run_says_how_to_have_it_sooner_once() -> None:
+    assert lines_about(48) == ["takes about 50 s"]
+    assert lines_about(120) == ["takes about 2 min"]
+    assert lines_about(235, times=2) == [
+        "takes about 4 min; for the best picture in 60 s: --time-budget 60s",
+        "takes about 4 min",
+    ]
+    assert lines_about(3600) == [
+        "takes about 60 min; for the best picture in 15 min: --time-budget 15m"
+    ]
+    assert lines_about(8100) == [
+        "takes about 2.2 h; for the best picture in 34 min: --time-budget 34m"
+    ]
+
+
+def test_the_terminal_names_the_first_look() -> None:
+    screen = io.StringIO()
+    reporter = Terminal(console=Console(file=screen, width=100, color_system=None))
+    reporter.first_look(Path("out/a.preview.jpg"), 0.5)
+    assert screen.getvalue() == "first look, by the fast network: out/a.preview.jpg\n"
+
+
 def test_which_reporter(monkeypatch: pytest.MonkeyPatch) -> None:
     assert type(make_reporter(TalkOptions(json=True))) is JsonLines
     assert type(make_reporter(TalkOptions(quiet=True))) is Reporter
@@ -180,11 +221,19 @@ def test_which_reporter(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_time_left_knows_that_larger_steps_take_longer() -> None:
-    eta = Eta([((10, 10), 2), ((20, 20), 3)])
+    eta = Eta([(100, 2), (400, 3)])
     assert eta.left(a_step(1, 1.0, steps=5)) == pytest.approx(1 + 3 * 4)
     assert eta.left(a_step(2, 2.0, steps=5)) == pytest.approx(3 * 4)
     assert eta.left(a_step(3, 6.0, steps=5)) == pytest.approx(2 * 4)
     assert eta.left(a_step(5, 14.0, steps=5)) == 0
+
+
+def test_the_first_step_at_a_size_says_nothing_of_those_to_come() -> None:
+    eta = Eta([(1, 2), (4, 4)])
+    for index in (1, 2):
+        eta.left(dataclasses.replace(a_step(index, float(index), steps=6), scale=(24, 32)))
+    assert eta.left(a_step(3, 16.0, steps=6)) == pytest.approx(3 * 4), "it also made its targets"
+    assert eta.left(a_step(4, 21.0, steps=6)) == pytest.approx(2 * 4 * (0.9 + 0.1 * 5 / 4))
 
 
 def test_time_left_without_a_schedule() -> None:
@@ -218,6 +267,31 @@ def test_the_preview_is_there_from_the_first_step_and_gone_at_the_end(tmp_path: 
     assert shots.preview.stat().st_mtime_ns == first, "renewed every few seconds, not every step"
     shots.close()
     assert not shots.preview.exists()
+
+
+def test_the_first_look_stays_until_the_painting_has_grown(tmp_path: Path) -> None:
+    shots = snapshots(tmp_path / "a.png", [], preview=True)
+    shots.show_first(torch.full((1, 3, 32, 32), 1.0))
+    path = shots.preview
+    assert path is not None
+
+    def shown(*scale: int) -> float:
+        shots.step(dataclasses.replace(a_step(), scale=scale))
+        return float(read_image(path).rgb.mean())
+
+    assert shown(8, 8) == pytest.approx(1, abs=0.01), "the coarsest size would show less"
+    assert shown(8, 8) == pytest.approx(1, abs=0.01)
+    assert shown(16, 16) == pytest.approx(0.75, abs=0.01)
+    shots.close()
+    assert not path.exists()
+
+
+def test_a_painting_of_one_size_replaces_the_first_look_at_once(tmp_path: Path) -> None:
+    shots = snapshots(tmp_path / "a.png", [], preview=True)
+    shots.show_first(torch.full((1, 3, 8, 8), 1.0))
+    shots.step(dataclasses.replace(a_step(), scale=(8, 8)))
+    assert shots.preview is not None
+    assert float(read_image(shots.preview).rgb.mean()) == pytest.approx(0.75, abs=0.01)
 
 
 def test_snapshots_are_kept_every_so_many_steps(tmp_path: Path) -> None:

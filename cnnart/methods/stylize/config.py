@@ -25,7 +25,7 @@ CONTENT_LAYERS = {"relu4_2": 1.0}
 # beyond the last entry get as many as that.
 PRESETS: dict[str, tuple[int, ...]] = {
     "draft": (60, 30, 12, 8, 6),
-    "standard": (100, 60, 36, 24, 12),
+    "standard": (100, 40, 24, 16, 10),
     "fine": (200, 200, 120, 60, 30),
 }
 

@@ -8,7 +8,9 @@ colors of the pixels are part of the objective; losses are relative, so one stre
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+import functools
+from collections import OrderedDict
+from collections.abc import Callable, Hashable, Iterator, Sequence
 from dataclasses import replace
 
 import torch
@@ -44,11 +46,35 @@ from cnnart.optim.tiles import gather_moments
 from cnnart.settings import SMALLEST_SIDE
 
 # The terms' weights at strength 0.5, all losses being relative (about 1 for unrelated pictures).
-STYLE_TO_CONTENT = 4.0
-PALETTE_TO_CONTENT = 4.0
+STYLE_TO_CONTENT = 4.1
+PALETTE_TO_CONTENT = 7.0
 TV_TO_CONTENT = 0.02
 DETAIL = 1.0  # how much of what a pyramid level adds to the photo the picture starts with
 PIXEL_TO_CONTENT = 4.0  # below strength 0.5: what holds the photo's colors and details
+
+MOST_TARGETS = 24  # kept for the next photo; 2.5 MB each with the usual layers
+
+
+class TargetCache:
+    """Moments of style pictures at each size, kept from one photo of a batch to the next.
+
+    For photos with the same settings, whose styles are the very same tensors.
+    """
+
+    def __init__(self) -> None:
+        self._kept: OrderedDict[Hashable, tuple[Tensor, dict[str, Moments]]] = OrderedDict()
+
+    def get(
+        self, style: Tensor, how: Hashable, find: Callable[[], dict[str, Moments]]
+    ) -> dict[str, Moments]:
+        """The moments of a style seen in some way: as kept, or found now. The oldest are lost."""
+        key = (id(style), how)  # the style is kept too, so no other one can have its id
+        if key not in self._kept:
+            self._kept[key] = style, find()
+        self._kept.move_to_end(key)
+        if len(self._kept) > MOST_TARGETS:
+            self._kept.popitem(last=False)
+        return self._kept[key][1]
 
 
 class StyleTransfer(MultiscaleSynthesis[FeatureExtractor]):
@@ -61,6 +87,7 @@ class StyleTransfer(MultiscaleSynthesis[FeatureExtractor]):
         features: the network; its device and precision are the run's.
         init: the picture to start from when ``config.init`` is ``picture``; any size.
         limits: of memory and time.
+        cache: shared by photos whose styles are the very same tensors, on the network's device.
 
     Nothing long happens before the first step. Raises UsageError for settings that make no sense,
     and OutOfMemory for a picture that cannot fit.
@@ -75,6 +102,7 @@ class StyleTransfer(MultiscaleSynthesis[FeatureExtractor]):
         *,
         init: Tensor | None = None,
         limits: Limits | None = None,
+        cache: TargetCache | None = None,
     ) -> None:
         self.layers = [*config.content_layers, *config.style_layers]
         features.check_layers(self.layers)
@@ -85,6 +113,8 @@ class StyleTransfer(MultiscaleSynthesis[FeatureExtractor]):
         if config.init == "picture" and init is None:
             raise UsageError("To start from a picture, give it: `init` FILE.")
         self.config = config
+        # In the photo's colors a style is another one for each photo.
+        self.cache = None if keeps_photo_colors(config.color) else cache
         device = features.device
         size = output_size(photo.shape[-2], photo.shape[-1], config.size)
         if min(size) < (least := features.smallest_side(self.layers)):
@@ -98,6 +128,7 @@ class StyleTransfer(MultiscaleSynthesis[FeatureExtractor]):
             self.layers,
             schedule(config, *size, self.smallest),
             update=Descent(config.optimizer),
+            content=list(config.content_layers),
             limits=limits,
         )
         self.photo = resize(photo.to(device), *size)
@@ -182,8 +213,14 @@ class StyleTransfer(MultiscaleSynthesis[FeatureExtractor]):
             size = fit_long_side(style.image.shape[-2], style.image.shape[-1], long_side)
             picture = resize(style.image, *(max(self.smallest, side) for side in size))
             pictures.append((picture, style.weight))
-            parts.append((gather_moments(self.features, picture, layers, tile), style.weight))
-        targets = {k: blend([(found[k], weight) for found, weight in parts]) for k in layers}
+            find = functools.partial(gather_moments, self.features, picture, layers, tile)
+            if self.cache is None:
+                found = find()
+            else:
+                how = (self.features, *layers, picture.shape, tile)
+                found = self.cache.get(style.image, how, find)
+            parts.append((found, style.weight))
+        targets = {k: blend([(seen[k], weight) for seen, weight in parts]) for k in layers}
         palette = PaletteLoss(pictures, region.mask)
         return Region(targets, palette, region.mask, region.share)
 

@@ -1,0 +1,96 @@
+"""How long a run will take, measured before its first step.
+
+An evaluation takes a constant (launching a few hundred operations) and so much for each pixel. At
+the coarsest size both may weigh the same, so measuring there alone would say nothing of the finest;
+a second size tells them apart, and what is larger lies on the line through the two.
+"""
+
+from __future__ import annotations
+
+import copy
+import itertools
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any, cast
+
+import torch
+
+from cnnart.optim.multiscale import CoarseToFine, LevelProblem, MultiscaleSynthesis
+from cnnart.optim.steps import PyramidLevel, Synthesis
+from cnnart.optim.tiles import evaluation_cost
+
+# Evaluations at the two sizes, and how many of them are only to prepare what comes. Of the others
+# the quickest counts: what slows a single one down is something else that the machine does.
+EVALUATIONS, WARMING_UP = (4, 3), 1
+ON_ACCELERATOR, CAPTURING = (12, 12), 6  # milliseconds each, once they are captured
+
+# A level's targets and its slow first evaluation take as long as so many evaluations more.
+PREPARING = 2
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """What a run is going to take.
+
+    ``levels``: the seconds of an evaluation, and how many there are, from the coarsest size on;
+    ``seconds``: of the whole run.
+    """
+
+    levels: Sequence[tuple[float, int]]
+    seconds: float
+
+
+def predict(work: Synthesis) -> Prediction | None:
+    """What a work of several sizes is going to take; it is left as it was, to the bit.
+
+    None for one that does not go coarse to fine, or whose time is settled by a budget.
+    """
+    if not isinstance(work, MultiscaleSynthesis) or work.run.limits.seconds is not None:
+        return None
+    schedule = work.schedule
+    larger = [level for level in schedule if _pixels(level) > 3 * _pixels(schedule[0])]
+    small, large = schedule[0], larger[0] if larger else schedule[-1]
+    counts = EVALUATIONS if work.features.device.type == "cpu" else ON_ACCELERATOR
+    lines: dict[PyramidLevel, tuple[float, float]] = {}
+    each = []
+    for level in schedule:
+        kind = _at(small, level, 1)
+        if kind not in lines:
+            constant = _measured(work, _at(small, level, counts[0]))
+            more = _measured(work, _at(large, level, counts[1])) - constant
+            lines[kind] = constant, max(0.0, more) / (_pixels(large) - _pixels(small))
+        constant, slope = lines[kind]
+        each.append(constant + slope * (_tiled(work.run, level) - _pixels(small)))
+    levels = [(seconds, level.iterations) for seconds, level in zip(each, schedule, strict=True)]
+    return Prediction(levels, sum(seconds * (count + PREPARING) for seconds, count in levels))
+
+
+def _pixels(level: PyramidLevel) -> int:
+    return level.height * level.width
+
+
+def _tiled(run: CoarseToFine[Any], level: PyramidLevel) -> float:
+    """The pixels of a level, those counted that its tiles compute more than once."""
+    size, memory = (level.height, level.width), run.memory
+    cost = evaluation_cost(run.features, run.layers, size, memory.tile, memory.wrap)
+    return _pixels(level) * cost
+
+
+def _at(size: PyramidLevel, level: PyramidLevel, count: int) -> PyramidLevel:
+    """A level of the same kind (a method may do different things at one size) at another's size."""
+    return replace(level, height=size.height, width=size.width, iterations=count)
+
+
+def _measured(work: MultiscaleSynthesis[Any], level: PyramidLevel) -> float:
+    """Seconds that an evaluation at a level takes, when it has warmed up."""
+    trial = copy.copy(work.run)
+    trial.schedule, trial.warnings = [level], []
+    device = trial.features.device.type
+    times = []
+    for _ in trial.steps(cast(LevelProblem, work)):
+        if device != "cpu":
+            getattr(torch, device).synchronize()  # steps are told of before they are over
+        times.append(time.perf_counter())
+    left_out = WARMING_UP if device == "cpu" else CAPTURING
+    return min(after - before for before, after in itertools.pairwise(times[left_out - 1 :]))
