@@ -46,7 +46,7 @@ from cnnart.optim.tiles import gather_moments
 from cnnart.settings import SMALLEST_SIDE
 
 # The terms' weights at strength 0.5, all losses being relative (about 1 for unrelated pictures).
-STYLE_TO_CONTENT = 4.1
+STYLE_TO_CONTENT = 4.05
 PALETTE_TO_CONTENT = 7.0
 TV_TO_CONTENT = 0.02
 DETAIL = 1.0  # how much of what a pyramid level adds to the photo the picture starts with
