@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import io
 import json
-import os
 import time
 from collections.abc import Sequence
 from dataclasses import replace
@@ -32,6 +31,7 @@ from cnnart.optim.memory import FREE_SHARE, free_memory, idle_memory, memory_err
 from cnnart.optim.steps import Step
 from cnnart.optim.tiles import evaluation_bytes
 from cnnart.run.batch import Interrupt
+from cnnart.run.prefetch import available_cores
 from cnnart.run.report import Reporter, Start, Summary
 from cnnart.runtime import Runtime, device_reason, keep_freed_memory, precision_name
 
@@ -145,8 +145,7 @@ class TrainingRun:
             return self.command.workers
         if self.runtime.device.type == "cpu":
             return 1
-        cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
-        return min(MOST_WORKERS, max(1, (cores or 1) // self.group.size))
+        return min(MOST_WORKERS, max(1, available_cores() // self.group.size))
 
     def _chosen_batch(
         self, features: FeatureExtractor, config: TrainConfig, arch: Architecture

@@ -8,13 +8,13 @@ from typing import Any
 import pytest
 import torch
 import torch.nn.functional as F
-from torch.utils._python_dispatch import TorchDispatchMode
 
 from cnnart.methods.fast.layers import statistics
 from cnnart.methods.fast.styled import SIZES, RepeatedPasses, StyledNetwork, cells, moments
 from cnnart.methods.fast.stylize import STYLES, NetworkRunner
 from cnnart.optim.capture import WARM_UP
 from tests.helpers.fast import TINY, checkpoint, network
+from tests.helpers.waits import NoWaits
 
 SHAPES = (
     TINY,
@@ -75,15 +75,6 @@ def test_moments_are_float32_whatever_comes_in(dtype: torch.dtype) -> None:
     for found, expected in zip(moments(x), statistics(x), strict=True):
         assert found.dtype == torch.float32
         assert torch.allclose(found, expected[0], rtol=1e-5)
-
-
-class NoWaits(TorchDispatchMode):
-    """Refuses what a host would have to wait for a device for."""
-
-    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        assert func is not torch.ops.aten._local_scalar_dense.default
-        assert "nonzero" not in str(func)
-        return func(*args, **(kwargs or {}))
 
 
 def test_a_pass_never_waits_for_its_device() -> None:
