@@ -249,9 +249,11 @@ def test_what_is_kept_is_what_the_prediction_says(vgg, dtype):
     ):
         found = features(image, layers)
     asked = sum(t.nbytes for t in found.values())
-    pixels, most = 64 * 96, 3 * 4 * 64 * 96  # and at most the normalized picture
+    pixels = 64 * 96
+    # And at most the normalized picture, before and after it got a pixel more on two sides.
+    most = 3 * 4 * (64 * 96 + 64 * 98) + 3 * 4
     expected = asked + pixels * sum(kept_bytes(features, layers).values())
-    assert expected <= sum(saved.values()) <= expected + 2 * most
+    assert expected <= sum(saved.values()) <= expected + most
 
 
 def test_bfloat16_is_close_and_pictures_stay_float32(features, photo):
