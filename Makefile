@@ -11,8 +11,8 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 DEMO := out/$(basename $(notdir $(PHOTO)))-$(basename $(notdir $(STYLE))).png
 
-.PHONY: help demo test lint docs cli-reference styles pictures bench bench-stylize bench-memory bench-scale bench-dream \
-	bench-quilting bench-fast bench-train gpu clean
+.PHONY: help demo test lint docs cli-reference error-table styles pictures bench bench-stylize bench-memory bench-scale bench-dream \
+	bench-quilting bench-fast bench-train gpu torture audit clean
 
 help:
 	@echo "make demo      stylize an example photo (sets up everything it needs)"
@@ -20,11 +20,15 @@ help:
 	@echo "make lint      check format, style, types and the layers"
 	@echo "make docs      build the documentation into out/site; a broken link fails"
 	@echo "make cli-reference   write docs/cli.md again, from the commands' own help"
+	@echo "make error-table     write docs/errors.md again, every error's sentence, from the source"
 	@echo "make styles    draw the built-in style pictures again and compare; with PHOTOS=DIR PAINTINGS=DIR,"
 	@echo "               train the network for fast-stylize again (an hour; RESUME=--resume goes on)"
 	@echo "make pictures  make the README's pictures again"
 	@echo "make bench     run the benchmarks (hours; see benchmarks/README.md)"
 	@echo "make gpu       on a machine with a graphics card: its tests, then its benchmark (10 minutes)"
+	@echo "make torture   every reader fuzzed, runs killed, writes made to fail, thousands of photos (an hour;"
+	@echo "               TORTURE=0.05 a twentieth); see docs/reliability.md"
+	@echo "make audit     compare what is installed with the known vulnerabilities (needs the network)"
 	@echo "make clean     remove the environment and the tools' caches"
 
 # A virtual environment, made again only when pyproject.toml changes.
@@ -57,6 +61,9 @@ docs: $(STAMP)
 
 cli-reference: $(STAMP)
 	$(BIN)/python tools/make_cli_reference.py
+
+error-table: $(STAMP)
+	$(BIN)/python tools/make_error_table.py
 
 # With PHOTOS and PAINTINGS (folders), the trained network is trained again: an hour or so.
 styles: $(STAMP)
@@ -104,6 +111,16 @@ bench-train: $(STAMP)
 gpu: $(STAMP)
 	$(BIN)/python -m pytest -m gpu --no-cov
 	$(BIN)/python -m benchmarks.gpu
+
+# The counts come to out/torture.json. On one core, so that times are comparable.
+TORTURE ?= 1
+torture: $(STAMP)
+	TORTURE=$(TORTURE) OMP_NUM_THREADS=1 $(BIN)/python -m pytest --no-cov tests/torture
+
+audit: $(STAMP)
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check 'pip-audit>=2.7' || \
+		{ echo "make audit needs the network: it compares with the advisories of the Python index"; exit 1; }
+	$(BIN)/pip-audit --skip-editable --progress-spinner off
 
 clean:
 	rm -rf $(VENV) build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis

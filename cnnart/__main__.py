@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import sys
+import warnings
+from pathlib import Path
+from typing import Any
 
 import click
 
-from cnnart.errors import INTERRUPTED, CnnartError, as_flags
+from cnnart.errors import INTERRUPTED, CnnartError, as_flags, in_words
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -15,16 +19,20 @@ def main(argv: list[str] | None = None) -> int:
 
     0 done; 1 cnnart could not do it; 2 wrong usage; 3 a batch with failures; 130 interrupted.
     """
+    open_streams()
+    if not sys.warnoptions:  # what a library warns of names no file, and is for its developers
+        warnings.simplefilter("ignore")
     from cnnart.cli import cli
 
     argv = sys.argv[1:] if argv is None else argv
     debug = "--debug" in argv or os.environ.get("CNNART_DEBUG", "") not in ("", "0")
     _print_any_text()
+    _stand_somewhere()
     try:
         code = cli.main(argv, prog_name="cnnart", standalone_mode=False)
         sys.stdout.flush()  # here, where a closed pipe can still be met quietly
         return code if isinstance(code, int) else 0
-    except BrokenPipeError:
+    except (BrokenPipeError, SystemExit):  # Click exits where a pipe is broken
         _silence_stdout()
         return 1
     except (click.Abort, KeyboardInterrupt):
@@ -34,12 +42,16 @@ def main(argv: list[str] | None = None) -> int:
     except click.ClickException as error:
         return _usage(error)
     except Exception as error:
+        if (line := in_words(error)) is not None:  # what the world does is no bug
+            return _fail(f"error: {as_flags(line)}", 1, debug)
         return _fail(
             f"error: this is a bug in cnnart ({_one_line(error)}). "
             "Run it again with --debug and report what it prints.",
             1,
             debug,
         )
+    finally:
+        _flush_or_silence_stdout()
 
 
 def _usage(error: click.ClickException) -> int:
@@ -65,6 +77,55 @@ def _one_line(error: Exception) -> str:
     return f"{type(error).__name__}: {text}" if text else type(error).__name__
 
 
+def _stand_somewhere() -> None:
+    """Be in a folder that exists, even if the one that the shell is in was deleted."""
+    try:
+        os.getcwd()  # noqa: PTH109
+    except OSError:
+        from cnnart.files import leave_deleted_folder
+
+        leave_deleted_folder()
+
+
+class Unfailing:
+    """Standard error, where a failure could not be told: a full disk, a terminal that has gone."""
+
+    def __init__(self, stream: Any) -> None:
+        self._stream = stream
+
+    def write(self, text: str) -> int:
+        with contextlib.suppress(OSError, ValueError):
+            self._stream.write(text)
+        return len(text)
+
+    def flush(self) -> None:
+        with contextlib.suppress(OSError, ValueError):
+            self._stream.flush()
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._stream, name)
+
+
+def open_streams() -> None:
+    """Put what swallows everything in the place of closed standard streams (``>&-``, cron).
+
+    Python has None there, and the next file that is opened would get the stream's number, and with
+    it what a library prints. ``sys.stdin`` stays None: nothing can be read from it.
+    """
+    for number, name in enumerate(("stdin", "stdout", "stderr")):
+        if getattr(sys, name) is not None:
+            continue
+        with contextlib.suppress(OSError):
+            try:
+                os.fstat(number)
+            except OSError:
+                os.open(os.devnull, os.O_RDWR)  # gets the lowest number that is free: this one
+        if name != "stdin":
+            setattr(sys, name, Path(os.devnull).open("w", encoding="utf-8"))  # noqa: SIM115
+    if not isinstance(sys.stderr, Unfailing):
+        sys.stderr = Unfailing(sys.stderr)
+
+
 def _print_any_text() -> None:
     """Never die of a file name that the console cannot show (Windows code pages, stray bytes)."""
     for stream in (sys.stdout, sys.stderr):
@@ -73,9 +134,18 @@ def _print_any_text() -> None:
             reconfigure(errors="surrogateescape" if utf8 else "backslashreplace")
 
 
+def _flush_or_silence_stdout() -> None:
+    """What could not be written is told by now: Python is not to try it again at the end."""
+    try:
+        sys.stdout.flush()
+    except (OSError, ValueError):
+        _silence_stdout()
+
+
 def _silence_stdout() -> None:
     """The reader has gone (``cnnart ... | head``): keep Python's last flush from complaining."""
-    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    with contextlib.suppress(OSError, ValueError):  # in a test it is no file
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 if __name__ == "__main__":

@@ -98,8 +98,8 @@ def fast_stylize(
     Args:
         photo: a path, a PIL image, an array (HxWx3, uint8 or float in [0, 1]) or a tensor
             (``1x3xHxW`` in [0, 1]); or a list of these. Those of one size are computed together.
-        styles: one or a list of: a trained style's name, a checkpoint's path, ``path:name``, or a
-            (style, weight) pair.
+        styles: one or a list of: a trained style's name, a checkpoint's path, ``path:name``, any
+            picture (a path, or as ``photo``), or a (style, weight) pair.
         masks: for each style a picture of where it applies (white) over the photo, or None.
         progress: show a bar, in a terminal or a notebook.
         device, precision, max_memory: see ``cnnart.runtime.Runtime``.
@@ -162,10 +162,13 @@ def _trained(style: Any) -> TrainedStyle:
     """A trained style as given, perhaps with a weight."""
     from dataclasses import replace
 
-    from cnnart.commands.fast_stylize import parse_trained
+    from cnnart.commands.fast_stylize import parse_trained, picture_style
 
     style, weight = _without_weight(style)
-    found = parse_trained(str(style))
+    if isinstance(style, str | os.PathLike):
+        found = parse_trained(str(style))
+    else:
+        found = picture_style(style, "style")
     return found if weight is None else replace(found, weight=weight)
 
 

@@ -87,7 +87,7 @@ def _manifest() -> tuple[list[Style], list[StyleNetworkFile]]:
             )
             for entry in manifest["networks"]
         ]
-    except (OSError, ValueError, KeyError, TypeError) as error:
+    except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
         reason = f"{type(error).__name__}: {error}"
         raise CnnartError(
             f"{folder / 'manifest.json'}: the list of built-in styles cannot be read ({reason});"
@@ -114,7 +114,7 @@ def defect(style: Style) -> str | None:
     if changed := _changed(style.name, style.path, style.sha256):
         return changed
     try:
-        with Image.open(style.path) as picture:
+        with Image.open(style.path, formats=["JPEG", "PNG"]) as picture:
             picture.load()
             size, mode = picture.size, picture.mode
     except (OSError, SyntaxError, ValueError) as error:
@@ -162,7 +162,7 @@ def contact_sheet(styles: Sequence[Style], tile: int = 320, columns: int = 4) ->
         row, column = divmod(index, columns)
         corner = (gap + column * (tile + gap), gap + row * (tile + label + gap))
         try:
-            with Image.open(style.path) as picture:
+            with Image.open(style.path, formats=["JPEG", "PNG"]) as picture:
                 small = picture.convert("RGB").resize((tile, tile), Image.Resampling.LANCZOS)
         except (OSError, SyntaxError, ValueError) as error:
             raise CnnartError(

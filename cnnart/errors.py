@@ -6,6 +6,7 @@ command line spells it as its flag (``as_flags``).
 
 from __future__ import annotations
 
+import errno
 import re
 
 # Exit codes beside 0 (done), 1 (could not) and 2 (wrong usage).
@@ -52,6 +53,7 @@ NO_MEMORY = (
     "can't allocate memory",
     "cannot allocate memory",
     "out_of_device_memory",  # Intel's Level Zero, past torch's own allocator
+    "can't start new thread",  # its stack does not fit, or the number of threads is limited
 )
 
 
@@ -61,6 +63,56 @@ def is_out_of_memory(error: BaseException) -> bool:
     return isinstance(error, MemoryError | OutOfMemory) or (
         isinstance(error, RuntimeError) and any(sign in text for sign in NO_MEMORY)
     )
+
+
+# What the system says of a file or a stream, where a person would not say it like that.
+REASONS = {
+    errno.ENOENT: "there is no such file or folder",
+    errno.EACCES: "no permission",
+    errno.EPERM: "no permission",
+    errno.ELOOP: "it is a link that leads back to itself",
+    errno.ENAMETOOLONG: "the name is too long",
+    errno.ENOTDIR: "a part of its path is a file, not a folder",
+    errno.EISDIR: "it is a folder",
+    errno.EROFS: "the file system is read-only",
+    errno.ENXIO: "it is a socket or a device, not a file",
+    errno.EMFILE: "too many files are open (ulimit -n)",
+    errno.EIO: "input/output error: the disk, or the way to it, has failed",
+}
+# What can be done about it.
+REMEDIES = {
+    errno.ENOSPC: "Free some space or choose another place; what is finished stays.",
+    errno.EDQUOT: "Free some space or choose another place; what is finished stays.",
+    errno.ENAMETOOLONG: "Give the result a shorter name with -o.",
+    errno.EROFS: "Choose another place with -o.",
+}
+
+
+def reason(error: BaseException) -> str:
+    """Why a file or a stream could not be used, in a clause."""
+    if isinstance(error, OSError):
+        number = error.errno or 0
+        return REASONS.get(number) or error.strerror or " ".join(str(error).split())
+    if isinstance(error, ValueError) and "null" in str(error):
+        return "no file's name holds a NUL character"
+    return " ".join(str(error).split()) or type(error).__name__
+
+
+def in_words(error: BaseException) -> str | None:
+    """One line about an error that is the world's doing; None for what is a bug in cnnart.
+
+    The world is a file system, a stream, the memory, the network.
+    """
+    if isinstance(error, CnnartError):
+        return str(error)
+    if is_out_of_memory(error):
+        return "Not enough memory: choose a smaller `size`, or close other programs."
+    if not isinstance(error, OSError):
+        return None
+    where = "" if error.filename is None else f"{error.filename}: "
+    remedy = REMEDIES.get(error.errno or 0, "")
+    why = reason(error)
+    return f"{where}{why if where else why[:1].upper() + why[1:]}.{remedy and ' ' + remedy}"
 
 
 def as_flags(message: str) -> str:

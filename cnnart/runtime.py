@@ -15,6 +15,7 @@ import torch
 import torch.nn.functional as F
 
 from cnnart.errors import UsageError, did_you_mean
+from cnnart.machine import cpu_quota, wanted_threads
 from cnnart.optim.memory import Limits
 
 if TYPE_CHECKING:
@@ -62,7 +63,9 @@ class Runtime:
         begun: float | None = None,
     ) -> None:
         self.loading: dict[str, float] = {}  # seconds, for --debug
+        self.notes: list[str] = []  # of the pictures read that all photos share, to be told once
         self._opening: Thread | None = None
+        keep_to_cores()
         self._device = pick_device(device)
         if self._device.index:  # CUDA graphs, and questions without a device, are the current one's
             _of_kind(self._device.type).set_device(self._device)
@@ -323,6 +326,17 @@ def pick_precision(name: str, device: torch.device) -> torch.dtype:
 def precision_name(dtype: torch.dtype) -> str:
     """``fp32``, ``bf16`` or ``fp16``."""
     return next(name for name, known in DTYPES.items() if known == dtype)
+
+
+def keep_to_cores() -> None:
+    """Compute in no more threads than the container pays cores for.
+
+    torch counts the machine's: of 64 threads on 2 cores, each waits for the others. What
+    OMP_NUM_THREADS and the like say, torch knows by itself.
+    """
+    quota = cpu_quota()
+    if quota and wanted_threads() is None and quota < torch.get_num_threads():
+        torch.set_num_threads(quota)
 
 
 @functools.cache

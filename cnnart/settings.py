@@ -16,7 +16,8 @@ import math
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import MISSING, Field, dataclass, field, fields
-from typing import Any, TypeVar
+from numbers import Integral, Real
+from typing import Any, TypeVar, cast
 
 from cnnart.errors import UsageError, did_you_mean
 
@@ -24,12 +25,16 @@ S = TypeVar("S", bound="Settings")
 
 # What settings of several methods have in common.
 COARSEST = 96  # pixels: the long side of the first pyramid level is at least this
+LARGEST_SIDE = 10**6  # pixels: no format holds pictures of such a size
 SMALLEST_SIDE = 16  # pixels: below it the network has nothing left to see at relu5_1
 OPTIMIZERS = ("lbfgs", "adam")
 STATISTICS = ("covariance", "gram", "wasserstein")
 POOLINGS = ("max", "avg")
 COLOR_MODES = ("style", "keep", "luma", "histogram")
 PRECISIONS = ("auto", "fp32", "bf16", "fp16")
+
+LARGEST_SEED = 2**63 - 1  # what torch and NumPy both take
+MOST = 10**6  # of steps and the like, where nothing else limits them: more is a slip of the finger
 
 KIND = "setting"  # the key of a field's metadata
 
@@ -74,7 +79,9 @@ class Settings:
         for each, known in settings_of(type(self)):
             value = getattr(self, each.name)
             if value is not None:
-                check_value(known.what or each.name.replace("_", " "), value, known)
+                what = known.what or each.name.replace("_", " ")
+                check_type(what, value, str(each.type), known)
+                check_value(what, value, known)
 
 
 def settings_of(config: type) -> Iterator[tuple[Field[Any], Setting]]:
@@ -91,26 +98,47 @@ def setting_of(config: type, name: str) -> tuple[Any, Setting]:
     return (each.default if made is MISSING else made()), known
 
 
+def seed_setting() -> Any:
+    """The field of a seed: one rule for all of them."""
+    return setting(0, "Seed of all randomness.", low=0, high=LARGEST_SEED)
+
+
+def check_type(what: str, value: Any, annotation: str, known: Setting) -> None:
+    """Raise UsageError for what is no number where one is needed, as ``annotation`` says."""
+    if known.choices or known.kind or not set(annotation.split(" | ")) <= {"int", "float", "None"}:
+        return
+    if annotation.startswith("int"):
+        is_right, needed = isinstance(value, Integral), "a whole number"
+    else:
+        is_right, needed = isinstance(value, Real), "a number"
+    if isinstance(value, bool) or not is_right:
+        raise UsageError(f"{_capital(what)} must be {needed}, not {value!r}.")
+    if annotation.startswith("int") and known.high is known.below is None and value > MOST:
+        raise UsageError(f"{_capital(what)} {value} is out of range: use up to {MOST}.")
+
+
 def check_value(what: str, value: Any, known: Setting) -> None:
     """Raise UsageError for a value that ``known`` does not allow; ``what`` is its name."""
     if known.choices:
         one_of(what, value, known.choices)
         return
     if known.kind == "size":
-        sides = value if isinstance(value, tuple) else (value,)
+        sides = value if isinstance(value, tuple | list) else (value,)
+        if not all(isinstance(s, Integral) and not isinstance(s, bool) for s in sides):
+            raise UsageError(f"Size must be a whole number or two of them, not {value!r}.")
         if known.low is not None and min(sides) < known.low:
             raise UsageError(f"Size {min(sides)} is too small: {known.low:g} pixels at least.")
+        if max(sides) > LARGEST_SIDE:
+            raise UsageError(f"Size {max(sides)} is too large: {LARGEST_SIDE} pixels at most.")
         return
-    if not isinstance(value, int | float):
-        return
-    if not _within(value, known):
-        raise UsageError(_out_of_range(what, value, known))
+    if isinstance(value, Real) and not _within(number := cast("float", value), known):
+        raise UsageError(_out_of_range(what, number, known))
 
 
 def _within(value: float, known: Setting) -> bool:
-    """Whether a number is in its range; NaN never is, infinity only where nothing limits it."""
+    """Whether a number is in its range; NaN and infinity never are."""
     return (
-        not math.isnan(value)
+        math.isfinite(value)
         and (known.low is None or value >= known.low)
         and (known.high is None or value <= known.high)
         and (known.above is None or value > known.above)
@@ -128,16 +156,23 @@ def _out_of_range(what: str, value: float, known: Setting) -> str:
         to = "to " if known.high is not None else "less than "
         comma = "," if known.high is None else ""
         return (
-            f"{_capital(what)} {value:g} is out of range: use {more}{least:g}{first}{comma} "
-            f"{to}{most:g}{last}."
+            f"{_capital(what)} {_exactly(value)} is out of range: use {more}{_exactly(least)}"
+            f"{first}{comma} {to}{_exactly(most)}{last}."
         )
+    if not math.isfinite(value):
+        return f"{_capital(what)} must be a number, not {value}."
     if most is not None:
-        return f"{_capital(what)} {value:g} is out of range: use up to {most:g}."
+        return f"{_capital(what)} {_exactly(value)} is out of range: use up to {_exactly(most)}."
     if known.low == 0:
         return f"The {what} must not be negative."
     if known.above == 0:
         return f"The {what} must be above zero, not {value:g}."
     return f"{_capital(what)} must be at least {least:g}, not {value:g}."
+
+
+def _exactly(value: float) -> str:
+    """A number for people; a whole one with all of its digits."""
+    return str(value) if isinstance(value, Integral) else f"{value:g}"
 
 
 def _capital(text: str) -> str:
@@ -196,6 +231,7 @@ def layer_weights(
     return found
 
 
+MOST_DIGITS = 9  # Python refuses to read thousands
 MOST_CHANNELS = 1 << 16  # no network has layers with more; a slip of the finger may ask for them
 
 
@@ -209,6 +245,8 @@ def parse_channels(text: str) -> tuple[int, ...]:
         found = re.fullmatch(r"\s*(\d+)\s*(?:-\s*(\d+)\s*)?", part)
         if not found:
             raise UsageError(f"Channels {text!r}: {part!r} is no number or range; write 0-63,70.")
+        if max(map(len, (found[1], found[2] or ""))) > MOST_DIGITS:
+            raise UsageError(f"Channels {text[:40]!r}: no layer has so many.")
         first, last = int(found[1]), int(found[2] or found[1])
         if last < first:
             raise UsageError(

@@ -63,9 +63,9 @@ def test_a_commands_help_does_not_load_torch(command: str) -> None:
 @pytest.mark.parametrize(
     ("arguments", "most", "method"),
     [
-        (["stylize", "--style", "ink-wash", "--steps", "1", "--preset", "draft"], 52, "stylize"),
-        (["fast-stylize", "--style", "great-wave"], 45, "fast"),
-        (["dream", "--steps", "1"], 56, "dream"),
+        (["stylize", "--style", "ink-wash", "--steps", "1", "--preset", "draft"], 56, "stylize"),
+        (["fast-stylize", "--style", "great-wave"], 56, "fast"),
+        (["dream", "--steps", "1"], 60, "dream"),
     ],
 )
 def test_one_photo_loads_its_own_method_and_little_else(

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import click
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -19,7 +20,13 @@ import cnnart
 from cnnart.cli import cli
 from cnnart.cli.types import setting_option
 from cnnart.errors import UsageError, as_flags
+from cnnart.methods.dream.config import DreamConfig
+from cnnart.methods.fast.train.config import TrainConfig
+from cnnart.methods.inspect.config import SaliencyConfig
+from cnnart.methods.stylize.config import StylizeConfig
+from cnnart.methods.texture.config import TextureConfig
 from cnnart.settings import (
+    LARGEST_SEED,
     Settings,
     layer_weights,
     make_config,
@@ -189,3 +196,47 @@ def test_only_settings_become_flags() -> None:
     assert as_flags(message) == (
         "allow more with --max-memory (`cnnart styles list` shows them, like `relu4_2`)."
     )
+
+
+@pytest.mark.parametrize(
+    ("seed", "sentence"),
+    [
+        (-1, "Seed -1 is out of range: use 0 to 9223372036854775807."),
+        (2**63, "Seed 9223372036854775808 is out of range"),
+        (1.5, "Seed must be a whole number, not 1.5."),
+        (True, "Seed must be a whole number, not True."),
+        ("7", "Seed must be a whole number, not '7'."),
+        (math.nan, "Seed must be a whole number, not nan."),
+    ],
+)
+def test_one_rule_for_seeds(seed: object, sentence: str) -> None:
+    for config in (StylizeConfig, DreamConfig, TextureConfig, SaliencyConfig, TrainConfig):
+        with pytest.raises(UsageError, match=re.escape(sentence)):
+            make_config(config, {"seed": seed})
+        assert make_config(config, {"seed": LARGEST_SEED}).seed == LARGEST_SEED
+
+
+@pytest.mark.parametrize("value", [math.inf, -math.inf, math.nan, np.float32("inf"), "0.5"])
+def test_what_is_no_number_is_refused_everywhere(value: object) -> None:
+    for config, name in ((StylizeConfig, "content_weight"), (TrainConfig, "learning_rate")):
+        with pytest.raises(UsageError, match=r"must be|must not be|is out of range"):
+            make_config(config, {name: value})
+
+
+@pytest.mark.parametrize(
+    ("size", "sentence"),
+    [
+        (10**7, "Size 10000000 is too large: 1000000 pixels at most."),
+        (512.5, "Size must be a whole number or two of them, not 512.5."),
+    ],
+)
+def test_sizes_that_no_picture_has(size: object, sentence: str) -> None:
+    with pytest.raises(UsageError, match=re.escape(sentence)):
+        make_config(StylizeConfig, {"size": size})
+
+
+def test_a_number_that_is_a_slip_of_the_finger() -> None:
+    with pytest.raises(UsageError, match="Steps 10000000 is out of range: use up to 1000000"):
+        make_config(StylizeConfig, {"steps": 10**7})
+    with pytest.raises(UsageError, match="no layer has so many"):
+        parse_channels("9" * 5000)

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import click
 import cloup
 
 from cnnart.cli.types import setting_option
+from cnnart.files import as_path
 from cnnart.methods.fast.config import FastConfig
 
 
@@ -36,6 +35,6 @@ def export(styles: tuple[str, ...], output: str, strength: float | None) -> None
     chosen = [parse_trained(text) for text in styles]
     settled = FastConfig() if strength is None else FastConfig(strength=strength)
     worst = export_styles(chosen, output, settled.strength)
-    click.echo(str(Path(output).expanduser()))
+    click.echo(str(as_path(output)))
     if worst is not None:
         click.echo(f"cnnart: differs from torch by {worst:.1e} at the most.", err=True)

@@ -10,7 +10,8 @@ import os
 import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -22,14 +23,19 @@ from cnnart.cli.types import DURATION, MEMORY
 from cnnart.errors import UsageError
 from cnnart.files import FORMATS
 from cnnart.run.inputs import expand
-from cnnart.run.outputs import OutputOptions, Task, plan
+from cnnart.run.outputs import METADATA, OutputOptions, Task, plan
 from cnnart.settings import PRECISIONS
+from cnnart.version import __version__
 
 if TYPE_CHECKING:
+    from cnnart.commands.each_style import EachStyle
     from cnnart.run.batch import BatchOptions
     from cnnart.run.command import Command
+    from cnnart.run.journal import Journal
     from cnnart.run.report import Reporter
     from cnnart.runtime import Runtime
+
+    AnyCommand = Command | EachStyle[Any]
 
 USE_VGG19 = ("stylize", "dream")  # the commands that begin with the embedded network
 
@@ -48,8 +54,10 @@ class FileOptions:
     skip_existing: bool = False
     format: str | None = None
     quality: int | None = None
-    metadata: bool = True
+    metadata: str = "public"
     max_pixels: int | None = None
+    fresh: bool = False
+    notes: list[str] = field(default_factory=list)  # to be told of the files before the work
 
     @property
     def writing(self) -> OutputOptions:
@@ -104,6 +112,12 @@ def style_option(help: str, *, required: bool = True) -> Any:
     )
 
 
+each_style_option: Any = cloup.option(
+    "--each-style", is_flag=True, help="Every photo in every style by itself: they do not blend."
+)
+fresh_option: Any = cloup.option(
+    "--fresh", is_flag=True, help="Begin anew, where an unfinished run would go on."
+)
 mask_option: Any = cloup.option(
     "--mask",
     "masks",
@@ -130,11 +144,30 @@ recursive_option: Any = cloup.option(
     "-r", "--recursive", is_flag=True, help="Look into folders' folders too."
 )
 
+metadata_options: Any = (
+    cloup.option(
+        "--metadata",
+        type=click.Choice(METADATA),
+        default="public",
+        help="What goes into the picture beside its pixels. public: the settings (see `cnnart "
+        "rerun`), and of the photo's EXIF time, camera, lens and copyright; all: its place, names "
+        "and serial numbers, and full paths, too; none.  [default: public]",
+    ),
+    cloup.option(
+        "--no-metadata",
+        "metadata",
+        flag_value="none",
+        default="public",
+        help="The same as --metadata none.",
+    ),
+)
+
 file_options = section(
     "Files",
     output_option,
     recursive_option,
     cloup.option("--skip-existing", is_flag=True, help="Leave out what is already there."),
+    fresh_option,
     cloup.option(
         "--format", type=click.Choice(FORMATS), help="Default: as OUT is named, else png."
     ),
@@ -143,11 +176,7 @@ file_options = section(
         type=click.IntRange(1, 100),
         help="Quality of JPEG and WebP files.  [default: 95]",
     ),
-    cloup.option(
-        "--metadata/--no-metadata",
-        default=True,
-        help="Keep the photo's EXIF, and put the settings into the picture for `cnnart rerun`.",
-    ),
+    *metadata_options,
     cloup.option(
         "--max-pixels",
         type=click.IntRange(1),
@@ -237,17 +266,21 @@ def check_options(files: FileOptions, talk: TalkOptions) -> None:
         raise UsageError("--json and -o - both want standard output: give -o a file.")
     if talk.save_every or talk.preview:
         raise UsageError("--save-every and --preview need an output file, not standard output.")
+    if getattr(sys.stdout, "name", "") == os.devnull:  # see ``open_streams``
+        raise UsageError("-o - writes to standard output, which is closed: give -o a file.")
     if sys.stdout.isatty():
         raise UsageError("-o - writes a picture to standard output: redirect it (> out.png).")
 
 
-def plan_tasks(command: Command, files: FileOptions, protected: Sequence[Path] = ()) -> list[Task]:
+def plan_tasks(
+    command: AnyCommand, files: FileOptions, protected: Sequence[Path] = ()
+) -> list[Task]:
     """Each photo's task; names are checked before torch loads.
 
     ``protected``: further files that no result may overwrite.
     """
     return plan(
-        expand(files.photos, recursive=files.recursive),
+        expand(files.photos, recursive=files.recursive, notes=files.notes),
         files.output,
         style=command.label,
         format=files.format,
@@ -256,14 +289,42 @@ def plan_tasks(command: Command, files: FileOptions, protected: Sequence[Path] =
     )
 
 
+def each_style_by_itself(make: Callable[..., Any]) -> Callable[..., Any]:
+    """For ``--each-style``: what makes a command for each style, called as ``make`` is for all."""
+    from cnnart.commands.each_style import EachStyle
+
+    return partial(EachStyle.make, make)
+
+
+def journal_of(
+    command: AnyCommand, tasks: Sequence[Task], files: FileOptions, run: RunOptions
+) -> Journal:
+    """The journal of a run, to be entered; see there for what it raises.
+
+    What only limits a run may change when it is taken up again: it can go on with less memory.
+    """
+    from cnnart.run.journal import Journal
+
+    runtime = {name: getattr(run, name) for name in ("device", "precision", "backbone")}
+    made_of = {
+        "cnnart": __version__,
+        "command": command.name,
+        **command.record(),
+        "runtime": {**runtime, "time_budget": run.time_budget},
+        "output": {"quality": files.quality, "metadata": files.metadata},
+    }
+    return Journal(tasks, made_of, fresh=files.fresh)
+
+
 def work_through(
-    command: Command,
+    command: AnyCommand,
     tasks: Sequence[Task],
     files: FileOptions,
     run: RunOptions,
     talk: TalkOptions,
 ) -> int:
-    """Make every task's picture, after ``check_options``; returns the exit code.
+    """Make every task's picture, after ``check_options``, or go on with what an earlier run has
+    left; returns the exit code.
 
     While torch loads, which takes longest, the weights are expanded; then the first photo is read
     and the device opened while the styles are read.
@@ -275,19 +336,22 @@ def work_through(
         from cnnart.weights.embedded import expand_ahead
 
         expand_ahead()
-    from cnnart.run.batch import Batch
+    with journal_of(command, tasks, files, run) as journal:
+        from cnnart.run.batch import Batch
 
-    runtime = make_runtime(run, max_pixels=files.max_pixels, begun=begun)
-    until["imports"] = time.time()
-    runtime.open_ahead()
-    if tasks[0].source.path and not files.skip_existing:
-        tasks[0].source.read_ahead(runtime.max_pixels)
-    open_one = command.open(runtime)
-    until["styles"] = time.time()
-    reporter = make_reporter(talk, paths=files.output != "-")
-    if talk.debug:
-        reporter = with_timings(reporter, runtime, until)
-    return Batch(open_one, reporter, batch_options(files, talk)).run(tasks)
+        runtime = make_runtime(run, max_pixels=files.max_pixels, begun=begun)
+        until["imports"] = time.time()
+        runtime.open_ahead()
+        if tasks[0].source.path and not (files.skip_existing or journal.goes_on):
+            tasks[0].source.read_ahead(runtime.max_pixels)
+        open_one = command.open(runtime)
+        until["styles"] = time.time()
+        reporter = make_reporter(talk, paths=files.output != "-")
+        for line in (*files.notes, *runtime.notes):
+            reporter.warning(line)
+        if talk.debug:
+            reporter = with_timings(reporter, runtime, until)
+        return Batch(open_one, reporter, batch_options(files, talk), journal).run(tasks)
 
 
 def with_timings(reporter: Reporter, runtime: Runtime, until: Mapping[str, float]) -> Reporter:

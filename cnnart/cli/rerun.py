@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,8 @@ from cnnart.cli.options import (
     RunOptions,
     TalkOptions,
     check_options,
+    fresh_option,
+    metadata_options,
     plan_tasks,
     runtime_options,
     section,
@@ -21,7 +24,8 @@ from cnnart.cli.options import (
     talk_options,
     work_through,
 )
-from cnnart.errors import UsageError
+from cnnart.errors import CnnartError, UsageError
+from cnnart.files import as_path, is_folder, obstacle
 
 
 @cloup.command("rerun")
@@ -46,6 +50,14 @@ from cnnart.errors import UsageError
         metavar="STYLE[:WEIGHT]",
         help="The styles, if they have moved, or others.",
     ),
+    fresh_option,
+    cloup.option(
+        "--inputs",
+        multiple=True,
+        metavar="FOLDER",
+        help="Look for the photo, styles and masks there, too.",
+    ),
+    *metadata_options,
 )
 @runtime_options()
 @talk_options()
@@ -56,34 +68,39 @@ def rerun(
     output: str | None,
     photo: str | None,
     styles: tuple[str, ...],
+    inputs: tuple[str, ...],
+    metadata: str,
+    fresh: bool,
     **given: Any,
 ) -> None:
     """Make a picture again from the record that cnnart put into it.
 
-    The photo and the styles are looked for where they were, then beside PICTURE. Network and
-    precision are the recorded ones unless given; the device is the best one here.
+    The photo and the styles are looked for where they were, beside PICTURE and in --inputs.
+    Network and precision are the recorded ones unless given; the device is the best one here.
     """
     from cnnart.commands.rerun import Rerun
     from cnnart.run.record import read_record_of
 
     run, talk = take(given, RunOptions), take(given, TalkOptions)
-    path = Path(picture).expanduser()
-    if not path.is_file():
-        raise UsageError(f"No such picture: {picture!r}.")
+    path = as_path(picture)
+    if why := obstacle(path):
+        raise UsageError(f"No such picture: {picture!r} ({why}).")
     record = read_record_of(path)
     anew = {"styles": _styles(record["command"], styles, picture)} if styles else {}
-    again = Rerun(record, path, photo=photo, **anew)
+    folders = [as_path(folder) for folder in inputs]
+    if missing := [
+        given for given, folder in zip(inputs, folders, strict=True) if not is_folder(folder)
+    ]:
+        raise UsageError(f"--inputs {missing[0]!r}: there is no such folder.")
+    again = Rerun(record, path, photo=photo, inputs=folders, **anew)
     if not talk.quiet:
         for warning in again.warnings:
             click.echo(f"cnnart: warning: {warning}", err=True)
-    command, output = again.command, output or str(path.with_stem(f"{path.stem}-rerun"))
+    command, output = again.command, output or _literal(path.with_stem(f"{path.stem}-rerun"))
     photos = (again.photo,) if again.photo else ()
-    files = FileOptions(photos, output, quality=record["run"].get("quality"))
-    run = replace(
-        run,
-        backbone=run.backbone or record["run"]["backbone"],
-        precision=run.precision or record["run"]["precision"],
-    )
+    backbone, precision, quality = trusted(record.get("run"), run.backbone)
+    files = FileOptions(photos, output, quality=quality, metadata=metadata, fresh=fresh)
+    run = replace(run, backbone=backbone, precision=run.precision or precision)
     check_options(files, talk)
     # What names its own results: made from nothing, or into other files than pictures.
     if plan_own := getattr(command, "plan", None):
@@ -91,6 +108,35 @@ def rerun(
     else:
         tasks = plan_tasks(command, files, protected=[path])
     ctx.exit(work_through(command, tasks, files, run, talk))
+
+
+def trusted(recorded: Any, backbone: str | None) -> tuple[str | None, str | None, int | None]:
+    """Backbone, precision and quality of a recorded run, as far as they can be what cnnart wrote.
+
+    ``backbone``: given anew, it replaces the recorded one. Raises UsageError where that is a
+    program: a picture that somebody sent is not to say which programs are run.
+    """
+    if not isinstance(recorded, Mapping):
+        raise CnnartError("The record is damaged: it does not say what it ran on.")
+    recorded_backbone = recorded.get("backbone")
+    if backbone is None and isinstance(recorded_backbone, str):
+        if ":" in recorded_backbone:
+            raise UsageError(
+                f"The record names {recorded_backbone!r} as the network, which is a program: if "
+                f"you trust it, say --backbone {recorded_backbone}."
+            )
+        backbone = recorded_backbone
+    precision, quality = recorded.get("precision"), recorded.get("quality")
+    return (
+        backbone,
+        precision if isinstance(precision, str) else None,
+        quality if isinstance(quality, int) and 1 <= quality <= 100 else None,
+    )
+
+
+def _literal(path: Path) -> str:
+    """A path as -o takes it: its braces name no field."""
+    return str(path).replace("{", "{{").replace("}", "}}")
 
 
 def _styles(command: str, texts: tuple[str, ...], picture: str) -> list[Any]:

@@ -6,6 +6,9 @@ from pathlib import Path
 
 import click
 
+from cnnart.cli.table import echo_table
+from cnnart.files import is_file
+
 
 @click.group()
 def styles() -> None:
@@ -47,14 +50,13 @@ def list_(as_json: bool) -> None:
         ]
         click.echo(json.dumps(rows, indent=2))
         return
-    from rich.console import Console
     from rich.table import Table
 
     table = Table("style", "what it looks like", "stylize", "fast", box=None, pad_edge=False)
     for name in dict.fromkeys([*found, *trained]):
         said = found[name].description if name in found else trained[name]
         table.add_row(name, said, "yes" * (name in found), "yes" * (name in trained))
-    Console().print(table)
+    echo_table(table)
 
 
 @styles.command()
@@ -78,11 +80,11 @@ def show(names: tuple[str, ...], output: Path) -> None:
     from cnnart.image.write import output_format, write_image
 
     output_format(output)
-    photos = [Path(name) for name in names if Path(name).is_file()]
+    photos = [Path(name) for name in names if is_file(Path(name))]
     if photos:
         from cnnart.commands.fast_stylize import style_sheet
 
-        chosen_names = [name for name in names if not Path(name).is_file()]
+        chosen_names = [name for name in names if not is_file(Path(name))]
         write_image(output, style_sheet(photos, chosen_names))
     else:
         chosen = [find_style(name) for name in names] or list(builtin_styles().values())

@@ -10,6 +10,8 @@ import cloup
 
 from cnnart.cli.options import (
     check_options,
+    each_style_by_itself,
+    each_style_option,
     file_options,
     mask_option,
     photos_argument,
@@ -25,6 +27,7 @@ from cnnart.cli.types import setting_option
 from cnnart.commands.style_args import parse_mask, parse_style
 from cnnart.commands.stylize import Stylize
 from cnnart.errors import UsageError
+from cnnart.files import as_path, obstacle
 from cnnart.methods.stylize.config import StylizeConfig
 
 STARTS = ("content", "noise")
@@ -41,6 +44,7 @@ def _setting(name: str, **more: Any) -> Any:
     style_option(
         "A picture, or the name of a built-in style (`cnnart styles list`). Several blend."
     ),
+    each_style_option,
     _setting("strength"),
     _setting("size"),
     _setting("preset"),
@@ -75,6 +79,7 @@ def stylize(
     styles: tuple[str, ...],
     masks: tuple[str, ...],
     init: str | None,
+    each_style: bool,
     **given: Any,
 ) -> None:
     """Paint photos in the style of one picture, or a blend of several.
@@ -86,11 +91,13 @@ def stylize(
     cnnart stylize photo.jpg --style night-swirls
     cnnart stylize photo.jpg --style painting.jpg --size 1024 -o out.jpg
     cnnart stylize photos/ --recursive --style sea-mosaic:2 --style river-dots -o painted/
+    cnnart stylize photos/ --each-style --style sea-mosaic --style river-dots -o painted/
     """
     files, run, talk = split(given)
     start = None if init in (None, *STARTS) else picture_to_start_from(str(init))
     given["init"] = init if init in STARTS else None
-    command = Stylize.make(
+    make: Any = each_style_by_itself(Stylize.make) if each_style else Stylize.make
+    command = make(
         [parse_style(text) for text in styles], [parse_mask(text) for text in masks], given, start
     )
     check_options(files, talk)
@@ -99,7 +106,9 @@ def stylize(
 
 def picture_to_start_from(name: str) -> Path:
     """The file given with --init. Raises UsageError if there is none."""
-    path = Path(name).expanduser()
-    if not path.is_file():
-        raise UsageError(f"--init {name!r}: neither content, noise nor a file that is there.")
+    path = as_path(name)
+    if why := obstacle(path):
+        raise UsageError(
+            f"--init {name!r}: neither content, noise nor a file that is there ({why})."
+        )
     return path

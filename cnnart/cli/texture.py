@@ -24,7 +24,7 @@ from cnnart.cli.types import REPEATS, setting_option
 from cnnart.commands.style_args import existing_file
 from cnnart.commands.texture import Texture, find_exemplars
 from cnnart.errors import UsageError
-from cnnart.files import WRITABLE
+from cnnart.files import WRITABLE, is_folder
 from cnnart.methods.texture.config import TILEABLE, TextureConfig
 from cnnart.run.inputs import Source
 from cnnart.run.outputs import plan
@@ -147,7 +147,7 @@ def texture(
     """
     files, run, talk = split(given)
     check_options(files, talk)
-    exemplars = find_exemplars(files.photos, files.recursive)
+    exemplars = find_exemplars(files.photos, files.recursive, files.notes)
     if not mix:
         check_single(exemplars, files)
     sources = [source for source, _ in exemplars]
@@ -189,7 +189,7 @@ def check_single(exemplars: Sequence[tuple[Source, float | None]], files: FileOp
     output = files.output
     if len(exemplars) > 1 and output and output != "-" and "{" not in output:
         path = Path(output)
-        if path.suffix.lower() in WRITABLE and not path.is_dir() and not output.endswith("/"):
+        if path.suffix.lower() in WRITABLE and not is_folder(path) and not output.endswith("/"):
             raise UsageError(
                 f"{len(exemplars)} exemplars for the one file {output!r}: add --mix to make one "
                 "texture of them all, or give a folder (out/)."

@@ -51,6 +51,12 @@ def _setting(name: str, **more: Any) -> Any:
     _setting("balance"),
     _setting("style_size"),
     cloup.option("--into", metavar="FILE", help="Add the styles to this checkpoint's network."),
+    cloup.option(
+        "--arbitrary",
+        metavar="DIR",
+        help="Learn from these hundreds of paintings, too, what makes a style: the network paints "
+        "in that of any picture then.",
+    ),
     _setting("seed"),
 )
 @section(
@@ -79,6 +85,7 @@ def _setting(name: str, **more: Any) -> Any:
     _setting("arch"),
     _setting("steps"),
     _setting("size"),
+    _setting("small_crop_fraction"),
     _setting("batch", type=BatchType()),
     _setting("content_weight"),
     _setting("style_weight"),
@@ -106,6 +113,7 @@ def train_style(
     photos: str,
     output: str,
     into: str | None,
+    arbitrary: str | None,
     resume: bool,
     overwrite: bool,
     keep_going: bool,
@@ -131,6 +139,7 @@ def train_style(
         output,
         given,
         into=into,
+        arbitrary=arbitrary,
         resume=resume,
         license=license,
         storage=storage,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Mapping
 from typing import Any
@@ -10,7 +11,15 @@ import click
 import cloup
 
 from cnnart.errors import UsageError, as_flags
-from cnnart.settings import SMALLEST_SIDE, Setting, layer_weights, parse_channels, setting_of
+from cnnart.settings import (
+    LARGEST_SIDE,
+    SMALLEST_SIDE,
+    Setting,
+    is_number,
+    layer_weights,
+    parse_channels,
+    setting_of,
+)
 
 
 class SizeType(click.ParamType):
@@ -21,10 +30,13 @@ class SizeType(click.ParamType):
     def convert(self, value: Any, param: Any, ctx: Any) -> int | tuple[int, int]:
         """Fails as wrong usage for anything else, and for what is too small to stylize."""
         found = re.fullmatch(r"(\d+)(?:\s*[xX\u00d7]\s*(\d+))?(?:\s*px)?", str(value).strip())
-        if not found or 0 in (sides := [int(side) for side in found.groups() if side]):
+        sides = [int(side[:10]) for side in found.groups() if side] if found else []
+        if not found or 0 in sides:
             self.fail(f"{value!r} is no size: write 1024 (the long side) or 1024x768.", param, ctx)
         if min(sides) < SMALLEST_SIDE:
             self.fail(f"{value!r} is too small: {SMALLEST_SIDE} pixels at least.", param, ctx)
+        if max(sides) > LARGEST_SIDE:
+            self.fail(f"{value!r} is too large: {LARGEST_SIDE} pixels at most.", param, ctx)
         return (sides[1], sides[0]) if len(sides) == 2 else sides[0]
 
 
@@ -36,7 +48,7 @@ class RepeatsType(click.ParamType):
     def convert(self, value: Any, param: Any, ctx: Any) -> tuple[int, int]:
         """Fails as wrong usage for anything else, and for more than 16 each way."""
         found = re.fullmatch(r"(\d+)\s*[xX\u00d7]\s*(\d+)", str(value).strip())
-        if not found or not all(1 <= int(count) <= 16 for count in found.groups()):
+        if not found or not all(1 <= int(count[:9]) <= 16 for count in found.groups()):
             self.fail(f"{value!r} is no number of repeats: write 3x3, at most 16x16.", param, ctx)
         return int(found[2]), int(found[1])
 
@@ -81,9 +93,10 @@ class UnitType(click.ParamType):
     def convert(self, value: Any, param: Any, ctx: Any) -> float:
         """Fails as wrong usage for an unknown unit, and for what is not above zero."""
         found = re.fullmatch(r"(\d+(?:\.\d+)?)\s*([a-z]*)", str(value).strip().lower())
-        if not found or found[2] not in self._units or not float(found[1]):
+        number = float(found[1]) if found else 0.0
+        if not found or found[2] not in self._units or not 0 < number < math.inf:
             self.fail(f"{value!r} is no {self.name.lower()}: write {self._example}.", param, ctx)
-        return float(found[1]) * self._units[found[2]]
+        return number * self._units[found[2]]
 
 
 BYTES = {"b": 1, "kb": 1 << 10, "mb": 1 << 20, "gb": 1 << 30, "tb": 1 << 40}
@@ -99,6 +112,15 @@ SIZE = SizeType()
 REPEATS = RepeatsType()
 LAYERS = LayersType()
 METAVARS = {"size": SIZE.name, "layers": LAYERS.name, "channels": ChannelsType.name}
+
+
+class StrokeType(click.ParamType):
+    """A number, or text that the setting itself checks: ``pixels=2``."""
+
+    name = "stroke"
+
+    def convert(self, value: Any, param: Any, ctx: Any) -> float | str:
+        return float(value) if is_number(str(value)) else str(value)
 
 
 def setting_option(config: type, name: str, *flags: str, **more: Any) -> Any:
@@ -139,6 +161,8 @@ def _type_of(known: Setting, annotation: str) -> Any:
         return LayersType(negative=known.low is None)
     if known.kind == "channels":
         return ChannelsType()
+    if known.kind == "stroke":
+        return StrokeType()
     least = known.low if known.low is not None else known.above
     most = known.high if known.high is not None else known.below
     ranged = least is not None or most is not None

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 
 import click
 
+from cnnart.cli.table import echo_table
 from cnnart.errors import CnnartError, WeightsError
 
 
@@ -38,15 +38,13 @@ def list_(as_json: bool) -> None:
         told = [{"licence" if k == "license" else k: v for k, v in asdict(r).items()} for r in rows]
         click.echo(json.dumps(told, indent=2))
         return
-    from rich.console import Console
     from rich.table import Table
 
     table = Table("network", "comes from", "here", "size", "licence", box=None, pad_edge=False)
     for row in rows:
         size = f"{row.bytes / 2**20:.0f} MiB" if row.bytes else "?"
         table.add_row(row.name, row.source, row.present, size, row.license)
-    # Piped, a line is as long as it needs to be.
-    Console(width=None if sys.stdout.isatty() else 200).print(table)
+    echo_table(table)
 
 
 @weights.command()

@@ -17,6 +17,7 @@ from cnnart.commands.style_args import (
     recorded_mask,
 )
 from cnnart.errors import UsageError
+from cnnart.files import as_path, obstacle
 from cnnart.methods.dream.config import DreamConfig, resolve_preset
 from cnnart.run.record import RecordedFiles
 from cnnart.settings import make_config
@@ -126,7 +127,7 @@ class Dreamer:
         self._runtime = runtime
         self._guide: Tensor | None = None
         if command.guide is not None:
-            self._guide = read_input(command.guide, runtime.max_pixels).rgb
+            self._guide = read_input(command.guide, runtime).rgb
         self._where = command.mask
         self._mask = command.mask.read() if command.mask else None
 
@@ -191,7 +192,7 @@ def parse_place(text: str) -> tuple[float, float]:
 
 def find_guide(name: str) -> Path:
     """The guide picture of this name. Raises UsageError if there is none."""
-    path = Path(name).expanduser()
-    if not path.is_file():
-        raise UsageError(f"No such guide picture: {name!r}.")
+    path = as_path(name)
+    if why := obstacle(path):
+        raise UsageError(f"No such guide picture: {name!r} ({why}).")
     return path

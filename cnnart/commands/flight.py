@@ -13,7 +13,16 @@ from typing import TYPE_CHECKING, Any, BinaryIO, ClassVar
 
 from cnnart.commands.dream import Dream, Dreamer
 from cnnart.errors import UsageError
-from cnnart.files import ANIMATIONS, identity, write_atomically
+from cnnart.files import (
+    ANIMATIONS,
+    as_path,
+    identity,
+    is_file,
+    is_folder,
+    is_there,
+    resolved,
+    write_atomically,
+)
 from cnnart.image.parts import part_name, parts_folder
 from cnnart.methods.dream.config import FlightConfig
 from cnnart.run.inputs import Source, expand
@@ -21,6 +30,7 @@ from cnnart.run.outputs import (
     AS_USUAL,
     OutputOptions,
     Task,
+    checked,
     overwritten,
     refuse_clashes,
     refuse_overwriting,
@@ -46,16 +56,23 @@ class FlightTask(Task):
 
     frames: int = 0
 
+    @property
+    def first_file(self) -> Path | None:
+        """The first file that is written."""
+        if self.target is None or self.format != FRAMES:
+            return self.target
+        return self.target / part_name(0)
+
     def is_done(self) -> bool:
         """Whether all frames are there; what is unfinished has a folder of frames beside it."""
-        if self.target is None or not self.target.exists():
+        if self.target is None or not is_there(self.target):
             return False
         beside = parts_folder(self.target, FRAMES)
-        if beside != self.target and beside.is_dir():
+        if beside != self.target and is_folder(beside):
             return False
         if self.format != FRAMES:
             return super().is_done()
-        return all((self.target / part_name(k)).is_file() for k in range(self.frames))
+        return all(is_file(self.target / part_name(k)) for k in range(self.frames))
 
 
 @dataclass(frozen=True)
@@ -217,7 +234,7 @@ def plan_flights(
     if output == "-":
         if len(sources) > 1:
             raise UsageError(f"Only one flight fits on standard output, not {len(sources)}.")
-        return [FlightTask(sources[0], None, "webp", options, frames)]
+        return [FlightTask(sources[0], None, "webp", options, frames=frames)]
     pattern = f"{{stem}}-{label}.webp" if output is None else output
     if len(sources) > 1 and "{stem}" not in pattern:
         raise UsageError(
@@ -227,10 +244,10 @@ def plan_flights(
     tasks: list[Task] = []
     for source in sources:
         path, format = _target(_fill(pattern, source, label))
-        tasks.append(FlightTask(source, path, format, options, frames))
+        tasks.append(FlightTask(source, path, format, options, frames=frames))
     refuse_clashes(tasks, "fly into them one by one", lambda target: target.with_suffix(""))
     _refuse_overwriting(tasks, protected)
-    return tasks
+    return checked(tasks)
 
 
 def _fill(pattern: str, source: Source, label: str) -> str:
@@ -244,9 +261,9 @@ def _fill(pattern: str, source: Source, label: str) -> str:
 
 def _target(name: str) -> tuple[Path, str]:
     """The path and format that an output's name means."""
-    path = Path(name).expanduser()
+    path = as_path(name)
     suffix = path.suffix.lower()
-    if name.endswith(("/", os.sep)) or not suffix or path.is_dir():
+    if name.endswith(("/", os.sep)) or not suffix or is_folder(path):
         return path, FRAMES
     if suffix not in ANIMATIONS:
         raise UsageError(
@@ -269,7 +286,7 @@ def _refuse_overwriting(tasks: Sequence[Task], protected: Sequence[Path]) -> Non
         for path in [*inputs, *protected]:
             if identity(path) == identity(task.target) or (
                 task.format == FRAMES
-                and path.resolve().parent == task.target.resolve()
+                and resolved(path).parent == resolved(task.target)
                 and path.stem.isdecimal()
             ):
                 raise UsageError(overwritten(path))

@@ -8,11 +8,11 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
-import psutil
 import torch
 
 from cnnart.builtin_styles import builtin_styles
 from cnnart.errors import CnnartError
+from cnnart.machine import total_memory
 from cnnart.runtime import (
     DEVICES,
     SEVERAL,
@@ -20,6 +20,7 @@ from cnnart.runtime import (
     auto_reason,
     device_count,
     device_reason,
+    keep_to_cores,
     pick_device,
     precision_name,
 )
@@ -33,6 +34,7 @@ PACKAGES = ("torch", "torchvision", "numpy", "pillow")
 
 def describe_environment() -> dict[str, Any]:
     """Everything as plain values, ready for JSON; memory is in bytes."""
+    keep_to_cores()
     device = pick_device("auto")
     dtype, why = auto_precision(device)
     return {
@@ -44,7 +46,7 @@ def describe_environment() -> dict[str, Any]:
         "cpu": cpu_model(),
         "cpu_instructions": torch.backends.cpu.get_cpu_capability(),
         "cpu_threads": torch.get_num_threads(),
-        "memory": psutil.virtual_memory().total,
+        "memory": total_memory(),
         "auto_device": {"name": str(device), "why": auto_reason(device)},
         "auto_precision": {"name": precision_name(dtype), "why": why},
         "devices": [_device(device) for device in _devices()],

@@ -18,7 +18,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 from cnnart.errors import CnnartError, ImageError, UsageError
-from cnnart.files import WRITABLE, check_writable, identity, write_atomically
+from cnnart.files import (
+    WRITABLE,
+    as_path,
+    check_writable,
+    identity,
+    readable,
+    resolved,
+    write_atomically,
+)
 from cnnart.run.inputs import Source, expand
 from cnnart.run.outputs import overwritten
 
@@ -69,24 +77,39 @@ def one_photo(given: str) -> tuple[Source, list[Path]]:
     return found[0], [source.path for source in found if source.path]
 
 
-def find_items(given: Iterable[str], *, recursive: bool = True) -> list[Item]:
+def find_items(
+    given: Iterable[str],
+    *,
+    recursive: bool = True,
+    warn: Callable[[str], None] = lambda line: None,
+) -> list[Item]:
     """The pictures of folders, files and globs, in natural order; none is read yet.
 
     A picture is called what it is called below its folder; where several were given, by its whole
-    name. Raises UsageError for a name that leads to nothing, and for standard input.
+    name. ``warn`` is told what is passed over, and later what had to be guessed of a picture.
+    Raises UsageError for a name that leads to nothing, and for standard input.
     """
     names = list(given)
     if "-" in names:
         raise UsageError("Standard input (-) holds one picture: name a folder.")
-    sources = expand(names, recursive=recursive)
-    return [item_of(source, whole=len(names) > 1) for source in sources]
+    notes: list[str] = []
+    sources = expand(names, recursive=recursive, notes=notes)
+    for line in notes:
+        warn(line)
+    return [item_of(source, whole=len(names) > 1, warn=warn) for source in sources]
 
 
-def item_of(source: Source, *, whole: bool = True) -> Item:
-    """A file as an Item; ``whole``: with its path as it was given for a name."""
+def item_of(
+    source: Source, *, whole: bool = True, warn: Callable[[str], None] = lambda line: None
+) -> Item:
+    """A file as an Item; ``whole``: with its path as it was given for a name.
+
+    ``warn`` is told, when it is read, what had to be guessed or left out.
+    """
     from cnnart.methods.inspect.pictures import Item
 
-    assert source.path is not None
+    if source.path is None:  # a pipe, read already
+        return Item(source.given, partial(_read, source, warn), key=source.given)
     path = source.path
     name = path.as_posix()
     if not whole and source.folder is not None:
@@ -96,13 +119,14 @@ def item_of(source: Source, *, whole: bool = True) -> Item:
         stamp = (facts.st_size, facts.st_mtime_ns)
     except OSError:  # a dangling link, say: reading it will tell
         stamp = (0, 0)
-    return Item(name, partial(_read, path), stamp, identity(path))
+    return Item(name, partial(_read, source, warn), stamp, identity(path))
 
 
-def _read(path: Path) -> Tensor:
-    from cnnart.image.read import read_image
-
-    return read_image(path).rgb
+def _read(source: Source, warn: Callable[[str], None]) -> Tensor:
+    picture = source.read()
+    for line in picture.warnings:
+        warn(line)
+    return picture.rgb
 
 
 @dataclass(frozen=True)
@@ -120,15 +144,18 @@ class FolderQuery:
     @property
     def name(self) -> str:
         """What to call the results of these folders."""
-        return Path(self.folders[0]).expanduser().resolve().name or "pictures"
+        return resolved(as_path(self.folders[0])).name or "pictures"
 
-    def items(self, output: str, *, named: bool) -> list[Item]:
+    def items(
+        self, output: str, *, named: bool, warn: Callable[[str], None] = lambda line: None
+    ) -> list[Item]:
         """The pictures, less the result of an earlier run that lies among them.
 
         ``named``: the output's name was chosen with -o. Raises UsageError if it is one of the
         pictures then, for it may be a photo; and as ``find_items`` does.
         """
-        items, own = find_items(self.folders, recursive=self.recursive), identity(Path(output))
+        items = find_items(self.folders, recursive=self.recursive, warn=warn)
+        own = identity(Path(output))
         if named and any(item.key == own for item in items):
             raise UsageError(
                 f"The result would overwrite {output!r}, which is one of the pictures: "
@@ -281,7 +308,7 @@ def read_state(path: Path) -> dict[str, Any] | None:
         state = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         return None
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise CnnartError(f"{path}: the unfinished run is damaged ({error}); delete it.") from error
     if not isinstance(state, dict) or "settings" not in state:
         raise CnnartError(f"{path}: this is no unfinished run of cnnart; choose another -o.")
@@ -359,7 +386,7 @@ def is_page(output: str) -> bool:
 
 def _write_page(path: Path, page: str) -> None:
     try:
-        write_atomically(path, page.encode("utf-8"))
+        write_atomically(path, readable(page).encode("utf-8"))
     except OSError as error:
         why = error.strerror or error
         raise ImageError(f"{path}: cannot write the page ({why}).") from error
@@ -383,8 +410,9 @@ def check_lossless(path: Path) -> None:
 
 def save_fooled(path: Path, work: Fool) -> None:
     """Write a fooled picture, and raise CnnartError if, read again, it does not fool any more."""
+    from cnnart.image.read import read_image
     from cnnart.image.write import write_image
     from cnnart.methods.inspect.fooling import confirm
 
     write_image(path, work.result().picture)
-    confirm(work.network, _read(path), work.target, str(path))
+    confirm(work.network, read_image(path).rgb, work.target, str(path))

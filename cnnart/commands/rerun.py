@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -51,6 +51,7 @@ class Rerun:
         record: from ``read_record_of``.
         path: of the picture it was in.
         photo: given anew, it replaces the one that the record names.
+        inputs: further folders to look for files in.
         anew: further inputs given anew, as the command's ``from_record`` takes them.
 
     ``warnings`` tells what does not fit any more. Raises CnnartError for a file that is nowhere, a
@@ -58,17 +59,21 @@ class Rerun:
     """
 
     def __init__(
-        self, record: Mapping[str, Any], path: Path, *, photo: str | None = None, **anew: Any
+        self,
+        record: Mapping[str, Any],
+        path: Path,
+        *,
+        photo: str | None = None,
+        inputs: Sequence[Path] = (),
+        **anew: Any,
     ) -> None:
         command = recorded_command(record["command"])
         if command is None:
             raise not_for_this_version(path, record)
-        files = RecordedFiles(path.parent)
+        files = RecordedFiles(path.parent, inputs)
         self.warnings = files.warnings
-        if record["cnnart"] != __version__:
-            self.warnings.append(
-                f"made by cnnart {record['cnnart']}, this is {__version__}: it may differ."
-            )
+        if (made_by := record.get("cnnart")) != __version__:
+            self.warnings.append(f"made by cnnart {made_by}, this is {__version__}: it may differ.")
         try:
             self.photo = photo
             if photo:
@@ -76,5 +81,8 @@ class Rerun:
             elif record["photo"]:
                 self.photo = str(files.find(record["photo"], "--photo FILE"))
             self.command = command.from_record(record, files, **anew)
-        except (KeyError, TypeError, AttributeError) as error:
+        except CnnartError:
+            raise
+        # Anything may stand in a record that somebody else has written.
+        except (LookupError, TypeError, AttributeError, ValueError, ArithmeticError) as error:
             raise CnnartError(f"The record is damaged ({error}).") from None

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from cnnart.builtin_styles import builtin_styles, find_style
 from cnnart.errors import ImageError, UsageError, did_you_mean
+from cnnart.files import as_path, is_file, is_folder, is_there, obstacle
 from cnnart.run.record import RecordedFiles, describe_file
 from cnnart.settings import is_number, parse_weight
 
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from cnnart.image.picture import Picture
+    from cnnart.runtime import Runtime
 
 S = TypeVar("S")
 
@@ -104,13 +106,18 @@ def describe_input(picture: Any, given: str | None = None) -> dict[str, Any]:
     return {"name": "<memory>", "path": "<memory>", "sha256": None}
 
 
-def read_input(picture: Any, max_pixels: int | None = None) -> Picture:
-    """Read a file, or convert a picture in memory. Raises ImageError."""
+def read_input(picture: Any, runtime: Runtime) -> Picture:
+    """Read a file, or convert a picture in memory; what there is to tell of it goes to the
+    runtime's ``notes``. Raises ImageError.
+    """
     from cnnart.image.read import MAX_PIXELS, read_image, to_picture
 
     if isinstance(picture, Path):
-        return read_image(picture, max_pixels=max_pixels or MAX_PIXELS)
-    return to_picture(picture)
+        read = read_image(picture, max_pixels=runtime.max_pixels or MAX_PIXELS)
+    else:
+        read = to_picture(picture)
+    runtime.notes += read.warnings
+    return read
 
 
 def blend_label(names: Sequence[str]) -> str:
@@ -161,31 +168,35 @@ def choose_style(style: str | os.PathLike[str]) -> StyleInput:
 
 
 def _known_style(text: str) -> StyleInput | None:
-    path = Path(text).expanduser()
-    is_file = bool(text) and path.is_file()
-    if not (is_file and (path.suffix or len(path.parts) > 1)):  # no built-in name looks like that
+    path = as_path(text) if text else Path()
+    is_picture = is_file(path)
+    if not (
+        is_picture and (path.suffix or len(path.parts) > 1)
+    ):  # no built-in name looks like that
         style = builtin_styles().get(text)
         if style:
             return StyleInput(text, style.path, builtin=text, settings=style.settings)
-    return StyleInput(text, path) if is_file else None
+    return StyleInput(text, path) if is_picture else None
 
 
 def _no_style(text: str) -> str:
-    if text and Path(text).expanduser().is_dir():
+    if text and is_folder(as_path(text)):
         return f"The style {text!r} is a folder: give one picture in it."
+    if text and "no such file" not in (why := obstacle(as_path(text))):
+        return f"The style {text!r} cannot be read: {why}."
     hint = did_you_mean(text, list(builtin_styles()))
     return f"No style {text!r}: no such file, and no built-in style.{hint} (cnnart styles list)"
 
 
 def parse_mask(text: str) -> MaskInput:
     """``FILE``, ``alpha``, or either after ``inverse:``. Raises UsageError if there is no file."""
-    inverse = text.startswith("inverse:") and not Path(text).exists()
+    inverse = text.startswith("inverse:") and not is_there(Path(text))
     name = text.removeprefix("inverse:") if inverse else text
     if name == "alpha":
         return MaskInput(text, None, inverse)
-    path = Path(name).expanduser()
-    if not path.is_file():
-        raise UsageError(f"No such mask: {name!r} (a file, or 'alpha' for the photo's own).")
+    path = as_path(name)
+    if why := obstacle(path):
+        raise UsageError(f"No such mask: {name!r} (a file, or 'alpha' for the photo's own): {why}.")
     return MaskInput(text, path, inverse)
 
 
@@ -201,9 +212,9 @@ def existing_file(name: str | None, option: str) -> Path | None:
     """The file of that name. Raises UsageError, naming the option, if there is none."""
     if name is None:
         return None
-    path = Path(name).expanduser()
-    if not path.is_file():
-        raise UsageError(f"{option} {name!r}: no such file.")
+    path = as_path(name)
+    if why := obstacle(path):
+        raise UsageError(f"{option} {name!r}: {why}.")
     return path
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -22,7 +21,7 @@ from cnnart.commands.style_args import (
 from cnnart.errors import CnnartError, UsageError
 from cnnart.methods.stylize.config import StylizeConfig
 from cnnart.run.record import RecordedFiles
-from cnnart.settings import make_config, setting_of
+from cnnart.settings import make_config
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -86,12 +85,11 @@ class Stylize:
         config = self.config
         runtime.check_layers([*config.content_layers, *config.style_layers])
         images = [
-            read_input(style.picture, runtime.max_pixels).rgb.to(runtime.device)
-            for style in self.styles
+            read_input(style.picture, runtime).rgb.to(runtime.device) for style in self.styles
         ]
         masks = [style.mask.read() if style.mask else None for style in self.styles]
         recorded = self.record()
-        init = None if self.init is None else read_input(self.init, runtime.max_pixels).rgb
+        init = None if self.init is None else read_input(self.init, runtime).rgb
         names = [style.label for style in self.styles]
         cache = TargetCache()
 
@@ -164,18 +162,16 @@ def first_look(
     None where a style has no trained network, or the pass fails: it is not worth an error.
     """
     from cnnart.commands.fast_stylize import network_runner, open_checkpoint, trained_styles
-    from cnnart.methods.fast.config import FastConfig
-    from cnnart.methods.fast.stylize import FastStyle, FastStylization
+    from cnnart.methods.fast.config import STROKES, FastConfig
+    from cnnart.methods.fast.stylize import STROKE_SIDE, FastStyle, FastStylization
     from cnnart.optim.memory import memory_errors_named
 
     trained, config = trained_styles(), command.config
     names = [style.builtin for style in command.styles if style.builtin in trained]
     if len(names) < len(styles):
         return None
-    # A painting's strokes grow with it; those of the network do as asked.
-    known = setting_of(FastConfig, "stroke")[1]
-    low, high = known.low or 0.0, known.high or math.inf
-    stroke = min(max(config.style_scale * max(size) / TRAINED_AT, low), high)
+    low, high = STROKES
+    stroke = min(max(config.style_scale * STROKE_SIDE / TRAINED_AT, low), high)
     look = FastConfig(size=size, strength=config.strength, stroke=stroke, color=config.color)
     try:
         with memory_errors_named():

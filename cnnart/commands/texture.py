@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from cnnart.commands.style_args import describe_input, files_of, read_input
 from cnnart.errors import UsageError
-from cnnart.files import identity
+from cnnart.files import as_path, identity, is_there
 from cnnart.methods.texture.config import TextureConfig
 from cnnart.run.inputs import Source, expand
 from cnnart.run.record import RecordedFiles
@@ -90,11 +90,11 @@ class Texture:
         from cnnart.methods.texture.synthesis import TextureInputs, TextureSynthesis
 
         config, target = self.config, self.guide_target
-        mixed = [read_input(each, runtime.max_pixels) for each in self.mixed]
-        guides = [read_input(each, runtime.max_pixels).rgb for each in self.guides]
-        target = None if target is None else read_input(target, runtime.max_pixels).rgb
+        mixed = [read_input(each, runtime) for each in self.mixed]
+        guides = [read_input(each, runtime).rgb for each in self.guides]
+        target = None if target is None else read_input(target, runtime).rgb
         mask = None if self.inpaint is None else read_mask(self.inpaint)
-        companions = [read_input(each, runtime.max_pixels).rgb for each in self.companions]
+        companions = [read_input(each, runtime).rgb for each in self.companions]
         names = [
             each.stem if isinstance(each, Path) else f"companion {index}"
             for index, each in enumerate(self.companions, start=1)
@@ -189,13 +189,13 @@ class Texture:
 
 
 def find_exemplars(
-    names: Sequence[str], recursive: bool = False
+    names: Sequence[str], recursive: bool = False, notes: list[str] | None = None
 ) -> list[tuple[Source, float | None]]:
     """The pictures meant by ``EXEMPLAR[:WEIGHT]``, each with its weight (a folder's: each)."""
     result: dict[str, tuple[Source, float | None]] = {}
     for text in names:
         name, weight = split_weight(text)
-        for source in expand([name], recursive=recursive):
+        for source in expand([name], recursive=recursive, notes=notes):
             result.setdefault(source.given, (source, weight))
     return list(result.values())
 
@@ -207,6 +207,6 @@ def split_weight(text: str) -> tuple[str, float | None]:
     Raises UsageError for a weight that is not above zero.
     """
     name, colon, weight = text.rpartition(":")
-    if not colon or not name or Path(text).expanduser().exists() or not is_number(weight):
+    if not colon or not name or is_there(as_path(text)) or not is_number(weight):
         return text, None
     return name, parse_weight(weight, name)

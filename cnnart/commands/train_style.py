@@ -10,6 +10,7 @@ from typing import Any, ClassVar
 
 from cnnart.commands.style_args import choose_style, existing_file
 from cnnart.errors import UsageError
+from cnnart.files import as_path, check_writable, is_file, is_there
 from cnnart.methods.fast.header import UNSTATED
 from cnnart.methods.fast.torchrun_env import restarted
 from cnnart.methods.fast.train.config import TrainConfig
@@ -30,6 +31,7 @@ class TrainStyle:
     ``paintings``: (name, file) pairs. ``photos``: files. ``into``: a checkpoint to add the styles
     to. ``license``: of the styles. ``storage``: of the weights in the file. ``workers``: threads
     that read photos ahead, None: as the device asks for. ``keep_going``: whatever validation shows.
+    ``arbitrary``: paintings from which the network learns what any style is.
     """
 
     program: ClassVar[str] = "train-style"
@@ -44,6 +46,7 @@ class TrainStyle:
     storage: str = STORAGE[0]
     workers: int | None = None
     keep_going: bool = False
+    arbitrary: tuple[Path, ...] = ()
 
     @classmethod
     def make(
@@ -54,19 +57,25 @@ class TrainStyle:
         settings: Mapping[str, Any],
         *,
         into: str | None = None,
+        arbitrary: str | None = None,
         **more: Any,
     ) -> TrainStyle:
         """Settle the settings and check all names. Raises UsageError before anything is read."""
         config = make_config(TrainConfig, settings)
-        path = Path(output).expanduser()
+        path = as_path(output)
         if path.suffix.lower() != SUFFIX:
             raise UsageError(
                 f"The output {output!r} must end in {SUFFIX}, which is what is written."
             )
+        check_writable(path)
         trained = existing_file(into, "--into")
+        if into and arbitrary:
+            raise UsageError("`arbitrary` styles are learnt with the network, not `into` one.")
         chosen = tuple(parse_painting(text) for text in paintings)
         files = tuple(s.path for s in expand([photos], recursive=True) if s.path)
-        return cls(chosen, files, path, config, trained, **more)
+        others = expand([arbitrary], recursive=True) if arbitrary else []
+        learnt = tuple(s.path for s in others if s.path)
+        return cls(chosen, files, path, config, trained, arbitrary=learnt, **more)
 
     @property
     def names(self) -> list[str]:
@@ -86,12 +95,12 @@ class TrainStyle:
         """Raise UsageError rather than write over hours of work, unless the run continues it."""
         if self.resume or restarted():
             return
-        if self.state_file.exists():
+        if is_there(self.state_file):
             raise UsageError(
                 f"{self.state_file} holds a run that was not finished: --resume continues it, "
                 "--overwrite begins anew."
             )
-        if self.output.exists():
+        if is_there(self.output):
             raise UsageError(f"{self.output} exists: choose another -o, or --overwrite it.")
 
 
@@ -101,7 +110,7 @@ def parse_painting(text: str) -> tuple[str, Path]:
     Raises UsageError for what is neither, and for a name that --style could not be given.
     """
     given, equals, file = text.partition("=")
-    named = bool(equals) and not Path(text).expanduser().is_file()
+    named = bool(equals) and not is_file(as_path(text))
     choice = choose_style(file if named else text)
     name = given if named else re.sub(r"[^\w.-]+", "-", choice.label).strip("-")
     if not NAME.fullmatch(name):

@@ -2,23 +2,34 @@
 
 from __future__ import annotations
 
+import contextlib
 import io
-import json
+import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 
+from torch import Tensor
+
 from cnnart.commands.train_style import OLD_STATE_SUFFIX, TrainStyle
-from cnnart.errors import INTERRUPTED, CnnartError, OutOfMemory, WeightsError
-from cnnart.files import file_sha256, write_atomically
+from cnnart.errors import (
+    INTERRUPTED,
+    CnnartError,
+    ImageError,
+    OutOfMemory,
+    WeightsError,
+    reason,
+)
+from cnnart.files import file_sha256, json_line, write_atomically
 from cnnart.image.chart import Panel, draw_charts
-from cnnart.image.picture import resize
+from cnnart.image.picture import fit_long_side, resize
 from cnnart.image.read import read_image
 from cnnart.image.write import write_image
+from cnnart.machine import available_cores
 from cnnart.methods.fast.architecture import Architecture, make_architecture
 from cnnart.methods.fast.checkpoint import load_checkpoint, save_checkpoint
-from cnnart.methods.fast.torchrun_env import local_device, restarted
+from cnnart.methods.fast.torchrun_env import ignored, local_device, restarted
 from cnnart.methods.fast.train.config import AUTO, TrainConfig
 from cnnart.methods.fast.train.data import POOL_SHARE, find_photos
 from cnnart.methods.fast.train.distributed import join
@@ -31,7 +42,6 @@ from cnnart.optim.memory import FREE_SHARE, free_memory, idle_memory, memory_err
 from cnnart.optim.steps import Step
 from cnnart.optim.tiles import evaluation_bytes
 from cnnart.run.batch import Interrupt
-from cnnart.run.prefetch import available_cores
 from cnnart.run.report import Reporter, Start, Summary
 from cnnart.runtime import Runtime, device_reason, keep_freed_memory, precision_name
 
@@ -39,6 +49,7 @@ SAVE_STATE_SECONDS = 180.0
 SHEET_SECONDS = 5.0  # at least, between two preview sheets
 MOST_WORKERS = 16  # threads that read photos ahead for a GPU
 MAX_NAMED = 5  # skipped photos
+PARTS_FROM = 2  # times the size that styles are learnt at: paintings of which parts are cut
 DRAWN_FROM = 1e-4  # losses that are never above it are not drawn
 
 # What `batch` auto comes to. On a CPU, where time goes with the photos, the one that the learning
@@ -72,10 +83,11 @@ class TrainingRun:
         if runtime.device.type == "cpu":
             keep_freed_memory()
         self.command, self.runtime = command, runtime
-        self.group = join(runtime.device)
+        self.group = join(runtime.device, reporter.warning)
         self.reporter = reporter if self.group.leads else Reporter()
         self._save_every, self._preview = save_every, preview
         self._told = 0
+        self._unwritten: set[str] = set()
         self._saved_at = time.monotonic()
         self._sheet_at = -SHEET_SECONDS
 
@@ -128,9 +140,12 @@ class TrainingRun:
             seconds = max(1.0, seconds - (time.monotonic() - asked))
         pool = None if limits.memory is None else int(POOL_SHARE * limits.memory)
         compute = ComputeOptions(features.dtype, self._workers(), seconds, pool, self.group)
-        trainer = Trainer(config, paintings, photos, losses, compute, into)
+        arbitrary, unread = readable_paintings(command.arbitrary, config.style_size)
+        trainer = Trainer(config, paintings, photos, losses, compute, into, arbitrary)
+        del arbitrary
         trainer.warnings += [warning] if warning else []
-        trainer.warnings += skipped_warnings(photos.skipped)
+        trainer.warnings += skipped_warnings((*photos.skipped, *unread))
+        trainer.warnings += filter(None, [ignored()])
         trainer.validator.stops = not command.keep_going
         self._fit_memory(trainer)
         if state is not None:
@@ -165,7 +180,7 @@ class TrainingRun:
         """Begin with gradients accumulated where memory is known not to hold the whole batch."""
         limit = self.runtime.limits().memory
         step, config = trainer.train_step, trainer.config
-        features, arch, pool = trainer.losses.features, step.network.arch, trainer.pool.nbytes
+        features, arch, pool = trainer.losses.features, step.model.network.arch, trainer.pool.nbytes
         batch = config.batch_size // self.group.size
 
         def need() -> int:
@@ -260,10 +275,10 @@ class TrainingRun:
         if self.group.leads:
             if unfinished:
                 self._save_state(trainer)
-            else:
-                self.command.state_file.unlink(missing_ok=True)
             self._write_records(trainer)
             self._save_checkpoint(trainer)
+            if not unfinished:
+                self.command.state_file.unlink(missing_ok=True)
         kind = "interrupted" if unfinished else "result"
         if unfinished:
             self.reporter.warning(f"stopped after step {trainer.index}: `resume` continues.")
@@ -282,22 +297,22 @@ class TrainingRun:
         judged = trainer.validator.history[-1:]
         due = step.index == trainer.total or time.monotonic() - self._sheet_at >= SHEET_SECONDS
         if self._preview and due and judged and judged[0]["step"] == step.index:
-            sheet = trainer.validator.sheet(step.index)
-            write_image(self.command.beside(".preview.jpg"), sheet)
+            with self._going_on():
+                sheet = trainer.validator.sheet(step.index)
+                write_image(self.command.beside(".preview.jpg"), sheet)
             self._write_records(trainer)
             self._sheet_at = time.monotonic()
         if self._save_every and step.index % self._save_every == 0:
             path = self.command.beside(f"-step{step.index:05d}.png")
-            write_image(path, trainer.validator.sheet(step.index))
-            self.reporter.saved(path, "snapshot", step.seconds)
+            with self._going_on():
+                write_image(path, trainer.validator.sheet(step.index))
+                self.reporter.saved(path, "snapshot", step.seconds)
 
     # What is kept
 
     def _save_state(self, trainer: Trainer) -> None:
-        try:
+        with self._going_on():
             write_atomically(self.command.state_file, save_state(trainer))
-        except OSError as error:
-            self.reporter.warning(f"cannot save the run ({error.strerror or error}); it goes on.")
         self._write_records(trainer)
         self._saved_at = time.monotonic()
 
@@ -310,12 +325,36 @@ class TrainingRun:
             self.reporter.warning(f"{self.command.output} holds the best so far (step {best}).")
 
     def _save_checkpoint(self, trainer: Trainer) -> None:
-        save_checkpoint(self.command.output, trainer.checkpoint(), self.command.storage)
+        command = self.command
+        try:
+            save_checkpoint(command.output, trainer.checkpoint(), command.storage)
+        except WeightsError as error:  # a full disk, say, after hours of work
+            try:
+                spare = Path(tempfile.mkdtemp(prefix="cnnart-"), command.output.name)
+                save_checkpoint(spare, trainer.checkpoint(), command.storage)
+            except (WeightsError, OSError):
+                raise error from None
+            raise WeightsError(f"{error} The network is kept in {spare} instead.") from error
 
     def _write_records(self, trainer: Trainer) -> None:
-        write_log(self.command.beside(".log.jsonl"), trainer)
-        if trainer.history.entries:
-            draw_losses(self.command.beside(".loss.png"), trainer)
+        with self._going_on():
+            write_log(self.command.beside(".log.jsonl"), trainer)
+            if trainer.history.entries:
+                draw_losses(self.command.beside(".loss.png"), trainer)
+
+    @contextlib.contextmanager
+    def _going_on(self) -> Iterator[None]:
+        """What cannot be written on the way is told, once for each reason, and training goes on."""
+        try:
+            yield
+        except (OSError, ImageError) as error:
+            why = reason(error.__cause__ or error)
+            if why not in self._unwritten:
+                self._unwritten.add(why)
+                self.reporter.warning(
+                    f"a preview, the log or the saved run cannot be written beside "
+                    f"{self.command.output} ({why}): training goes on."
+                )
 
     def _explained(self, error: RuntimeError) -> Exception:
         """A lost connection to other processes, called by its name."""
@@ -326,6 +365,23 @@ class TrainingRun:
             f"Another process of this run has ended ({reason}). torchrun --max-restarts 3 starts "
             "them again, and they go on from the last saved state."
         )
+
+
+def readable_paintings(
+    paths: Sequence[Path], style_size: int
+) -> tuple[list[Tensor], tuple[tuple[Path, str], ...]]:
+    """Pictures as styles are learnt from, ``1x3xHxW``, and (path, why) of those that cannot be."""
+    found: list[Tensor] = []
+    unread: list[tuple[Path, str]] = []
+    for path in paths:
+        try:
+            rgb = read_image(path).rgb
+        except ImageError as error:
+            unread.append((path, str(error).removeprefix(f"{path}: ").rstrip(".")))
+            continue
+        long_side = min(PARTS_FROM * style_size, max(rgb.shape[-2:]))
+        found.append(resize(rgb, *fit_long_side(rgb.shape[-2], rgb.shape[-1], long_side)))
+    return found, tuple(unread)
 
 
 def skipped_warnings(skipped: tuple[tuple[Path, str], ...]) -> list[str]:
@@ -342,9 +398,9 @@ def write_log(path: Path, trainer: Trainer) -> None:
         "settings": trainer.config.recorded(),
         "skipped": [[str(photo), why] for photo, why in trainer.photos.skipped],
     }
-    lines = [json.dumps(first)]
-    lines += [json.dumps({"step": s, "losses": found}) for s, found in trainer.history.entries]
-    lines += [json.dumps({"validation": found}) for found in trainer.validator.history]
+    lines = [json_line(first)]
+    lines += [json_line({"step": s, "losses": found}) for s, found in trainer.history.entries]
+    lines += [json_line({"validation": found}) for found in trainer.validator.history]
     write_atomically(path, ("\n".join(lines) + "\n").encode())
 
 

@@ -13,6 +13,7 @@ MAX_JPEG_SEGMENT = 65533
 EXIF_GROUPS = (ExifTags.IFD.Exif, ExifTags.IFD.GPSInfo)
 RECORD_KEY = "cnnart"
 XMP_TAG = 700
+LEAST_DPI, MOST_DPI = 2, 32767
 XMP_PACKET = (
     '<?xpacket begin="\ufeff" id="W5M0MpCehiHzreSzNTczkc9d"?>'
     '<x:xmpmeta xmlns:x="adobe:ns:meta/">'
@@ -25,6 +26,32 @@ KEPT_TAGS = (
     *(ExifTags.Base.ImageDescription, ExifTags.Base.Make, ExifTags.Base.Model),
     *(ExifTags.Base.Software, ExifTags.Base.DateTime, ExifTags.Base.Artist),
     *(ExifTags.Base.HostComputer, ExifTags.Base.Copyright),
+)
+# What of it a picture keeps that is meant for others: when, with what and how it was taken, and the
+# copyright. Not where, nor what else names a camera or a person, nor what anybody may have
+# written into a comment or a maker into its own note. Tags that are not listed stay out.
+PUBLIC_TAGS = frozenset(
+    (
+        *(ExifTags.Base.Make, ExifTags.Base.Model, ExifTags.Base.Software),
+        *(ExifTags.Base.DateTime, ExifTags.Base.Copyright),
+        *(ExifTags.Base.DateTimeOriginal, ExifTags.Base.DateTimeDigitized),
+        *(ExifTags.Base.SubsecTime, ExifTags.Base.SubsecTimeOriginal),
+        *(ExifTags.Base.SubsecTimeDigitized, ExifTags.Base.OffsetTime),
+        *(ExifTags.Base.OffsetTimeOriginal, ExifTags.Base.OffsetTimeDigitized),
+        *(ExifTags.Base.ExposureTime, ExifTags.Base.FNumber, ExifTags.Base.ExposureProgram),
+        *(ExifTags.Base.ISOSpeedRatings, ExifTags.Base.SensitivityType),
+        *(ExifTags.Base.ShutterSpeedValue, ExifTags.Base.ApertureValue),
+        *(ExifTags.Base.BrightnessValue, ExifTags.Base.ExposureBiasValue),
+        *(ExifTags.Base.MaxApertureValue, ExifTags.Base.SubjectDistance),
+        *(ExifTags.Base.MeteringMode, ExifTags.Base.LightSource, ExifTags.Base.Flash),
+        *(ExifTags.Base.FocalLength, ExifTags.Base.FocalLengthIn35mmFilm),
+        *(ExifTags.Base.ExposureMode, ExifTags.Base.WhiteBalance),
+        *(ExifTags.Base.DigitalZoomRatio, ExifTags.Base.SceneCaptureType),
+        *(ExifTags.Base.GainControl, ExifTags.Base.Contrast, ExifTags.Base.Saturation),
+        *(ExifTags.Base.Sharpness, ExifTags.Base.SubjectDistanceRange),
+        *(ExifTags.Base.LensSpecification, ExifTags.Base.LensMake, ExifTags.Base.LensModel),
+        *(ExifTags.Base.ExifVersion, ExifTags.Base.SensingMethod, ExifTags.Base.CustomRendered),
+    )
 )
 # What the EXIF block says of the pixels is no longer true of the new picture.
 STALE_TAGS = (
@@ -42,7 +69,29 @@ def resolution(image: Image.Image) -> tuple[float, float] | None:
         horizontal, vertical = (float(value) for value in stated)
     except Exception:  # missing or broken: see decode
         return None
-    return (horizontal, vertical) if 0 < min(horizontal, vertical) < float("inf") else None
+    return sensible_dpi((horizontal, vertical))
+
+
+def sensible_dpi(dpi: tuple[float, float]) -> tuple[float, float] | None:
+    """The resolution, or None for one that no paper or screen has: formats cannot hold all."""
+    return dpi if all(LEAST_DPI <= value <= MOST_DPI for value in dpi) else None
+
+
+def public_exif(exif: bytes | None) -> bytes | None:
+    """What of an EXIF block, as ``kept_exif`` made it, is fit for others: ``PUBLIC_TAGS``."""
+    if not exif:
+        return None
+    try:
+        tags, kept = Image.Exif(), Image.Exif()
+        tags.load(exif)
+        for tag in PUBLIC_TAGS & tags.keys():
+            kept[tag] = tags[tag]
+        details = tags.get_ifd(ExifTags.IFD.Exif)
+        if details := {tag: value for tag, value in details.items() if tag in PUBLIC_TAGS}:
+            kept[ExifTags.IFD.Exif] = details
+        return keep_text(kept).tobytes() if len(kept) else None
+    except Exception:  # broken: see decode
+        return None
 
 
 def kept_exif(image: Image.Image) -> bytes | None:
@@ -79,7 +128,8 @@ def save_options(
     tags = Image.Exif()
     if exif:
         tags.load(exif)
-        tags.pop(ExifTags.Base.Orientation, None)  # the pixels are upright
+    tags.pop(ExifTags.Base.Orientation, None)  # the pixels are upright
+    dpi = sensible_dpi(dpi) if dpi else None
     if dpi and kind == "WEBP":  # has no field of its own for it
         tags[ExifTags.Base.XResolution], tags[ExifTags.Base.YResolution] = dpi
         tags[ExifTags.Base.ResolutionUnit] = 2

@@ -21,7 +21,8 @@ class Picture:
 
     rgb: 1x3xHxW, float32, sRGB in [0, 1], upright. alpha: 1x1xHxW in [0, 1], None if there is none.
     source: the path or stream it came from. dpi: horizontal and vertical. exif: the EXIF block
-    to carry over (without orientation and thumbnail). gray: the source stores no color.
+    to carry over (without orientation and thumbnail). gray: the source stores no color. warnings:
+    what was guessed or left out when it was read, one line each.
     """
 
     rgb: Tensor
@@ -30,6 +31,7 @@ class Picture:
     dpi: tuple[float, float] | None = None
     exif: bytes | None = None
     gray: bool = False
+    warnings: tuple[str, ...] = ()
 
 
 # The most one antialiased interpolation shrinks an axis. CUDA keeps the weights of a whole block of
@@ -119,8 +121,8 @@ def output_size(height: int, width: int, size: int | tuple[int, int] | None) -> 
 
 
 def alpha_like(alpha: Tensor | None, rgb: Tensor) -> Tensor | None:
-    """A photo's alpha at the size of its result."""
-    return None if alpha is None else resize(alpha, *rgb.shape[-2:])
+    """A photo's alpha at the size of its result; None if there is none, or nothing else."""
+    return None if alpha is None or not bool(alpha.any()) else resize(alpha, *rgb.shape[-2:])
 
 
 def luma(image: Tensor) -> Tensor:

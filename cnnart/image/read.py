@@ -7,68 +7,127 @@ Pillow's many pixel modes.
 from __future__ import annotations
 
 import io
+import logging
+import math
 import os
+import re
 import threading
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, Literal
 
 import numpy as np
 import torch
 import torch.nn.functional as F
-from PIL import Image, ImageCms, ImageOps, UnidentifiedImageError
+from PIL import Image, ImageCms, ImageOps, TiffImagePlugin, UnidentifiedImageError
 from torch import Tensor
 
-from cnnart.errors import ImageError, UsageError
+from cnnart.errors import ImageError, UsageError, reason
+from cnnart.files import is_folder, obstacle, open_file
+from cnnart.image import png_chunks
+from cnnart.image.formats import (
+    AVIF,
+    FORMATS,
+    HEIC,
+    JPEG_XL,
+    RAW,
+    RAW_SUFFIXES,
+    jpeg_xl_size,
+    kind_by_content,
+    plugin_installed,
+    what_it_is,
+)
 from cnnart.image.metadata import find_record, kept_exif, resolution
 from cnnart.image.picture import Picture, luma
 from cnnart.image.write import is_stream, shape_text, stream_name
 
 MAX_PIXELS = 200_000_000
+# Of files that hold several pictures, by Pillow's name of the format.
+SEVERAL = {
+    **dict.fromkeys(("GIF", "PNG", "WEBP", "AVIF"), "an animation; its first picture is used."),
+    **dict.fromkeys(("TIFF", "HEIF"), "it holds several pictures; the first is used."),
+}
+# How Pillow calls what it does not know. The file may be whole.
+UNKNOWN = re.compile(r"unsupported|not supported|unknown|(cannot|can't) handle", re.I)
+# Compressions of TIFF that libtiff knows in some builds only.
+RARE_COMPRESSIONS = ("webp", "zstd", "lzma", "jpeg2000", "lerc")
+# Tags of TIFF 6.0, of its supplements and of DNG, and values of them.
+BITS, PHOTOMETRIC, MAX_SAMPLE, SAMPLES, WHITE_IS_ZERO, BLACK_IS_ZERO = 258, 262, 281, 339, 0, 1
+TIFF_STARTS = (b"II*\0", b"MM\0*")
+NEGATIVE = "cnnart_negative"  # in an image's info: see ``as_negative``
+SENSORS = (32803, 34892)  # photometric interpretations of raw data
+SUBFILE_TYPE, SUB_IFDS, DNG_VERSION, REDUCED = 254, 330, 50706, 1
+MOST_THUMBNAILS = 16
 GRAY_MODES = ("1", "L", "LA", "La", "I", "F")
 PROFILE_SPACES = {"L": "GRAY", "RGB": "RGB", "CMYK": "CMYK", "LAB": "Lab"}
 # Two of 255 levels: so little do the many sRGB profiles in circulation differ from each other, and
 # converting between them would only add rounding.
 SRGB_TOLERANCE = 2
 
+# Gray of more than 8 bits: by what share of white values may lie beyond it without a word, and how
+# bright the lights in a picture of floats may be.
+A_LITTLE = 0.1
+MOST_LIGHT = 16
+# Linear light of other primaries (H.273: BT.2020, Display P3) to sRGB's.
+TO_SRGB = {
+    9: np.array(
+        [[1.6605, -0.5876, -0.0728], [-0.1246, 1.1329, -0.0083], [-0.0182, -0.1006, 1.1187]]
+    ),
+    12: np.array([[1.2249, -0.2247, 0], [-0.0420, 1.0419, 0], [-0.0197, -0.0786, 1.0979]]),
+}
+HDR_TRANSFERS = (16, 18)  # PQ and HLG
+
 pillow_lock = threading.Lock()
+logging.getLogger("PIL").addHandler(logging.NullHandler())  # else it writes to standard error
 
 
 def read_image(source: Path | str | BinaryIO, *, max_pixels: int = MAX_PIXELS) -> Picture:
-    """Read a file or binary stream in any format and mode that Pillow knows; the first frame.
+    """Read a file or binary stream of one of ``FORMATS``; the first picture in it.
 
-    Turned upright by its EXIF, converted to sRGB by its ICC profile. Raises ImageError, in one line
-    that begins with the path, if there is no picture to read or it has more than max_pixels pixels
-    (which is found out before it is decoded).
+    Turned upright by its EXIF, converted to sRGB by its ICC profile. What had to be guessed or left
+    out is told in ``Picture.warnings``. Raises ImageError, in one line that begins with the path,
+    if there is no picture to read or it has more than max_pixels pixels (which is found out before
+    it is decoded).
     """
     with opened(source) as (stream, name), recognized(stream, name, max_pixels) as image:
         with pillow_limit(max_pixels):
+            notes = one_of_many(image)
             decode(image, name)
-        return unpacked(image, name)
+        return unpacked(image, name, notes)
 
 
 def read_record(source: Path | str | BinaryIO, *, max_pixels: int = MAX_PIXELS) -> str | None:
     """The record that write_image put into the file, or None. Raises as read_image does."""
     with opened(source) as (stream, name), recognized(stream, name, max_pixels) as image:
         try:
-            return find_record(image)
-        except (OSError, SyntaxError, ValueError) as error:
+            with pillow_limit(max_pixels):
+                return find_record(image)
+        except MemoryError:
+            raise
+        except Exception as error:  # decoders raise anything on damaged bytes
             raise damaged(name, error) from error
 
 
-def unpacked(image: Image.Image, name: str) -> Picture:
-    """The Picture of a decoded, upright image."""
+def unpacked(image: Image.Image, name: str, notes: Sequence[str] = ()) -> Picture:
+    """The Picture of a decoded, upright image; ``notes``: what there is to tell of it, unnamed."""
+    told = list(notes)
     try:
-        rgb, alpha, gray = unpack(image)
+        rgb, alpha, gray = unpack(image, told)
     except ImageError as error:
         raise ImageError(f"{name}: {error}") from None
-    except (OSError, ValueError) as error:
+    except MemoryError:
+        raise
+    except Exception as error:  # Pillow's converters raise much
         raise ImageError(
             f"{name}: pixels of mode {image.mode} cannot be converted ({error})."
         ) from error
-    return Picture(rgb, alpha, name, resolution(image), kept_exif(image), gray)
+    if alpha is not None and not bool(alpha.any()):
+        told.append("it is transparent everywhere, and taken as if it were not.")
+    with pillow_limit(None):
+        dpi, exif = resolution(image), kept_exif(image)
+    return Picture(rgb, alpha, name, dpi, exif, gray, tuple(f"{name}: {note}" for note in told))
 
 
 @contextmanager
@@ -85,14 +144,17 @@ def opened(source: Path | str | BinaryIO) -> Iterator[tuple[BinaryIO, str]]:
     else:
         path = Path(source)  # type: ignore[arg-type]
         name = str(path)
-        if path.is_dir():
+        if is_folder(path):
+            if not os.access(path, os.R_OK | os.X_OK):
+                raise ImageError(f"{name}: no permission to look into this folder.")
             raise ImageError(f"{name}: this is a folder, not a picture; name a file in it.")
         try:
-            stream = path.open("rb")
-        except FileNotFoundError:
-            raise ImageError(f"{name}: there is no such file; check the path.") from None
-        except OSError as error:
-            raise ImageError(f"{name}: the file cannot be opened ({error.strerror}).") from error
+            stream = open_file(path, pipes=True)
+        except (OSError, ValueError) as error:
+            if isinstance(error, FileNotFoundError) and not path.is_symlink():
+                raise ImageError(f"{name}: there is no such file; check the path.") from None
+            why = obstacle(path) or reason(error)
+            raise ImageError(f"{name}: the file cannot be opened ({why}).") from error
     with stream:
         yield stream, name
 
@@ -111,24 +173,160 @@ def pillow_limit(limit: int | None) -> Iterator[None]:
 
 
 def recognized(stream: BinaryIO, name: str, max_pixels: int) -> Image.Image:
-    """The image of the stream, opened and within max_pixels but not yet decoded."""
+    """The image of the stream, opened and within max_pixels but not yet decoded.
+
+    Raises ImageError: for what is no picture, for a format that is not read, for a camera's raw
+    file, and for more pixels.
+    """
+    head = stream.read(512)
+    kind = kind_by_content(head)
+    if kind in (HEIC, JPEG_XL, AVIF):
+        kind = None  # perhaps there is a plugin
+    if kind:
+        raise ImageError(f"{name}: {kind}")
     try:
-        with pillow_limit(None):  # the check below says it better
-            image = Image.open(stream)
+        with pillow_limit(max_pixels):  # a GIF's canvas is made as it is opened
+            image = identified(stream, head, name, max_pixels)
+            check_size(image.width * image.height, name, max_pixels)
+            if isinstance(image, TiffImagePlugin.TiffImageFile):
+                skip_thumbnails(image, head, name)
+                check_size(image.width * image.height, name, max_pixels)
     except UnidentifiedImageError:
-        stream.seek(0)
-        raise ImageError(f"{name}: {what_it_is(stream.read(512))}") from None
-    except MemoryError:
+        tiff = head[:4] in TIFF_STARTS
+        raise ImageError(
+            f"{name}: {tiff_of_a_kind(stream, name) if tiff else what_it_is(head)}"
+        ) from None
+    except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
+        found = re.search(r"(\d+) pixels", str(error))
+        check_size(int(found[1]) if found else max_pixels + 1, name, max_pixels)
+        raise damaged(name, error) from error
+    except (MemoryError, ImageError):
         raise
     except Exception as error:  # decoders raise anything on damaged bytes
         raise damaged(name, error) from error
-    pixels = image.width * image.height
+    return image
+
+
+def identified(stream: BinaryIO, head: bytes, name: str, max_pixels: int) -> Image.Image:
+    """The image opened by Pillow as one of ``FORMATS``, or by a plugin of ``PLUGINS``.
+
+    Raises UnidentifiedImageError, and whatever decoders do.
+    """
+    if head.startswith(png_chunks.SIGNATURE):
+        file = png_chunks.without_long_chunks(stream)
+        image = Image.open(file.stream, formats=["PNG"])
+        image.info |= {"cicp": file.cicp} if file.cicp else {}
+        image.info |= {"icc_profile": file.profile} if file.profile else {}
+        return image
+    for load_plugins in (Image.preinit, Image.init):  # the common ones first: the others take long
+        load_plugins()
+        try:
+            # Those that this Pillow was built with: it fails for the names of others.
+            return Image.open(stream, formats=[name for name in FORMATS if name in Image.OPEN])
+        except UnidentifiedImageError:
+            pass
+    if head[:4] in TIFF_STARTS and (negative := as_negative(stream)):
+        image = Image.open(negative, formats=["TIFF"])
+        image.info[NEGATIVE] = True
+        return image
+    kind = kind_by_content(head)
+    if kind is HEIC and plugin_installed("HEIF"):
+        import pillow_heif
+
+        pillow_heif.register_heif_opener()
+        return Image.open(stream, formats=["HEIF"])
+    if kind is JPEG_XL and plugin_installed("JXL"):
+        import pillow_jxl  # noqa: F401  # it registers itself
+
+        stream.seek(0)
+        width, height = jpeg_xl_size(stream.read())  # the plugin decodes as it opens
+        check_size(width * height, name, max_pixels)
+        return Image.open(stream, formats=["JXL"])
+    raise UnidentifiedImageError
+
+
+def as_negative(stream: BinaryIO) -> BinaryIO | None:
+    """A TIFF whose white is zero as one whose black is, which Pillow knows at more depths.
+
+    None where its white is not zero.
+    """
+    stream.seek(0)
+    data = bytearray(stream.read())
+    order: Literal["little", "big"] = "little" if data[:2] == b"II" else "big"
+    start = int.from_bytes(data[4:8], order)
+    for at in range(start + 2, start + 2 + 12 * int.from_bytes(data[start : start + 2], order), 12):
+        if int.from_bytes(data[at : at + 2], order) == PHOTOMETRIC and not any(
+            data[at + 8 : at + 12]
+        ):
+            data[at + 8 : at + 10] = BLACK_IS_ZERO.to_bytes(2, order)
+            return io.BytesIO(data)
+    return None
+
+
+def check_size(pixels: int, name: str, max_pixels: int) -> None:
+    """Raise ImageError for more than ``max_pixels``."""
     if pixels > max_pixels:
         raise ImageError(
             f"{name}: the picture has {pixels:,} pixels, the limit is {max_pixels:,};"
             f" if you trust the file, allow more with `max_pixels` {pixels}."
         )
-    return image
+
+
+def skip_thumbnails(image: TiffImagePlugin.TiffImageFile, head: bytes, name: str) -> None:
+    """Go to a TIFF's first page that is no reduced copy of another.
+
+    Cameras put their raw data into a TIFF behind such a copy, as an image of a kind that Pillow
+    cannot read. Raises ImageError for these.
+    """
+    tags = image.tag_v2
+    if (
+        Path(name).suffix.lower() in RAW_SUFFIXES
+        or DNG_VERSION in tags
+        or head[8:10] == b"CR"  # Canon
+        or (tags.get(SUBFILE_TYPE) == REDUCED and SUB_IFDS in tags)
+    ):
+        raise ImageError(f"{name}: {RAW}")
+    for page in range(1, MOST_THUMBNAILS):
+        if image.tag_v2.get(SUBFILE_TYPE) != REDUCED or not image.is_animated:
+            return
+        try:
+            image.seek(page)
+        except EOFError:  # reduced, all of them
+            image.seek(0)
+            return
+        except Exception as error:
+            raise ImageError(f"{name}: {RAW}") from error
+
+
+def tiff_of_a_kind(stream: BinaryIO, name: str) -> str:
+    """One clause about a TIFF that Pillow does not know."""
+    try:
+        stream.seek(0)
+        tags = TiffImagePlugin.ImageFileDirectory_v2(stream.read(8))
+        stream.seek(tags.next)
+        with pillow_limit(None):
+            tags.load(stream)
+            bits, samples = tags.get(BITS, (1,)), tags.get(SAMPLES, (1,))[0]
+            photometric = tags.get(PHOTOMETRIC)
+    except Exception as error:  # broken in any way
+        return f"the file is truncated or damaged ({error}); get it again."
+    if photometric in SENSORS or Path(name).suffix.lower() in RAW_SUFFIXES:
+        return str(RAW)
+    kind = {2: "signed integers", 3: "floats"}.get(samples, "integers")
+    white = ", white as zero" if photometric == WHITE_IS_ZERO else ""
+    return (
+        f"this kind of TIFF cannot be read ({len(bits)} x {bits[0]} bits, {kind}{white}); "
+        "save it as PNG, or as TIFF with 8 or 16 bits."
+    )
+
+
+def one_of_many(image: Image.Image) -> list[str]:
+    """What there is to tell of a file that holds several pictures, of which the first is used."""
+    kind = SEVERAL.get(image.format or "")
+    try:
+        return [kind] if kind and image.is_animated else []  # type: ignore[attr-defined]
+    except Exception:  # what lies behind the first picture is broken
+        return []
 
 
 def decode(image: Image.Image, name: str) -> None:
@@ -143,6 +341,11 @@ def decode(image: Image.Image, name: str) -> None:
     except MemoryError:
         raise
     except Exception as error:  # decoders raise anything on damaged bytes
+        if (packed := image.info.get("compression")) in RARE_COMPRESSIONS:
+            raise ImageError(
+                f"{name}: this TIFF is packed by {packed}, which cannot be unpacked here, or it is"
+                f" damaged ({error}); save it without compression, or as PNG."
+            ) from error
         raise damaged(name, error) from error
     try:
         ImageOps.exif_transpose(image, in_place=True)
@@ -151,26 +354,13 @@ def decode(image: Image.Image, name: str) -> None:
 
 
 def damaged(name: str, error: Exception) -> ImageError:
-    reason = " ".join(str(error).split())
+    """The error for a file that fails to be decoded: for its content, or for a kind unknown."""
+    reason = " ".join(str(error).split()) or type(error).__name__
+    if isinstance(error, NotImplementedError) or UNKNOWN.search(reason):
+        return ImageError(
+            f"{name}: this kind of picture cannot be read ({reason}); save it as PNG first."
+        )
     return ImageError(f"{name}: the file is truncated or damaged ({reason}); get it again.")
-
-
-def what_it_is(head: bytes) -> str:
-    """One clause about a file that is no picture, from its first bytes."""
-    start = head.lstrip(b"\xef\xbb\xbf \t\r\n").lower()
-    if not head:
-        return "the file is empty; get it again."
-    if start.startswith(b"version https://git-lfs"):
-        return "this is a git-lfs pointer, not the picture itself; run `git lfs pull`."
-    if b"<svg" in start:
-        return "this is an SVG drawing; export it as PNG first."
-    if start.startswith((b"<!doctype html", b"<html", b"<head", b"<?xml")):
-        return "this is a web page (HTML), not a picture; download the picture itself."
-    if head[4:12] in (b"ftypheic", b"ftypheix", b"ftypmif1", b"ftypmsf1"):
-        return "this is a HEIC picture, which Pillow cannot read; export it as JPEG or PNG first."
-    if not any(byte < 9 or 13 < byte < 32 for byte in head):
-        return "this is a text file, not a picture."
-    return "this is not a picture in a format that can be read; convert it to PNG or JPEG."
 
 
 def to_picture(obj: Any) -> Picture:
@@ -191,6 +381,8 @@ def to_picture(obj: Any) -> Picture:
             image = obj.copy()  # which decodes it
         except (OSError, SyntaxError, ValueError) as error:
             raise damaged(name, error) from error
+        if isinstance(obj, TiffImagePlugin.TiffImageFile):
+            image.tag_v2 = obj.tag_v2  # type: ignore[attr-defined]  # for gray_values
         decode(image, name)
         return unpacked(image, name)
     if isinstance(obj, np.ndarray):
@@ -269,17 +461,23 @@ def style_mask(source: Any, *, inverse: bool = False) -> Tensor:
     return mask
 
 
-def unpack(image: Image.Image) -> tuple[Tensor, Tensor | None, bool]:
+def unpack(
+    image: Image.Image, notes: list[str] | None = None
+) -> tuple[Tensor, Tensor | None, bool]:
     """(rgb, alpha, gray) of a loaded, upright Pillow image of any mode.
 
-    rgb is 1x3xHxW, float32, sRGB in [0, 1]: an embedded ICC profile is applied, and the colors of
-    fully transparent pixels are replaced by their visible neighbors'. alpha is 1x1xHxW in [0, 1],
-    or None if the image has none; gray says that the file stores no color. 16-bit gray keeps its
-    16 bits; of 16-bit color Pillow delivers the upper 8. Raises ImageError for a mode that cannot
-    be converted, for NaN or infinity, and for values without a known white.
+    rgb is 1x3xHxW, float32, sRGB in [0, 1]: what the file says of its colors is applied (an ICC
+    profile, else cICP, else a PNG's gamma), and the colors of fully transparent pixels are replaced
+    by their visible neighbors'. alpha is 1x1xHxW in [0, 1], or None if the image has none; gray
+    says that the file stores no color. 16-bit gray keeps its 16 bits; of 16-bit color Pillow
+    delivers the upper 8. A white that had to be guessed is added to ``notes``. Raises ImageError
+    for a mode that cannot be converted, for NaN or infinity, and for values without a known white.
     """
+    notes = [] if notes is None else notes
     gray = image.mode in GRAY_MODES or image.mode.startswith("I;16")
-    colors, alpha = gray_values(image) if gray else color_values(image)
+    colors, alpha = gray_values(image, notes) if gray else color_values(image)
+    if not image.info.get("icc_profile"):
+        colors = as_srgb(colors, image.info, notes)
     rgb = torch.from_numpy(colors).permute(2, 0, 1)[None]
     if gray:
         rgb = rgb.expand(-1, 3, -1, -1)
@@ -291,7 +489,7 @@ def unpack(image: Image.Image) -> tuple[Tensor, Tensor | None, bool]:
 
 
 def color_values(image: Image.Image) -> tuple[np.ndarray, np.ndarray | None]:
-    """HxWx3 sRGB values and the HxW alpha of a color image, both in [0, 1]."""
+    """HxWx3 values and the HxW alpha of a color image, both in [0, 1]; sRGB by its ICC profile."""
     icc = image.info.get("icc_profile")
     alpha = None
     if image.mode not in ("CMYK", "LAB"):
@@ -307,12 +505,14 @@ def color_values(image: Image.Image) -> tuple[np.ndarray, np.ndarray | None]:
     return scaled(image.convert("RGB")), alpha
 
 
-def gray_values(image: Image.Image) -> tuple[np.ndarray, np.ndarray | None]:
-    """HxWx1 sRGB values and the HxW alpha of a gray image, both in [0, 1]."""
+def gray_values(image: Image.Image, notes: list[str]) -> tuple[np.ndarray, np.ndarray | None]:
+    """HxWx1 values and the HxW alpha of a gray image, both in [0, 1]; sRGB by its ICC profile."""
     icc, key = image.info.get("icc_profile"), image.info.get("transparency")
-    alpha = None
+    alpha, negative = None, False
     if image.mode in ("I", "F") or image.mode.startswith("I;16"):
-        values = deep_gray(np.asarray(image))
+        tags = getattr(image, "tag_v2", {})  # of a TIFF
+        values = deep_gray(np.asarray(image), tags, notes)
+        negative = tags.get(PHOTOMETRIC) == WHITE_IS_ZERO  # Pillow turns 8 bits and fewer round
         if isinstance(key, int):
             alpha = (np.asarray(image) != key).astype(np.float32)
     elif image.has_transparency_data:
@@ -320,6 +520,8 @@ def gray_values(image: Image.Image) -> tuple[np.ndarray, np.ndarray | None]:
         values, alpha = scaled(image.getchannel("L")), scaled(image.getchannel("A"))
     else:
         values = scaled(image.convert("L"))
+    if negative or NEGATIVE in image.info:
+        values = 1 - values
     curve = gray_curve(icc) if icc else None
     if curve is not None:
         values = np.interp(values, np.linspace(0, 1, 256), curve).astype(np.float32)
@@ -331,20 +533,94 @@ def scaled(image: Image.Image) -> np.ndarray:
     return np.asarray(image, dtype=np.float32) / 255
 
 
-def deep_gray(values: np.ndarray) -> np.ndarray:
-    """Gray values of more than 8 bits as float32 in [0, 1].
+def deep_gray(values: np.ndarray, tags: Mapping[int, Any], notes: list[str]) -> np.ndarray:
+    """Gray values of more than 8 bits as float32 in [0, 1]; ``tags``: a TIFF's.
 
-    White is 65535 for integers (2^31 - 1 if larger ones occur). Floats are taken as they are in
-    [0, 1], as 8 or 16 bits up to 255 or 65535.
+    What lies outside black and white is cut. Where white is not clear, or little of what lies below
+    it is used, what was taken for it is added to ``notes``: nobody is to wonder at a black picture.
+    Raises ImageError for NaN and infinity, and where nothing lies above black or no white is known.
     """
     if not np.isfinite(values).all():
         raise ImageError("it holds NaN or infinite values; repair it where it was made.")
-    top = float(values.max())
-    whites = (65535, 2**31 - 1) if values.dtype.kind in "iu" else (1, 255, 65535)
-    white = next((white for white in whites if top <= white), None)
+    if values.dtype == np.int32 and tags.get(BITS) == (32,) and tags.get(SAMPLES, (1,)) == (1,):
+        values = values.view(np.uint32)  # Pillow has no unsigned ones
+    low, top = float(values.min()) + 0.0, float(values.max()) + 0.0  # no -0
+    if top <= 0 and low < 0:
+        raise ImageError(f"its values span {low:g}..{top:g}, all of it black; scale it to 0..1.")
+    if values.dtype.kind in "iu":
+        white, guessed = integer_white(values, top, tags)
+    else:
+        white, guessed = float_white(values), False
     if white is None:
         raise ImageError(f"its values reach {top:g} and its white is unknown; scale it to 0..1.")
+    cut = low < -A_LITTLE * white or top > (1 + A_LITTLE) * white
+    if cut or guessed or 0 < top < white / 4:
+        beyond = "; what lies beyond black and white is cut" if cut else ""
+        notes.append(f"its values span {low:g}..{top:g}, and {white:g} is taken for white{beyond}.")
     return (values.astype(np.float64) / white).clip(0, 1).astype(np.float32)
+
+
+def integer_white(
+    values: np.ndarray, top: float, tags: Mapping[int, Any]
+) -> tuple[float | None, bool]:
+    """The white of integers of more than 8 bits, and whether it is guessed.
+
+    All that their bits can hold, or as many bits as the file says (BitsPerSample, or MaxSampleValue
+    if it is 1023, 4095 or the like). But where not even a sixteenth of that is used they come from
+    a device of fewer bits: then the least even number of bits that holds them.
+    """
+    stated = tags.get(MAX_SAMPLE) or 0
+    stated = stated[0] if isinstance(stated, tuple) else stated
+    bits = (tags.get(BITS) or (0,))[0]
+    if isinstance(stated, int) and stated >= top and stated > 255 and stated & (stated + 1) == 0:
+        return stated, False
+    white = 65535
+    if 8 < bits < 16:
+        white = 2**bits - 1
+    if top > white:
+        white = 2**32 - 1 if values.dtype.kind == "u" and values.itemsize == 4 else 2**31 - 1
+    if not 0 < 16 * top < white:
+        return white, False
+    return min(white, 4 ** max(4, math.ceil(math.log2(top + 1) / 2)) - 1), True
+
+
+def float_white(values: np.ndarray) -> float | None:
+    """The white of floats: 1, or 255 or 65535 if most exceed 1 and some 16; None beyond."""
+    top = float(values.max())
+    if top <= MOST_LIGHT or np.count_nonzero(values > 1) <= values.size / 2:
+        return 1 if top <= 65535 else None
+    return next((white for white in (255, 65535) if top <= white), None)
+
+
+def as_srgb(values: np.ndarray, info: Mapping[Any, Any], notes: list[str]) -> np.ndarray:
+    """Values (HxWxC in [0, 1]) of a picture without an ICC profile as sRGB.
+
+    By its cICP chunk (H.273: primaries, transfer, ...) as far as that names other primaries with
+    sRGB's curve; else by a PNG's gAMA chunk, unless there is an sRGB chunk or it says about 1/2.2.
+    """
+    if cicp := info.get("cicp"):
+        matrix = TO_SRGB.get(cicp[0])
+        if cicp[1] in HDR_TRANSFERS:
+            notes.append("it is an HDR picture, taken as an ordinary one: its colors will be off.")
+        elif matrix is not None and values.shape[2] == 3:
+            return encode_srgb(decode_srgb(values) @ matrix.T)
+        return values
+    gamma = info.get("gamma")
+    if not gamma or "srgb" in info or not 0.05 < gamma < 20 or abs(2.2 * gamma - 1) < 0.05:
+        return values
+    return encode_srgb(values ** np.float32(1 / gamma))
+
+
+def decode_srgb(values: np.ndarray) -> np.ndarray:
+    """Linear light of sRGB values (IEC 61966-2-1), all in [0, 1]."""
+    return np.where(values <= 0.04045, values / 12.92, ((values + 0.055) / 1.055) ** 2.4)
+
+
+def encode_srgb(light: np.ndarray) -> np.ndarray:
+    """sRGB values in [0, 1] of linear light, as float32."""
+    light = light.clip(0, 1)
+    values = np.where(light <= 0.0031308, 12.92 * light, 1.055 * light ** (1 / 2.4) - 0.055)
+    return values.astype(np.float32)
 
 
 def repair_key_color(image: Image.Image) -> Image.Image:

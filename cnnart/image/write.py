@@ -23,7 +23,8 @@ RUN_LENGTHS = 1.02
 BANDS, BAND_ROWS = 4, 8  # the sample
 
 PILLOW_NAMES = {"png": "PNG", "jpg": "JPEG", "webp": "WEBP", "tiff": "TIFF"}
-MAX_SIDES = {"JPEG": 65500, "WEBP": 16383}  # libjpeg stops short of the 65535 of the format
+# Pixels. libjpeg stops short of the 65,535 of the format; MP4: what x264 encodes.
+MAX_SIDES = {"JPEG": 65500, "WEBP": 16383, "GIF": 65535, "MP4": 16384}
 
 
 def output_format(target: object, format: str | None = None) -> str:
@@ -114,10 +115,17 @@ def write_image(
         rgb, alpha = rgb * alpha + (1 - alpha), None
     image = to_pil(rgb, alpha)
     check_sides(name, kind, image.size)
-    try:
-        data = encode(image, kind, quality, save_options(kind, dpi, exif, record))
-    except (OSError, ValueError, RuntimeError, TypeError) as error:
-        raise ImageError(f"{name}: cannot encode the picture as {kind} ({error}).") from error
+    for block in (exif, None):
+        try:
+            data = encode(image, kind, quality, save_options(kind, dpi, block, record))
+            break
+        except MemoryError:
+            raise
+        except Exception as error:
+            if block is None:
+                message = f"{name}: cannot encode the picture as {kind} ({error})."
+                raise ImageError(message) from error
+            # Else it may be the EXIF, which fails in many ways, and is not worth the picture.
     try:
         if is_stream(target):
             target.write(data)  # type: ignore[union-attr]
@@ -139,11 +147,18 @@ def stream_name(stream: object) -> str:
 
 
 def check_sides(name: str, kind: str, size: tuple[int, int]) -> None:
+    """Raise ImageError for a (width, height) that a format cannot hold.
+
+    Args:
+        kind: Pillow's name of it or ours.
+    """
+    kind = PILLOW_NAMES.get(kind, kind.upper())
     limit = MAX_SIDES.get(kind, max(size))
     if max(size) > limit:
+        remedy = "choose a smaller `size`" if kind in ("GIF", "MP4") else "write PNG or TIFF"
         raise ImageError(
             f"{name}: {kind} holds at most {limit:,} pixels a side, the picture is"
-            f" {size[0]:,} x {size[1]:,}; write PNG or TIFF."
+            f" {size[0]:,} x {size[1]:,}; {remedy}."
         )
 
 

@@ -19,7 +19,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from cnnart.files import cache_folder, write_atomically
+from cnnart.files import cache_folder, open_file, write_atomically
 
 CHANNELS_LAST = torch.channels_last
 FUSED_TOLERANCE = 0.01  # of bfloat16; float32 differs by 1e-6
@@ -35,6 +35,8 @@ BLOCK = 1 << 15  # values at a point of a block's spectra: they are to stay in t
 # positions than the least its larger weights would have to be read for too little.
 WORTH = 0.85
 FEWEST_CHANNELS, FEWEST_POSITIONS = 32, 192
+LONGEST_MEASUREMENT, LOOK_AGAIN = 5.0, 0.05  # seconds that another process is waited for
+LARGEST_FILE = 1 << 20  # bytes of recorded choices
 TIMED_SIDE, ROUNDS = 28, 3  # of a measurement: pixels, repetitions
 LIMITS = ("ONEDNN_MAX_CPU_ISA", "MKL_ENABLE_INSTRUCTIONS")  # what keeps libraries from using all
 
@@ -443,10 +445,41 @@ def prefers_winograd(channels: int) -> bool:
         _choices.update(_recorded().get(machine(), {}))
     key = f"{channels} channels"
     if key not in _choices:
-        direct, winograd = timed(channels)
-        _choices[key] = winograd < WORTH * direct
-        _record()
+        with _one_at_a_time():  # of several first runs one measures, and the others do as it does
+            _choices.update(_recorded().get(machine(), {}))
+            if key not in _choices:
+                direct, winograd = timed(channels)
+                _choices[key] = winograd < WORTH * direct
+                _record()
     return _choices[key]
+
+
+@contextlib.contextmanager
+def _one_at_a_time() -> Iterator[None]:
+    """Keep other processes of the user's from measuring meanwhile, where files can be locked.
+
+    Another one is waited for as long as measuring can take, and no longer.
+    """
+    path = _choices_file().with_suffix(".lock")
+    try:
+        import fcntl
+
+        path.parent.mkdir(parents=True, exist_ok=True)
+        lock = path.open("ab")
+    except (ImportError, OSError):  # Windows; a cache that cannot be written
+        yield
+        return
+    with lock:
+        for _ in range(round(LONGEST_MEASUREMENT / LOOK_AGAIN)):
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                time.sleep(LOOK_AGAIN)
+            except OSError:  # a network drive without locks
+                break
+            else:
+                break
+        yield
 
 
 def timed(channels: int) -> tuple[float, float]:
@@ -505,11 +538,16 @@ def _choices_file() -> Path:
 
 def _recorded() -> dict[str, dict[str, bool]]:
     """What the cache says, for each machine; nothing if it is missing or damaged."""
-    with contextlib.suppress(OSError, ValueError):
-        found = json.loads(_choices_file().read_text(encoding="utf-8"))
-        if isinstance(found, dict) and all(isinstance(v, dict) for v in found.values()):
+    with contextlib.suppress(OSError, ValueError, RecursionError):
+        with open_file(_choices_file()) as file:
+            found = json.loads(file.read(LARGEST_FILE))
+        if isinstance(found, dict) and all(_are_choices(each) for each in found.values()):
             return found
     return {}
+
+
+def _are_choices(found: object) -> bool:
+    return isinstance(found, dict) and all(isinstance(choice, bool) for choice in found.values())
 
 
 def _record() -> None:

@@ -10,6 +10,8 @@ from cnnart.weights.embedded import imagenet_ids
 
 WORDNET_ID = re.compile(r"n\d{8}(?=\D|$)")
 IMAGENET_SIZE = 1000
+DIGITS = 9  # of a class's number; Python refuses thousands of them
+MOST_TOLD = 5  # classes that a name could mean
 
 
 def class_name(classes: Sequence[str] | None, index: int) -> str:
@@ -20,17 +22,22 @@ def class_name(classes: Sequence[str] | None, index: int) -> str:
 def class_index(
     classes: Sequence[str] | None, text: str, count: int | None = None, *, part: bool = True
 ) -> int:
-    """The output that ``text`` means: a number, a class name, or a WordNet id (of ImageNet).
+    """The output that ``text`` means: a class name, a number, or a WordNet id (of ImageNet).
 
-    Case, underscores and hyphens of a name do not matter; with ``part``, a word that occurs in one
-    name only will do. ``count``: how many outputs there are, if ``classes`` does not tell. Raises
+    Case, underscores and hyphens of a name matter only where they tell two names apart; with
+    ``part``, a word or the beginning of a name will do. What fits several classes is refused, with
+    their numbers. ``count``: how many outputs there are, if ``classes`` does not tell. Raises
     UsageError, with the nearest name.
     """
     total = len(classes) if classes else count
+    if classes and list(classes).count(text) == 1:
+        return list(classes).index(text)
     if text.strip().isdecimal():
-        index = int(text)
-        if total is not None and index >= total:
-            raise UsageError(f"There is no class {index}: they count from 0 to {total - 1}.")
+        digits = text.strip().lstrip("0") or "0"
+        index = int(digits[:DIGITS])
+        if len(digits) > DIGITS or (total is not None and index >= total):
+            last = "" if total is None else f": they count from 0 to {total - 1}"
+            raise UsageError(f"There is no class {digits[:DIGITS]}{last}.")
         return index
     if WORDNET_ID.fullmatch(text.strip()) and total == IMAGENET_SIZE:
         if text.strip() in (ids := imagenet_ids()):
@@ -40,16 +47,18 @@ def class_index(
         )
     if not classes:
         raise UsageError(f"This network's classes have no names: give a number, not {text!r}.")
-    plain = [_plain(name) for name in classes]
-    if _plain(text) in plain:
-        return plain.index(_plain(text))
-    within = [n for n, name in enumerate(plain) if _plain(text) in name.split()]
-    if part and len(within) == 1:
-        return within[0]
-    hint = did_you_mean(_plain(text), plain)
-    if within:
-        hint = f" It could be {', '.join(classes[n] for n in within[:5])}."
-    raise UsageError(f"Unknown class {text!r}.{hint}")
+    plain, meant = [_plain(name) for name in classes], _plain(text)
+    found = [n for n, name in enumerate(plain) if name == meant]
+    if not found and part and meant:
+        found = [n for n, name in enumerate(plain) if meant in name.split()]
+        found = found or [n for n, name in enumerate(plain) if name.startswith(meant)]
+    if len(found) == 1:
+        return found[0]
+    if found:
+        could = ", ".join(f"{classes[n]} ({n})" for n in found[:MOST_TOLD])
+        more = f" and {len(found) - MOST_TOLD} more" if len(found) > MOST_TOLD else ""
+        raise UsageError(f"The class {text!r} could be {could}{more}: give its number.")
+    raise UsageError(f"Unknown class {text!r}.{did_you_mean(meant, plain)}")
 
 
 def _plain(name: str) -> str:

@@ -5,8 +5,9 @@ from __future__ import annotations
 import copy
 import hashlib
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -14,11 +15,11 @@ from torch.func import functional_call
 
 from cnnart.errors import UsageError, did_you_mean
 from cnnart.image.picture import resize
+from cnnart.networks.activations import ActivationCall, hearing_activations
 from cnnart.networks.base import ReceptiveField
-from cnnart.networks.receptive_field import discover_layers
+from cnnart.networks.receptive_field import LOGITS, discover_layers, scores_in, tensors_of
 
 IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
-LOGITS = "logits"
 GRAY = (0.2989, 0.587, 0.114)  # the luma that torchvision's networks for gray have seen
 
 
@@ -52,8 +53,9 @@ class ModuleNetwork:
         sha256: of the weights; None: computed from the model's tensors.
 
     Its layers are its modules, by their paths, in the order in which they finish ("layer3.0.conv2",
-    "inception4c", "features.4"); a network with one ``BxK`` output also has the layer "logits", so
-    that activations and scores come from one pass. ``model`` is the module itself.
+    "inception4c", "features.4"), and the activations it calls as functions ("layer3.0.relu"); a
+    network with one ``BxK`` output also has the layer "logits", so that activations and scores come
+    from one pass. ``model`` is the module itself.
 
     Raises UsageError for a module that cannot take a picture.
     """
@@ -74,7 +76,9 @@ class ModuleNetwork:
         self.preprocessing = preprocessing
         self.input_size, self.resize = preprocessing.input_size, preprocessing.resize
         self.classes = preprocessing.classes
-        self.model = model.eval().requires_grad_(False)
+        model.eval()  # not chained: a module's own train() may return nothing
+        model.requires_grad_(False)
+        self.model = model
         self._layers = discover_layers(
             name, self.model, preprocessing.input_size, len(preprocessing.mean)
         )
@@ -88,7 +92,7 @@ class ModuleNetwork:
     def with_dtype(self, dtype: torch.dtype) -> ModuleNetwork:
         """The same network in another precision; what was rounded before stays so."""
         model = copy.deepcopy(self.model).float().cpu()  # as layer discovery wants it
-        return ModuleNetwork(
+        return type(self)(
             self.name,
             model,
             self.preprocessing,
@@ -142,14 +146,20 @@ class ModuleNetwork:
         wanted = list(layers)
         self.check_layers(wanted)
         with self._listening(self.model, wanted) as found, suppress(_Enough):
-            found[LOGITS] = self.model(self._normalized(image)).float()
+            found[LOGITS] = self._scores(image)
+        for name in wanted:
+            if name not in found:
+                raise UsageError(
+                    f"{self.name} came to another end: {name} was not reached as often as with a "
+                    f"picture of {self.input_size} x {self.input_size}."
+                )
         return {name: found[name] for name in wanted}
 
     def logits(self, image: Tensor) -> Tensor:
         """``BxK`` float32 for ``Bx3xSxS`` in [0, 1]. UsageError for a network without classes."""
         if not self.is_classifier:
             raise UsageError(f"{self.name} has no classes: take efficientnet-lite0 or resnet50.")
-        return self.model(self._normalized(image)).float()
+        return self._scores(image)
 
     def prepare(self, image: Tensor) -> Tensor:
         """``1x3xHxW`` resized (antialiased) and cropped at the center to the trained size."""
@@ -158,6 +168,17 @@ class ModuleNetwork:
         small = resize(image, height, width, mode=self.preprocessing.interpolation)
         top, left = round((height - side) / 2), round((width - side) / 2)  # as torchvision rounds
         return small[..., top : top + side, left : left + side].clamp(0, 1)
+
+    def _scores(self, image: Tensor) -> Tensor:
+        """The whole pass: what the network returns, of several things its scores."""
+        output = self._forward(self._normalized(image))
+        scores = scores_in(output)
+        if scores is None:
+            raise UsageError(f"{self.name} returned a {type(output).__name__} without scores.")
+        return scores.float()
+
+    def _forward(self, x: Tensor) -> Any:
+        return self.model(x)
 
     def _normalized(self, image: Tensor) -> Tensor:
         if len(self.preprocessing.mean) == 1:
@@ -171,44 +192,74 @@ class ModuleNetwork:
         found: dict[str, Tensor] = {}
         left = {name: self._layers[name].calls for name in wanted}
 
+        before: dict[int, int] = {}  # how often a tensor had been changed when a module got it
+
+        def remember(module: nn.Module, inputs: tuple[object, ...]) -> None:
+            before.update({id(x): x._version for x in inputs if isinstance(x, Tensor)})
+
+        def last_call(name: str) -> bool:  # of a module used several times the last output counts
+            left[name] -= 1
+            return left[name] == 0
+
+        def note(name: str, out: Tensor) -> Tensor:
+            """Keep ``out`` as it is now; return a copy, computed from it, to go on with."""
+            found[name] = self._layers[name].as_map(out)
+            if not any(left.values()):
+                raise _Enough
+            return self._layers[name].from_map(found[name]).clone()
+
         def listener(name: str):  # type: ignore[no-untyped-def]
             def hear(module: nn.Module, inputs: object, out: Tensor) -> Tensor | None:
-                left[name] -= 1
-                if left[name]:  # a module used several times: its last output counts
+                if not last_call(name):
                     return None
-                found[name] = self._layers[name].as_map(out)
-                if not any(left.values()):
-                    raise _Enough
-                return out.clone()  # what follows may work in place, and not on what was found
+                if out._version != before.pop(id(out), out._version):
+                    # It worked in place: whoever holds its input goes on with that.
+                    return out.copy_(note(name, out.clone()))
+                return note(name, out)
 
             return hear
 
+        def hear_call(call: ActivationCall) -> Tensor:
+            if call.layer not in functions or not last_call(call.layer):
+                return call.plain()
+            result = note(call.layer, call.apart())
+            return call.x.copy_(result) if call.in_place else result
+
         modules = dict(model.named_modules())
-        handles = [modules[n].register_forward_hook(listener(n)) for n in left if n != LOGITS]
+        functions = {name for name in left if name != LOGITS and name not in modules}
+        heard = [modules[name] for name in left if name in modules]
+        handles = [
+            *(module.register_forward_pre_hook(remember) for module in heard),
+            *(modules[n].register_forward_hook(listener(n)) for n in left if n in modules),
+        ]
         try:
-            yield found
+            with hearing_activations(model, hear_call) if functions else nullcontext():
+                yield found
         finally:
             for handle in handles:
                 handle.remove()
 
     def _works(self, side: int, wanted: list[str]) -> bool:
         """Whether a picture of this side has a unit at each layer."""
-        meta = {k: v.to("meta") for k, v in self.model.state_dict().items()}
+        meta = {k: v.to("meta") for k, v in tensors_of(self.model).items()}
         shape = (1, len(self.preprocessing.mean), side, side)
         image = torch.empty(shape, device="meta", dtype=self.dtype)
         with torch.no_grad(), self._listening(self.model, wanted) as found:
             try:
                 with suppress(_Enough):
-                    found[LOGITS] = functional_call(self.model, meta, (image,))
+                    output = functional_call(self.model, meta, (image,), tie_weights=False)
+                    scores = scores_in(output)
+                    if scores is not None:
+                        found[LOGITS] = scores
             except Exception:  # "Kernel size can't be greater than input", in many words
                 return False
-        return all(0 not in found[name].shape for name in wanted)
+        return all(name in found and 0 not in found[name].shape for name in wanted)
 
 
 def state_sha256(model: nn.Module) -> str:
     """A checksum of a module's tensors and their names."""
     digest = hashlib.sha256()
-    for name, tensor in model.state_dict().items():
+    for name, tensor in tensors_of(model).items():
         digest.update(name.encode())
         digest.update(tensor.detach().cpu().contiguous().flatten().view(torch.uint8).numpy().data)
     return digest.hexdigest()

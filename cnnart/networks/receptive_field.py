@@ -7,7 +7,7 @@ Convolutional Neural Networks", Distill), exact through branches, padding on one
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -17,8 +17,10 @@ from torch.func import functional_call
 from torch.overrides import TorchFunctionMode
 
 from cnnart.errors import UsageError
+from cnnart.networks.activations import ActivationCall, hearing_activations
 from cnnart.networks.base import LayerGeometry, ReceptiveField
 
+LOGITS = "logits"
 KINDS = {"Conv2d": "conv", "BatchNorm2d": "norm", "Linear": "linear", "Sequential": "group"}
 # Modules that do nothing in evaluation mode.
 PASS_THROUGH = {"Identity", "Dropout", "Dropout1d", "Dropout2d", "Dropout3d", "AlphaDropout"}
@@ -44,6 +46,10 @@ class Layer:
     def as_map(self, out: Tensor) -> Tensor:
         """``out`` with its channels second."""
         return out.permute(0, 3, 1, 2) if self.channels_last else out
+
+    def from_map(self, found: Tensor) -> Tensor:
+        """What ``as_map`` was made from, computed from the map."""
+        return found.permute(0, 2, 3, 1) if self.channels_last else found
 
 
 def discover_layers(name: str, model: nn.Module, side: int, channels: int = 3) -> dict[str, Layer]:
@@ -75,27 +81,70 @@ def _discover(model: nn.Module, shape: tuple[int, int, int, int], device: str) -
     image, side = torch.zeros(shape, device=device), shape[-1]
     mode = ReceptiveFieldMode(image)
 
-    def note(path: str, module: nn.Module, out: object) -> None:
-        if isinstance(out, Tensor) and type(module).__name__ not in PASS_THROUGH and out.ndim >= 2:
+    called: dict[str, Tensor] = {}  # the last results of activations that are functions
+
+    def add(path: str, kind: str, out: object) -> None:
+        if isinstance(out, Tensor) and out.ndim >= 2:
             calls = layers.pop(path).calls + 1 if path in layers else 1
-            found = _layer(_kind(module), out, mode.of(out) or WHOLE_PICTURE, side)
+            found = _layer(kind, out, mode.of(out) or WHOLE_PICTURE, side)
             layers[path] = replace(found, calls=calls)
+
+    def note(path: str, module: nn.Module, out: object) -> None:
+        for name in [name for name, result in called.items() if result is out]:
+            del layers[name], called[name]  # the module's own output: one layer, not two
+        if type(module).__name__ not in PASS_THROUGH:
+            add(path, _kind(module), out)
+
+    def hear(call: ActivationCall) -> Tensor:
+        out = call.plain()
+        add(call.layer, "relu" if "relu" in call.kind else call.kind, out)
+        if call.layer in layers:
+            called[call.layer] = out
+        return out
 
     handles = [
         module.register_forward_hook(lambda m, _, out, path=path: note(path, m, out))
         for path, module in model.named_modules()
         if path
     ]
-    state = {k: v.to(device) for k, v in model.state_dict().items()}
+    state = {k: v.to(device) for k, v in tensors_of(model).items()}
     try:
-        with torch.no_grad(), mode:
-            output = functional_call(model, state, (image,))
+        # Its hooks come first, and leave a module before the module's own layer is noted.
+        with torch.no_grad(), mode, hearing_activations(model, hear):
+            output = functional_call(model, state, (image,), tie_weights=False)
     finally:
         for handle in handles:
             handle.remove()
-    if isinstance(output, Tensor) and output.ndim == 2:
-        layers["logits"] = _layer("output", output, mode.of(output) or WHOLE_PICTURE, side)
+    scores = scores_in(output)
+    if scores is not None and scores.ndim == 2:
+        layers[LOGITS] = _layer("output", scores, mode.of(scores) or WHOLE_PICTURE, side)
     return layers
+
+
+def scores_in(output: Any) -> Tensor | None:
+    """A network's scores among what its pass returns; None if there are none.
+
+    The tensor itself; ``logits`` of a dict, a dataclass or a named tuple, or the only tensor in it;
+    the first tensor of a tuple or list.
+    """
+    if isinstance(output, Tensor):
+        return output
+    for name in (LOGITS, "out", "output"):
+        named = output.get(name) if isinstance(output, Mapping) else getattr(output, name, None)
+        if isinstance(named, Tensor):
+            return named
+    if isinstance(output, tuple | list):
+        return next((item for item in output if isinstance(item, Tensor)), None)
+    values = (
+        output.values() if isinstance(output, Mapping) else getattr(output, "__dict__", {}).values()
+    )
+    tensors = [value for value in values if isinstance(value, Tensor)]
+    return tensors[0] if len(tensors) == 1 else None
+
+
+def tensors_of(model: nn.Module) -> dict[str, Tensor]:
+    """A module's parameters and buffers as ``state_dict`` names them, without what is no tensor."""
+    return {k: v for k, v in model.state_dict().items() if isinstance(v, Tensor)}
 
 
 def _kind(module: nn.Module) -> str:

@@ -15,6 +15,7 @@ import torch
 from torch import Tensor
 
 from cnnart.errors import OutOfMemory, is_out_of_memory
+from cnnart.machine import available_memory
 from cnnart.optim.steps import Evaluation, Objective, Step
 
 MIB = 1 << 20
@@ -47,13 +48,13 @@ class Limits:
 
 
 def free_memory(device: torch.device) -> int:
-    """Bytes free on the device, or in the machine for the CPU and for shared-memory GPUs."""
+    """Bytes free on the device, or for the process for the CPU and for shared-memory GPUs."""
     if device.type == "cuda":
         return int(torch.cuda.mem_get_info(device)[0])
     if device.type == "xpu":  # not every driver tells what is free
         total = torch.xpu.get_device_properties(device).total_memory
         return int(total - torch.xpu.memory_reserved(device))
-    return int(psutil.virtual_memory().available)
+    return available_memory()
 
 
 @functools.cache

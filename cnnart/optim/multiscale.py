@@ -6,7 +6,8 @@ where the picture starts, in what it aims at, and in how its pixels are changed.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+import functools
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from typing import Any, Generic, Protocol
@@ -26,8 +27,16 @@ from cnnart.optim.memory import (
     hold_to,
     idle_memory,
 )
-from cnnart.optim.optimize import optimize_image, optimizer_factory
-from cnnart.optim.steps import LBFGS_HISTORY, Clock, MemoryPlan, Objective, PyramidLevel, Step
+from cnnart.optim.optimize import Standing, optimize_image, optimizer_factory
+from cnnart.optim.steps import (
+    LBFGS_HISTORY,
+    Clock,
+    MemoryPlan,
+    Objective,
+    PyramidLevel,
+    State,
+    Step,
+)
 from cnnart.optim.tiles import evaluation_cost, plan_memory, predict_peak
 from cnnart.settings import COARSEST, SMALLEST_SIDE
 
@@ -73,8 +82,13 @@ class Update(Protocol):
         image: Tensor,
         objective: ResilientObjective,
         level: PyramidLevel,
+        state: State | None = None,
     ) -> Iterator[tuple[dict[str, float], Tensor]]:
-        """Change ``image`` at a level; yields the losses of each evaluation and the picture."""
+        """Change ``image`` at a level; yields the losses of each evaluation and the picture.
+
+        Sets ``run.level_state`` to what gives the level's state between two of these. ``state``: to
+        go on from; the step that led there is yielded again.
+        """
         ...
 
 
@@ -113,35 +127,88 @@ class CoarseToFine(Generic[N]):
         self.wrap = wrap
         self.warnings: list[str] = []
         self.memory = update.plan(self)
+        self.level_state: Callable[[], State] = dict
 
-    def steps(self, problem: LevelProblem) -> Iterator[Step]:
-        """Run, yielding a Step for every evaluation of the network."""
+    def steps(self, problem: LevelProblem, state: State | None = None) -> Iterator[Step]:
+        """Run, yielding a Step for every evaluation of the network; see ``Synthesis.steps``."""
+        steps, state = self._steps(problem, state), None  # its tensors are not to be held here
         with repeatable(self.features.device):
-            yield from self._steps(problem)
+            yield from steps
 
-    def _steps(self, problem: LevelProblem) -> Iterator[Step]:
-        clock = Clock(self.limits.seconds)
+    def _steps(self, problem: LevelProblem, state: State | None) -> Iterator[Step]:
+        clock, spent = Clock(self.limits.seconds), 0.0
         levels = self.schedule
         image = problem.start(levels[0].height, levels[0].width)
         self.features, warning = trusted(self.features, image, self.layers)
         if warning:
             self.warnings.append(warning)
-        index = 0
+        index = done = before = 0
+
+        def standing() -> State:
+            """Where it stands; ``before``: the steps of the levels ``done``."""
+            numbers = {"index": index, "done": done, "before": before, "rate": clock.rate}
+            return {
+                **numbers,
+                "seconds": spent + clock.seconds,
+                "levels": [[s.iterations, s.cost] for s in (level, *levels)],
+                "memory": _memory_state(self.memory),
+                "tile": objective.tile,
+                "level": self.level_state(),
+            }
+
+        if state is not None:
+            index, done, spent = state["index"] - 1, state["done"], state["seconds"]
+            levels = self._levels_of(state)
+            self._take_memory(state)
+            budget = self.limits.seconds
+            clock = Clock(None if budget is None else max(0.0, budget - spent), state["rate"])
         while levels:
-            level, *levels = self._fit_to_time(problem, levels, clock, image)
-            steps = index + level.iterations + sum(s.iterations for s in levels)
+            if state is None:
+                levels, before = self._fit_to_time(problem, levels, clock, image), index
+            else:
+                before = state["before"]
+            level, *levels = levels
+            steps = before + level.iterations + sum(s.iterations for s in levels)
             size = (level.height, level.width)
-            for losses, iterate in self._optimize(problem, problem.enlarged(image, size), level):
+            objective = self._objective(problem, level, state)
+            start, before_it = problem.enlarged(image, size), state and state["level"]
+            for losses, iterate in self.update.optimize(self, start, objective, level, before_it):
                 image, index = iterate, index + 1
-                clock.tick(level.work)
-                yield Step(index, steps, losses, image, size, clock.seconds)
+                if state is None:
+                    clock.tick(level.work)
+                state = before_it = None  # it has been taken over
+                yield Step(index, steps, losses, image, size, clock.seconds, standing)
                 if clock.is_over:
                     return
+            self.level_state = dict  # and not the optimizer's memory any more
+            done += 1
 
-    def _optimize(
-        self, problem: LevelProblem, image: Tensor, level: PyramidLevel
-    ) -> Iterator[tuple[dict[str, float], Tensor]]:
-        device = self.features.device
+    def _levels_of(self, state: State) -> list[PyramidLevel]:
+        """The level at which a run stood, and those to come."""
+        planned = self.schedule[state["done"] :]
+        return [
+            replace(level, iterations=iterations, cost=cost)
+            for level, (iterations, cost) in zip(planned, state["levels"], strict=False)
+        ]
+
+    def _take_memory(self, state: State) -> None:
+        """Go on as a run was planned, but for what does not fit into the memory of today."""
+        saved, tile = state["memory"], self.memory.tile
+        self.memory = replace(
+            self.memory,
+            tile=_smaller(tile, saved["tile"]),
+            optimizer=saved["optimizer"],
+            history_dtype=getattr(torch, saved["history"]),
+        )
+        if tile and _smaller(tile, saved["tile"]) != saved["tile"]:
+            self.warnings.append(
+                f"Less memory is free than when this began: going on in tiles of {tile} pixels."
+            )
+
+    def _objective(
+        self, problem: LevelProblem, level: PyramidLevel, state: State | None
+    ) -> ResilientObjective:
+        device, tile = self.features.device, self.memory.tile
 
         def make(tile: int) -> Objective:
             objective = problem.objective(level, tile)
@@ -149,13 +216,9 @@ class CoarseToFine(Generic[N]):
             record = self.update.repeats and tile == 0
             return replayed(objective, device) if record else objective
 
-        objective = ResilientObjective(
-            make,
-            self.memory.tile,
-            max(level.height, level.width),
-            self.warnings,
-        )
-        return self.update.optimize(self, image, objective, level)
+        if state is not None:
+            tile = _smaller(tile, state["tile"])
+        return ResilientObjective(make, tile, max(level.height, level.width), self.warnings)
 
     def _fit_to_time(
         self, problem: LevelProblem, levels: list[PyramidLevel], clock: Clock, image: Tensor
@@ -180,6 +243,16 @@ class CoarseToFine(Generic[N]):
             amounts = ", ".join(f"{s.iterations} at {s.width}x{s.height}" for s in fitted)
             self.warnings.append(f"Time budget: {amounts} {self.update.unit}.")
         return fitted
+
+
+def _memory_state(memory: MemoryPlan) -> State:
+    history = str(memory.history_dtype).removeprefix("torch.")
+    return {"tile": memory.tile, "optimizer": memory.optimizer, "history": history}
+
+
+def _smaller(tile: int, other: int) -> int:
+    """The smaller of two tiles; 0 is the whole picture."""
+    return min(tile, other) if tile and other else tile or other
 
 
 @contextmanager
@@ -246,16 +319,20 @@ class Descent:
         image: Tensor,
         objective: ResilientObjective,
         level: PyramidLevel,
+        state: State | None = None,
     ) -> Iterator[tuple[dict[str, float], Tensor]]:
         """One level. When the optimizer's own memory does not fit, Adam goes on in its place."""
-        done = 0
+        done = state["begun_at"] if state else 0
         while done < level.iterations:
-            todo = level.iterations - done
+            begun_at, todo, at = done, level.iterations - done, Standing()
+            run.level_state = functools.partial(_descent_state, begun_at, at)
             pairs = min(LBFGS_HISTORY, todo)
             make = optimizer_factory(run.memory.optimizer, run.memory.history_dtype, pairs)
+            steps = optimize_image(image, objective, todo, make, at, state)
+            state = None
             try:
-                for losses, iterate in optimize_image(image, objective, todo, make):
-                    image, done = iterate, done + 1
+                for losses, iterate in steps:
+                    image, done = iterate, begun_at + at.index
                     yield losses, image
                 return
             except Exception as error:
@@ -263,6 +340,11 @@ class Descent:
                     raise
             run.memory = replace(run.memory, optimizer="adam", tile=objective.tile)
             run.warnings.append("Out of memory: going on with Adam, which needs less.")
+
+
+def _descent_state(begun_at: int, at: Standing) -> State:
+    """``begun_at``: the evaluation after which the optimizer that is at work began."""
+    return {"begun_at": begun_at, **at.state()}
 
 
 def plan_descent(run: CoarseToFine[Any], optimizer: str) -> MemoryPlan:

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import math
 from collections import deque
-from collections.abc import Callable, Iterator
-from typing import NamedTuple, Protocol
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any, NamedTuple, Protocol
 
 import torch
 from torch import Tensor
 
 from cnnart.errors import CnnartError, UsageError
 from cnnart.optim.capture import Replay
-from cnnart.optim.steps import LBFGS_HISTORY, Objective
+from cnnart.optim.steps import LBFGS_HISTORY, Objective, State
 from cnnart.settings import OPTIMIZERS
 
 ADAM_STEP = 10 / 255  # per evaluation, in units of the [0, 1] range
@@ -28,9 +28,68 @@ class Optimizer(Protocol):
         """Whether the picture moved (a bool scalar): not where that would make it not finite."""
         ...
 
+    def state(self) -> State:
+        """What it remembers between two steps, the picture apart."""
+        ...
+
+    def restore(self, state: State) -> None:
+        """Remember what another one did. Raises ValueError for one of another size."""
+        ...
+
+
+class Standing:
+    """Where ``optimize_image`` stands between two of its steps.
+
+    ``best``: the best picture; ``lowest``: its loss, as the device knows it; ``best_loss`` and
+    ``best_losses``: as the host does. ``factor``: on the step length. ``ended``: no step follows.
+    """
+
+    def __init__(self) -> None:
+        self.image: Tensor
+        self.best: Tensor
+        self.engine: Optimizer
+        self.lowest: Tensor | None = None
+        self.losses: dict[str, float] = {}
+        self.best_loss, self.best_losses = math.inf, dict[str, float]()
+        self.factor, self.failures, self.flat, self.fresh_starts = 1.0, 0, 0, 0
+        self.index, self.ended = 0, False
+        self.waiting: deque[Reading] = deque()
+
+    NUMBERS = ("losses", "best_loss", "best_losses", "factor", "failures", "flat")
+    MORE_NUMBERS = ("fresh_starts", "index", "ended")
+
+    def state(self) -> State:
+        """All of it; see ``Step.state``."""
+        return {
+            "image": self.image,
+            "best": self.best,
+            "lowest": self.lowest,
+            "engine": self.engine.state(),
+            "waiting": [reading.state() for reading in self.waiting],
+            **{name: getattr(self, name) for name in (*self.NUMBERS, *self.MORE_NUMBERS)},
+        }
+
+    def restore(
+        self, image: Tensor, make_optimizer: Callable[..., Optimizer], state: State
+    ) -> None:
+        """Stand where another one did. ``image`` becomes its picture."""
+        self.image, self.best = image.copy_(state["image"]), state["best"].to(image)
+        lowest = state["lowest"]
+        self.lowest = None if lowest is None else lowest.to(image.device)
+        for name in (*self.NUMBERS, *self.MORE_NUMBERS):
+            setattr(self, name, state[name])
+        self.waiting = deque(Reading.restored(each) for each in state["waiting"])
+        self.engine = make_optimizer(image, self.factor)
+        self.engine.restore(state["engine"])
+
 
 def optimize_image(
-    image: Tensor, objective: Objective, steps: int, make_optimizer: Callable[..., Optimizer]
+    image: Tensor,
+    objective: Objective,
+    steps: int,
+    make_optimizer: Callable[..., Optimizer],
+    at: Standing | None = None,
+    state: State | None = None,
 ) -> Iterator[tuple[dict[str, float], Tensor]]:
     """Lower ``objective`` by changing the pixels of ``image`` (float32), in place.
 
@@ -47,63 +106,83 @@ def optimize_image(
 
     Args:
         make_optimizer: called with the picture and a factor on the step length.
+        at: tells where it stands, between two steps.
+        state: of such a standing, to go on from; the step that led there is yielded again.
 
     Raises:
         CnnartError: when the very first evaluation is not finite.
     """
-    x = image
-    best, lowest = x.clone(), None  # the best picture and its loss, as the device knows them
-    best_loss, best_losses = math.inf, dict[str, float]()
-    factor, failures, flat, fresh_starts = 1.0, 0, 0, 0
-    engine = make_optimizer(x, factor)
+    x, at = image, at or Standing()
+
+    def back_to_best() -> None:
+        while at.waiting:  # what was evaluated from there does not count, but may be the best
+            losses, loss, _ = at.waiting.popleft().read()
+            if loss < at.best_loss:
+                at.best_loss, at.best_losses = loss, losses
+        x.copy_(at.best)
+
+    def begin_afresh() -> None:
+        del at.engine  # and its memory, before the next one asks for as much
+        at.engine = make_optimizer(x, at.factor)
+
+    def goes_on() -> bool:
+        """After a step: whether another may follow."""
+        if at.flat < PATIENCE:
+            return not at.ended
+        if at.fresh_starts:
+            return False
+        at.flat, at.fresh_starts = 0, 1
+        back_to_best()
+        begin_afresh()
+        return True
+
+    if state is None:
+        at.image, at.best, at.engine = x, x.clone(), make_optimizer(x, at.factor)
+    else:
+        at.restore(x, make_optimizer, state)
+        state = None  # its tensors are taken over
+        yield at.losses, x
+        if not goes_on():
+            return
     ahead = evaluations_ahead(x.device)
-    waiting: deque[Reading] = deque()
-    index = 0
-    while index < steps:
-        if index + len(waiting) < steps:
+    while at.index < steps:
+        if at.index + len(at.waiting) < steps:
             evaluation = objective(x)
             values = evaluation.values()
             total = values.sum()
-            if lowest is None:
-                lowest = torch.full_like(total, math.inf)
-            torch.where(total < lowest, x, best, out=best)
-            torch.fmin(total, lowest, out=lowest)
-            moved = engine.step(evaluation.gradient)
-            waiting.append(Reading.of(list(evaluation.terms), values, total, moved))
+            if at.lowest is None:
+                at.lowest = torch.full_like(total, math.inf)
+            torch.where(total < at.lowest, x, at.best, out=at.best)
+            torch.fmin(total, at.lowest, out=at.lowest)
+            moved = at.engine.step(evaluation.gradient)
+            at.waiting.append(Reading.of(list(evaluation.terms), values, total, moved))
             del evaluation  # its gradient, before the next one is computed
-            if len(waiting) <= ahead and index + len(waiting) < steps:
+            if len(at.waiting) <= ahead and at.index + len(at.waiting) < steps:
                 continue
-        losses, loss, has_moved = waiting.popleft().read()
-        sound = math.isfinite(loss) and loss <= 100 * best_loss
+        losses, loss, has_moved = at.waiting.popleft().read()
+        sound = math.isfinite(loss) and loss <= 100 * at.best_loss
         if sound:
-            flat = 0 if loss < best_loss * (1 - FLAT) else flat + 1
-            if loss < best_loss:
-                best_loss, best_losses = loss, losses
-        elif best_loss == math.inf:
+            at.flat = 0 if loss < at.best_loss * (1 - FLAT) else at.flat + 1
+            if loss < at.best_loss:
+                at.best_loss, at.best_losses = loss, losses
+        elif at.best_loss == math.inf:
             raise CnnartError(
                 "The loss is not a finite number at the very start: the network's activations "
                 "overflow. Use `precision` fp32."
             )
         if sound and has_moved:
-            failures, index = 0, index + 1
+            at.failures, at.index, at.losses = 0, at.index + 1, losses
             yield losses, x
-            if flat < PATIENCE:
-                continue
-            if fresh_starts:
+            if not goes_on():
                 return
-            flat, fresh_starts = 0, 1
-        else:
-            failures, factor = failures + 1, factor / 4
-        while waiting:  # what was evaluated from there does not count, but may be the best
-            losses, loss, _ = waiting.popleft().read()
-            if loss < best_loss:
-                best_loss, best_losses = loss, losses
-        x.copy_(best)
-        if failures > RETRIES:
-            yield best_losses, x
+            continue
+        at.failures, at.factor = at.failures + 1, at.factor / 4
+        back_to_best()
+        if at.failures > RETRIES:
+            at.losses, at.ended = at.best_losses, True
+            yield at.losses, x
             return
-        del engine  # and its memory, before the next one asks for as much
-        engine = make_optimizer(x, factor)
+        begin_afresh()
 
 
 def evaluations_ahead(device: torch.device) -> int:
@@ -139,6 +218,16 @@ class Reading(NamedTuple):
         *values, total, moved = self.values.tolist()
         return dict(zip(self.names, values, strict=True)), total, bool(moved)
 
+    def state(self) -> State:
+        """What was read. Waits for it."""
+        if self.arrived is not None:
+            self.arrived.synchronize()
+        return {"names": self.names, "values": self.values}
+
+    @classmethod
+    def restored(cls, state: State) -> Reading:
+        return cls(list(state["names"]), state["values"], None)
+
 
 def optimizer_factory(
     name: str, history_dtype: torch.dtype = torch.float32, history: int = LBFGS_HISTORY
@@ -154,6 +243,21 @@ def optimizer_factory(
     if name == "adam":
         return lambda x, factor: Adam(x, ADAM_STEP * factor)
     raise UsageError(f"Unknown optimizer {name!r}: use {' or '.join(OPTIMIZERS)}.")
+
+
+def state_of(optimizer: Any, names: Sequence[str]) -> State:
+    """The tensors of an optimizer that it remembers, and how many steps it has made."""
+    return {"steps": optimizer.steps, **{name: getattr(optimizer, name) for name in names}}
+
+
+def restore_state(optimizer: Any, names: Sequence[str], state: State) -> None:
+    """Take the tensors over. Raises ValueError for those of another optimizer."""
+    for name in names:
+        own, found = getattr(optimizer, name), state[name]
+        if own.shape != found.shape or own.dtype != found.dtype:
+            raise ValueError(f"{name} is {tuple(found.shape)} {found.dtype}")
+        setattr(optimizer, name, found.to(own.device))
+    optimizer.steps = int(state["steps"])
 
 
 class Adam:
@@ -180,12 +284,25 @@ class Adam:
         self.x.add_(step, alpha=-self.step_size / (1 - fast**self.steps))
         return moved
 
+    def state(self) -> State:
+        return state_of(self, ADAM_STATE)
+
+    def restore(self, state: State) -> None:
+        restore_state(self, ADAM_STATE, state)
+
 
 LARGEST_STEP = 0.25  # root mean square change of the pixels that one step may make
 TINY = 1e-30
 SMALLEST_CURVATURE = 1e-10
 BLOCK = 1 << 13  # values of the history in one piece
 SCRATCH = 1 << 24  # values of a half-precision history taken to float32 at once
+
+# What the optimizers remember from one step to the next, beside ``steps``.
+ADAM_STATE = ("_mean", "_square")
+LBFGS_STATE = (
+    *("_pairs", "_step", "_before", "_inverse", "_changes", "_curvatures"),
+    *("_products", "_scale", "_slot"),
+)
 
 
 class LBFGS:
@@ -255,6 +372,12 @@ class LBFGS:
         flat(self._gradient)[: self.x.numel()].copy_(gradient.flatten())
         self.steps += 1
         return self._first() if self.steps == 1 else self._replay(self._next)
+
+    def state(self) -> State:
+        return state_of(self, LBFGS_STATE)
+
+    def restore(self, state: State) -> None:
+        restore_state(self, LBFGS_STATE, state)
 
     def _first(self) -> Tensor:
         g = self._gradient

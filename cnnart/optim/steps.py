@@ -59,6 +59,9 @@ class Evaluation:
 
 Objective = Callable[[Tensor], Evaluation]
 
+# Where a run stands between two steps: tensors, and plain values as JSON holds them, nested.
+State = Mapping[str, Any]
+
 
 @dataclass(frozen=True)
 class Step:
@@ -66,7 +69,11 @@ class Step:
 
     ``image`` is the iterate at its current pyramid level (``1x3xhxw``; it may lie slightly outside
     [0, 1]), whose (height, width) is ``scale``; ``index`` counts from 1 over the whole run of
-    ``steps`` evaluations; ``seconds`` is the time since the run began.
+    ``steps`` evaluations; ``seconds`` is the time since the run began, or was taken up again.
+
+    ``state``, called before the next step is asked for, gives what the same run goes on from, with
+    the same pictures; its tensors are the run's own, so they are to be kept before the next step.
+    None: the run can only begin anew.
     """
 
     index: int
@@ -75,6 +82,7 @@ class Step:
     image: Tensor
     scale: tuple[int, int]
     seconds: float
+    state: Callable[[], State] | None = None
 
 
 @dataclass(frozen=True)
@@ -123,12 +131,25 @@ class Synthesis(Protocol):
         ...
 
 
+class ResumableSynthesis(Synthesis, Protocol):
+    """One whose Steps have a state, from which the same run goes on."""
+
+    def steps(self, state: State | None = None) -> Iterator[Step]:
+        """Run, yielding a Step for each piece of work.
+
+        ``state``: a Step's, of a run with the same inputs and settings; that Step is yielded again,
+        and the run goes on from there. Raises KeyError, TypeError, ValueError or RuntimeError for
+        what is no state of such a run.
+        """
+        ...
+
+
 class Clock:
     """Time since the run began, time left, and what an evaluation takes."""
 
-    def __init__(self, budget: float | None = None) -> None:
+    def __init__(self, budget: float | None = None, rate: float | None = None) -> None:
         self.budget = budget
-        self.rate: float | None = None  # seconds per pixel of work
+        self.rate = rate  # seconds per pixel of work
         self._begun = self._last = time.perf_counter()
         self._last_took = 0.0
 

@@ -9,15 +9,16 @@ import sys
 import threading
 import time
 import traceback
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from types import FrameType, TracebackType
 from typing import TYPE_CHECKING, Any
 
-from cnnart.errors import INTERRUPTED, SOME_FAILED, CnnartError, WeightsError
+from cnnart.errors import INTERRUPTED, SOME_FAILED, CnnartError, WeightsError, in_words
 from cnnart.files import identity
 from cnnart.optim.steps import Step
 from cnnart.run.command import Run
+from cnnart.run.journal import Journal
 from cnnart.run.outputs import Task
 from cnnart.run.report import Reporter, Summary
 
@@ -43,21 +44,29 @@ class BatchOptions:
 class Outcomes:
     """What becomes of the pictures of a batch: told to the reporter, counted for the exit code."""
 
-    def __init__(self, count: int, reporter: Reporter, options: BatchOptions) -> None:
+    def __init__(
+        self, count: int, reporter: Reporter, options: BatchOptions, journal: Journal
+    ) -> None:
         self.count = count
+        self._journal = journal
         self.failures: list[tuple[str, str]] = []
         self.cut_short = False
         self._reporter, self._options = reporter, options
         self._began = time.monotonic()
         self._saved = self._skipped = 0
+        journal.tell(reporter.warning)
         self._error: Exception | None = None
 
     def skips(self, task: Task) -> bool:
         """Whether a task's result is there already, and is to be left alone."""
-        if not self._options.skip_existing or task.target is None or not task.is_done():
+        if task.target is None:
             return False
+        if not self._journal.is_whole(task):
+            begun = not self._options.skip_existing or self._journal.is_in_progress(task)
+            if begun or not task.is_done():
+                return False
         self._skipped += 1
-        self._reporter.skipped(task.source.given, task.target)
+        self._reporter.skipped(task.title, task.target)
         return True
 
     def saved(self, task: Task, kind: str, seconds: float) -> None:
@@ -68,15 +77,24 @@ class Outcomes:
         """Note a failure. Raises it where it would be the same for every other picture."""
         if isinstance(error, WeightsError):
             raise error
-        name, self._error = task.source.given, error
+        name, self._error = task.title, error
         if isinstance(error, CnnartError):
-            why = str(error).removeprefix(f"{name}: ")
+            why = str(error).removeprefix(f"{task.source.given}: ")
         else:
-            why = f"a bug in cnnart ({type(error).__name__}: {error})"
+            bug = f"a bug in cnnart ({type(error).__name__}: {error})"
+            why = (in_words(error) or bug).removeprefix(f"{task.source.given}: ")
         self.failures.append((name, why))
         self._reporter.failed(name, why, getattr(error, "exit_code", 1))
         if self._options.debug and self.count > 1:
             traceback.print_exception(error)
+
+    def close_journal(self, *, ended: bool) -> None:
+        """Keep what the same command needs to go on, if not all is whole.
+
+        ``ended``: every task had its turn.
+        """
+        interrupted = self.cut_short or not ended
+        self._journal.close(interrupted=interrupted, failed=bool(self.failures))
 
     def conclude(self) -> int:
         """Tell the reporter how it went; returns the exit code.
@@ -108,16 +126,18 @@ class Batch:
         open_run: Callable[[Task], Run],
         reporter: Reporter,
         options: BatchOptions = BatchOptions(),
+        journal: Journal | None = None,
     ) -> None:
         self._open_run = open_run
         self._reporter = reporter
+        self._journal = journal or Journal()
         self._options = options
         self._interrupt = Interrupt(quiet=options.quiet)
         self._prediction: tuple[object, Prediction | None] | None = None  # of what schedule
 
     def run(self, tasks: Sequence[Task]) -> int:
         """Make every task's picture; returns the exit code as ``Outcomes.conclude`` does."""
-        outcomes = Outcomes(len(tasks), self._reporter, self._options)
+        outcomes, ended = Outcomes(len(tasks), self._reporter, self._options, self._journal), False
         self._inputs = {identity(task.source.path) for task in tasks if task.source.path}
         try:
             with self._interrupt:
@@ -130,20 +150,24 @@ class Batch:
                     if self._interrupt.asked:
                         outcomes.cut_short |= index < outcomes.count
                         break
+                ended = True
         finally:
             self._reporter.stop()
+            outcomes.close_journal(ended=ended)
         return outcomes.conclude()
 
     def _make(self, task: Task, index: int, outcomes: Outcomes) -> None:
         began = time.monotonic()
+        task.check()
         run = self._open_run(task)
         previews = self._previews(task, run)
         shown = str(previews.preview) if previews and previews.preview else None
         start = replace(run.start(), preview=shown, index=index, count=outcomes.count)
         self._reporter.start(start)
         try:
-            self._look_ahead(run, previews, began)
-            step = self._follow(run, previews)
+            if not self._journal.is_in_progress(task):
+                self._look_ahead(run, previews, began)
+            step, kept = self._follow(task, run, previews)
             stopped = step.index if self._interrupt.asked and step.index < step.steps else None
             run.write(task.target or sys.stdout.buffer, run.finish(step.image), stopped)
         finally:
@@ -151,6 +175,13 @@ class Batch:
             if previews:
                 previews.close()
         outcomes.cut_short |= stopped is not None
+        if stopped is None:
+            self._journal.finished(task, self._journal.entry(task, photo_of(run)))
+        elif kept:
+            self._reporter.warning(
+                f"stopped at step {step.index} of {step.steps}: the same command goes on from "
+                "there (`fresh` begins anew)."
+            )
         kind = "result" if stopped is None else "interrupted"
         outcomes.saved(task, kind, time.monotonic() - began)
         for finding in run.findings:
@@ -170,10 +201,13 @@ class Batch:
             if prediction := self._prediction[1]:
                 self._reporter.predicted(prediction)
 
-    def _follow(self, run: Run, previews: Previews | None) -> Step:
-        """Run to the end or until asked to stop; returns the last step made."""
-        told = 0
-        for step in run.steps():
+    def _follow(self, task: Task, run: Run, previews: Previews | None) -> tuple[Step, bool]:
+        """Run to the end or until asked to stop.
+
+        Returns the last step made, and whether what goes on from there is kept.
+        """
+        told, kept = 0, False
+        for step in self._steps(task, run):
             self._interrupt.armed = True  # from now on there is something to save
             self._reporter.step(step)
             for line in run.warnings[told:]:
@@ -181,9 +215,32 @@ class Batch:
             told = len(run.warnings)
             if previews and (path := previews.step(step)):
                 self._reporter.saved(path, "snapshot", step.seconds)
-            if self._interrupt.asked:
+            asked = self._interrupt.asked
+            if step.index < step.steps:
+                kept = self._journal.keep(task, photo_of(run), step, now=asked)
+            if asked:
                 break
-        return step
+        return step, kept
+
+    def _steps(self, task: Task, run: Run) -> Iterator[Step]:
+        """A run's steps, from where one that was cut off stood."""
+        state = self._journal.state_of(task, photo_of(run))
+        if state is not None:
+            steps, state = run.steps(state), None  # a run frees what it has taken over
+            try:
+                first = next(steps)
+            except (KeyError, IndexError, TypeError, ValueError, AttributeError, RuntimeError):
+                self._reporter.warning(
+                    f"{self._journal.state_path} cannot be used: the picture is begun anew."
+                )
+            else:
+                self._reporter.warning(
+                    f"going on from step {first.index} of {first.steps} (`fresh` begins anew)."
+                )
+                yield first
+                yield from steps
+                return
+        yield from run.steps()
 
     def _previews(self, task: Task, run: Run) -> Previews | None:
         options = self._options
@@ -198,11 +255,25 @@ class Batch:
             preview=options.preview,
             every=options.save_every,
             guarded=self._inputs,
+            warn=self._reporter.warning,
         )
 
 
+def photo_of(run: Run) -> str | None:
+    """The SHA-256 of a run's photo."""
+    return getattr(run, "photo_sha256", None)
+
+
+# Ctrl-C, what a scheduler sends, and what a terminal sends that is closed (not on Windows).
+SIGNALS = [
+    getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name)
+]
+
+
 class Interrupt:
-    """Catches SIGINT and SIGTERM while it is entered, in the main thread; elsewhere does nothing.
+    """Catches SIGNALS while it is entered, in the main thread; elsewhere does nothing.
+
+    A SIGHUP that is ignored (``nohup cnnart ...``) stays so.
 
     While ``armed``, the first signal only sets ``asked``. Otherwise, and from the second signal on,
     KeyboardInterrupt is raised: there is nothing to save, or the user does not want to wait.
@@ -216,7 +287,9 @@ class Interrupt:
 
     def __enter__(self) -> Interrupt:
         if threading.current_thread() is threading.main_thread():
-            for number in (signal.SIGINT, signal.SIGTERM):
+            for number in SIGNALS:
+                if number != signal.SIGINT and signal.getsignal(number) is signal.SIG_IGN:
+                    continue
                 self._previous[number] = signal.signal(number, self._handle)
         return self
 

@@ -5,15 +5,16 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, BinaryIO, ClassVar, Protocol
+from typing import TYPE_CHECKING, Any, BinaryIO, ClassVar, Protocol, cast
 
 import torch
 from torch import Tensor
 
+from cnnart.image.metadata import public_exif
 from cnnart.image.picture import Picture, alpha_like
-from cnnart.image.write import write_image
+from cnnart.image.write import check_sides, write_image
 from cnnart.optim.memory import guarded
-from cnnart.optim.steps import Step, Synthesis
+from cnnart.optim.steps import ResumableSynthesis, State, Step, Synthesis
 from cnnart.run.outputs import Task
 from cnnart.run.record import build_record, describe_source
 from cnnart.run.report import Finding, Start
@@ -90,6 +91,10 @@ class Run:
     def __post_init__(self) -> None:
         # Now, not when the result is written: the photo may have changed by then.
         self._source = describe_source(self.task.source) if self.photo else {}
+        if self.photo:
+            self.work.warnings.extend(self.photo.warnings)
+        # Before the work, not after it.
+        check_sides(str(self.task.target or "-"), self.task.format, self.size[::-1])
 
     @property
     def warnings(self) -> list[str]:
@@ -125,9 +130,19 @@ class Run:
 
         return predict(self.work)
 
-    def steps(self) -> Iterator[Step]:
-        """Work. Raises OutOfMemory, and what the method raises."""
-        return guarded(self.work.steps())
+    @property
+    def photo_sha256(self) -> str | None:
+        """The photo's SHA-256; None where nothing of a photo carries over."""
+        return self._source.get("sha256")
+
+    def steps(self, state: State | None = None) -> Iterator[Step]:
+        """Work. Raises OutOfMemory, and what the method raises.
+
+        ``state``: a Step's, to go on from; see ``ResumableSynthesis``.
+        """
+        if state is None:
+            return guarded(self.work.steps())
+        return guarded(cast(ResumableSynthesis, self.work).steps(state))
 
     def finish(self, image: Tensor) -> Tensor:
         """Any Step's image as it is to be written: ``1x3xHxW``."""
@@ -146,8 +161,9 @@ class Run:
         options: dict[str, Any] = {"format": task.format, "dpi": photo.dpi if photo else None}
         if task.options.quality is not None:
             options["quality"] = task.options.quality
-        if task.options.metadata:
-            options["exif"] = photo.exif if photo else None
+        if task.options.metadata != "none":
+            exif = photo.exif if photo else None
+            options["exif"] = exif if task.options.metadata == "all" else public_exif(exif)
             options["record"] = self.record(rgb, interrupted_at)
         write_image(target, rgb, alpha=self.alpha(rgb), **options)
 
@@ -165,7 +181,12 @@ class Run:
             **self.facts,
         }
         return build_record(
-            self.command.name, self._source, self.recorded, run, interrupted_at=interrupted_at
+            self.command.name,
+            self._source,
+            self.recorded,
+            run,
+            interrupted_at=interrupted_at,
+            paths=self.task.options.metadata == "all",
         )
 
     @property

@@ -9,27 +9,54 @@ import glob
 import io
 import os
 import re
+import stat
 import sys
+from collections import Counter
 from collections.abc import Iterable, Iterator
 from concurrent.futures import Future
 from dataclasses import dataclass, field
 from pathlib import Path
-from threading import Thread
+from threading import Thread, Timer
 from typing import TYPE_CHECKING, Any, BinaryIO
 
-from cnnart.errors import UsageError, did_you_mean
-from cnnart.files import READABLE, key_of
+from cnnart.errors import ImageError, UsageError, did_you_mean, reason
+from cnnart.files import (
+    MOST_PIPED,
+    as_path,
+    is_file,
+    is_folder,
+    is_pipe,
+    is_there,
+    key_of,
+    obstacle,
+    open_file,
+)
+from cnnart.image.formats import Kind, kind_by_suffix, readable_suffixes
 
 if TYPE_CHECKING:
     from cnnart.image.picture import Picture
 
 PREVIEW_SUFFIX = ".preview.jpg"
+PATIENCE = 10.0  # seconds after which it is said that standard input is waited for
+
+# Folders of network drives and systems, in lower case: thumbnails, deleted and rescued files. Those
+# that begin with a dot are hidden anyway.
+NO_PHOTOS = (
+    *("@eadir", "@tmp", "@recycle", "@recently-snapshot", "#recycle", "#snapshot", "__macosx"),
+    *("$recycle.bin", "recycler", "recycled", "system volume information", "found.000"),
+    *("lost+found", "lost.dir"),
+)
+# What cameras, phones, editors and systems put beside photos, by suffix: no pictures.
+SIDECARS = (
+    *(".aae", ".xmp", ".json", ".xml", ".thm", ".lrv", ".pp3", ".dop", ".cos", ".txt", ".md5"),
+    *(".db", ".ini", ".dat", ".lnk", ".url", ".tmp", ".part", ".crdownload"),
+)
 
 
 @dataclass(frozen=True)
 class Source:
-    """One picture to read: a file, standard input (then ``data`` holds its bytes), or ``picture``,
-    whatever ``cnnart.image.read.to_picture`` takes.
+    """One picture to read: a file, standard input or a pipe (then ``data`` holds its bytes), or
+    ``picture``, whatever ``cnnart.image.read.to_picture`` takes.
 
     ``folder`` is where it lies below a folder that was given whole (``Path(".")`` at its top), or
     None for a file that was named itself; ``root`` is that folder.
@@ -45,11 +72,15 @@ class Source:
 
     @property
     def name(self) -> str:
-        return self.path.name if self.path else "stdin"
+        return self._called.name
 
     @property
     def stem(self) -> str:
-        return self.path.stem if self.path else "stdin"
+        return self._called.stem
+
+    @property
+    def _called(self) -> Path:
+        return self.path or Path("stdin" if self.data is None or self.given == "-" else self.given)
 
     def read(self, max_pixels: int | None = None) -> Picture:
         """The picture. Raises ImageError; ``max_pixels`` None: as many as ``read_image`` allows."""
@@ -88,54 +119,192 @@ def natural_key(path: Path) -> list[tuple[int, int, str]]:
     return [(0, int(part), "") if part.isdecimal() else (1, 0, part) for part in parts]
 
 
-def expand(given: Iterable[str], *, recursive: bool = False) -> list[Source]:
+def expand(
+    given: Iterable[str], *, recursive: bool = False, notes: list[str] | None = None
+) -> list[Source]:
     """The pictures meant by files, folders, globs and ``-``; each file once, in the order given.
 
-    Folders are read in natural order; hidden files, previews and files that are no pictures are
-    passed over there. Raises UsageError for a name that leads to nothing.
+    Folders are read in natural order; hidden files, previews, files that are no pictures and the
+    folders of ``NO_PHOTOS`` are passed over there. What cannot be read (a folder without
+    permission, a link that leads nowhere) is among the sources, and fails when its turn comes.
+    Raises UsageError for a name that leads to nothing, ImageError for a pipe that nobody writes to.
+
+    Args:
+        notes: gets a line for each kind of photo that is passed over because it cannot be read.
     """
+    names = list(given)
     sources: dict[str, Source] = {}
-    for name in given:
-        for source in _expand_one(name, recursive):
-            key = key_of(source.path) if source.path else "-"
+    empty: list[str] = []
+    beside = [name for name in names if len(names) > 1 and _is_sidecar(name)]  # as from photos/*
+    if beside and notes is not None:
+        notes.append(f"{len(beside)} files beside the photos passed over, {beside[0]} for one.")
+    for name in names:
+        if name in beside:
+            continue
+        try:
+            found = list(_expand_one(name, recursive, len(names) > 1, notes))
+        except EmptyFolder as error:  # among others no reason to stop
+            empty.append(str(error))
+            continue
+        for source in found:
+            key = key_of(source.path) if source.path else source.given
             if key == "-" and key in sources:
                 raise UsageError("Standard input (-) can be given only once.")
             sources.setdefault(key, source)
+    if empty and not sources:
+        raise UsageError(empty[0])
+    if notes is not None:
+        notes += empty
     return list(sources.values())
 
 
-def _expand_one(name: str, recursive: bool) -> Iterator[Source]:
+def _is_sidecar(name: str) -> bool:
+    """Whether a name leads to a file that goes with photos, and is none."""
+    return name.lower().endswith(SIDECARS) and is_file(as_path(name))
+
+
+class EmptyFolder(UsageError):
+    """A folder without a picture that can be read."""
+
+
+def _expand_one(
+    name: str, recursive: bool, is_one_of_many: bool, notes: list[str] | None
+) -> Iterator[Source]:
     if name == "-":
-        yield Source(None, "-", data=sys.stdin.buffer.read())
+        yield Source(None, "-", data=_standard_input())
         return
-    path = Path(name).expanduser()
-    if path.is_dir():
-        found = sorted(_pictures_below(path, recursive), key=natural_key)
-        if not found:
-            hint = "" if recursive else " Add `recursive` to look into its folders."
-            raise UsageError(f"No pictures in the folder {name!r}.{hint}")
-        for file in found:
-            yield Source(file, str(file), path, file.relative_to(path).parent)
-    elif path.exists():
+    path = as_path(name)
+    if is_folder(path) and not (is_one_of_many and path.name.lower() in NO_PHOTOS):
+        yield from _pictures_of(path, name, recursive, notes)
+    elif is_folder(path):
+        if notes is not None:
+            notes.append(f"{name} is passed over: it is no folder of photos; name it alone.")
+    elif is_pipe(path):
+        yield Source(None, name, data=_piped(path))
+    elif is_there(path) or os.path.islink(path):  # noqa: PTH114  # the method may raise
         yield Source(path, name)
     elif any(mark in name for mark in "*?["):
-        matches = [Path(match) for match in glob.glob(str(path), recursive=True)]  # noqa: PTH207
-        files = sorted((match for match in matches if match.is_file()), key=natural_key)
+        files = sorted((match for match in _matches(path) if is_file(match)), key=natural_key)
         if not files:
             raise UsageError(f"No file matches {name!r}.")
         yield from (Source(file, str(file)) for file in files)
     else:
+        why = obstacle(path)
+        if "no such file" not in why:
+            raise UsageError(f"{name!r} cannot be read: {why}.")
         raise UsageError(f"No such file or folder: {name!r}.{_near(path)}")
 
 
-def _pictures_below(folder: Path, recursive: bool) -> Iterator[Path]:
-    for here, folders, names in os.walk(folder):
-        folders[:] = [name for name in folders if recursive and not name.startswith(".")]
-        for name in names:
+def _standard_input() -> bytes:
+    """All that comes through standard input. Raises UsageError where nothing can."""
+    if sys.stdin is None:
+        raise UsageError(
+            "Standard input (-) is closed: pipe a picture in (< photo.jpg), or name it."
+        )
+    if getattr(sys.stdin, "isatty", bool)():
+        raise UsageError("- reads a picture from standard input: pipe one in (< photo.jpg).")
+    waiting = Timer(PATIENCE, print, ["cnnart: waiting for standard input"], {"file": sys.stderr})
+    waiting.daemon = True
+    waiting.start()
+    try:
+        data = sys.stdin.buffer.read(MOST_PIPED + 1)
+    except OSError as error:
+        raise ImageError(f"Standard input cannot be read: {reason(error)}.") from error
+    finally:
+        waiting.cancel()
+    if len(data) > MOST_PIPED:
+        raise ImageError("More comes through standard input than a picture holds.")
+    return data
+
+
+def _piped(path: Path) -> bytes:
+    """All that comes through a named pipe or from ``<(command)``. Raises ImageError."""
+    try:
+        with open_file(path, pipes=True) as stream:
+            return stream.read()
+    except OSError as error:
+        raise ImageError(f"{path} cannot be read: {reason(error)}.") from error
+
+
+def _matches(pattern: Path) -> Iterable[Path]:
+    """What a glob matches. ``**`` does not follow links to folders, which may lead in circles."""
+    if "**" not in pattern.parts:
+        return [Path(match) for match in glob.glob(str(pattern))]  # noqa: PTH207
+    parts = pattern.parts
+    start = next(i for i, part in enumerate(parts) if any(mark in part for mark in "*?["))
+    folder = Path(*parts[:start])
+    wanted = Path(*parts[start:])
+    hidden = any(part.startswith(".") for part in wanted.parts)
+    return (
+        match
+        for match in folder.glob(str(wanted))
+        if hidden or not any(part.startswith(".") for part in match.relative_to(folder).parts)
+    )
+
+
+def _pictures_of(
+    folder: Path, name: str, recursive: bool, notes: list[str] | None
+) -> Iterator[Source]:
+    """The pictures of a folder. Raises EmptyFolder, telling what else is there."""
+    passed_over: Counter[Kind] = Counter()
+    found = sorted(_pictures_below(folder, recursive, passed_over), key=natural_key)
+    what = [_passed_over(kind, count) for kind, count in passed_over.items()]
+    if not found:
+        if what:
+            raise EmptyFolder(
+                f"No pictures that can be read in the folder {name!r}: {'; '.join(what)}."
+            )
+        hint = "" if recursive else " Add `recursive` to look into its folders."
+        raise EmptyFolder(f"No pictures in the folder {name!r}.{hint}")
+    if notes is not None:
+        notes += [f"{name}: passed over {each}." for each in what]
+    for file in found:
+        yield Source(file, str(file), folder, file.relative_to(folder).parent)
+
+
+def _passed_over(kind: Kind, count: int) -> str:
+    """``3 HEIC photos; export them ...``"""
+    if count == 1:
+        return f"{kind.one} ({kind.remedy})"
+    return f"{count} {kind.many} ({kind.remedy_for_many})"
+
+
+def _pictures_below(folder: Path, recursive: bool, passed_over: Counter[Kind]) -> Iterator[Path]:
+    """The pictures below a folder, and what cannot be looked into."""
+    suffixes, folders = readable_suffixes(), [folder]
+    while folders:
+        here = folders.pop()
+        try:
+            entries = list(os.scandir(here))
+        except OSError as error:
+            if here == folder:
+                raise UsageError(
+                    f"The folder {str(here)!r} cannot be read: {reason(error)}."
+                ) from None
+            if not isinstance(error, FileNotFoundError):  # else it has been removed meanwhile
+                yield here
+            continue
+        for entry in entries:
+            name = entry.name
             if name.startswith(".") or name.lower().endswith(PREVIEW_SUFFIX):
                 continue
-            if Path(name).suffix.lower() in READABLE:
-                yield Path(here, name)
+            path = Path(here, name)
+            if entry.is_dir(follow_symlinks=False):
+                if recursive and name.lower() not in NO_PHOTOS:
+                    folders.append(path)
+            elif path.suffix.lower() not in suffixes:
+                if kind := kind_by_suffix(path):
+                    passed_over[kind] += 1
+            elif _is_file_or_broken(entry):
+                yield path
+
+
+def _is_file_or_broken(entry: os.DirEntry[str]) -> bool:
+    """Whether an entry is a file, or a link that leads nowhere; no pipe, device or folder."""
+    try:
+        return entry.is_file(follow_symlinks=False) or stat.S_ISREG(entry.stat().st_mode)
+    except OSError:
+        return True
 
 
 def _near(path: Path) -> str:

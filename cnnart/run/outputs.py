@@ -4,15 +4,26 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from string import Formatter
 
 from cnnart.errors import UsageError
-from cnnart.files import FORMATS, WRITABLE, check_writable, identity, key_of
+from cnnart.files import (
+    FORMATS,
+    WRITABLE,
+    as_path,
+    check_writable,
+    identity,
+    is_folder,
+    is_there,
+    key_of,
+    resolved,
+)
 from cnnart.run.inputs import Source
 from cnnart.run.record import is_unfinished
 
+METADATA = ("public", "all", "none")
 FIELDS = ("stem", "style", "parent", "ext")
 
 
@@ -20,11 +31,13 @@ FIELDS = ("stem", "style", "parent", "ext")
 class OutputOptions:
     """How results are written. ``quality``: of JPEG and WebP, 1 to 100; None: as ``write_image``.
 
-    ``metadata``: whether the photo's EXIF is kept and the record put in.
+    ``metadata``: what the result says beside its pixels, one of METADATA. ``public``: the record
+    without the folders of this machine, and of the photo's EXIF what is fit for others. ``all``:
+    the record with its paths as given, and the EXIF. ``none``: nothing.
     """
 
     quality: int | None = None
-    metadata: bool = True
+    metadata: str = "public"
 
 
 AS_USUAL = OutputOptions()
@@ -32,35 +45,58 @@ AS_USUAL = OutputOptions()
 
 @dataclass(frozen=True)
 class Task:
-    """One input, and where and how its result goes; ``target`` is None for standard output."""
+    """One input, and where and how its result goes; ``target`` is None for standard output.
+
+    ``trouble``: why the result cannot be written there, known beforehand. ``style``: which of
+    several styles it is made in, each by itself.
+    """
 
     source: Source
     target: Path | None
     format: str
     options: OutputOptions = AS_USUAL
+    trouble: str | None = None
+    style: str | None = None
+
+    @property
+    def title(self) -> str:
+        """What it is called in messages."""
+        return f"{self.source.given} in {self.style}" if self.style else self.source.given
+
+    @property
+    def first_file(self) -> Path | None:
+        """The first file that is written; the result itself, unless it is a folder."""
+        return self.target
+
+    def check(self) -> None:
+        """Raise UsageError where the result is known to have no place; before any work."""
+        if self.trouble:
+            raise UsageError(self.trouble)
 
     def is_done(self) -> bool:
-        """Whether the result is there, and no interrupted run has left it unfinished."""
-        return self.target is not None and self.target.exists() and not is_unfinished(self.target)
+        """Whether the result is there to its end, and no interrupted run has left it unfinished."""
+        from cnnart.image.whole import is_whole
+
+        return self.target is not None and is_whole(self.target) and not is_unfinished(self.target)
 
 
 def plan(
     sources: Sequence[Source],
     output: str | None,
     *,
-    style: str,
+    style: str | tuple[str, ...],
     format: str | None = None,
     protected: Iterable[Path] = (),
     options: OutputOptions = AS_USUAL,
 ) -> list[Task]:
-    """Give every source its target.
+    """Give every source its target, or one for each of several styles.
 
     Args:
         output: a file (one source only), a folder, a pattern with ``{stem}``, ``{style}``,
             ``{parent}`` or ``{ext}``, ``-`` for standard output, or None for the default name
             ``{stem}-{style}.png`` in the current directory (a folder's pictures go to
             ``FOLDER-{style}/`` there).
-        style: what ``{style}`` stands for.
+        style: what ``{style}`` stands for; several: each source is made in each of them.
         format: one of FORMATS; None goes by the output's suffix, else PNG.
         protected: further files that must not be written over (styles, masks).
         options: how results are written.
@@ -68,18 +104,24 @@ def plan(
     Raises UsageError before anything is computed: for an input that would be overwritten, two
     inputs with the same target, an unknown suffix or pattern field.
     """
+    styles = (style,) if isinstance(style, str) else style
+    count = len(sources) * len(styles)
     if output == "-":
-        if len(sources) > 1:
-            raise UsageError(f"Only one picture fits on standard output, not {len(sources)}.")
-        return [Task(sources[0], None, format or "png", options)]
-    name = _namer(output, style, format, len(sources))
-    tasks = [_task(source, name(source), format, options) for source in sources]
-    tasks = _without_own_results(tasks, None if output is None else Path(output))
+        if count > 1:
+            raise UsageError(f"Only one picture fits on standard output, not {count}.")
+        task = Task(sources[0], None, format or "png", options)
+        return [task if isinstance(style, str) else replace(task, style=styles[0])]
+    tasks = []
+    for each in styles:
+        name = _namer(output, each, format, count)
+        made = [_task(source, name(source), format, options) for source in sources]
+        tasks += made if isinstance(style, str) else [replace(t, style=each) for t in made]
+    tasks = _without_own_results(tasks, None if output is None else as_path(output))
     if not tasks:
         raise UsageError("Nothing to do: what is there are results of an earlier run.")
     refuse_clashes(tasks)
     refuse_overwriting(tasks, protected)
-    return tasks
+    return checked(tasks)
 
 
 def _task(source: Source, target: Path, format: str | None, options: OutputOptions) -> Task:
@@ -106,13 +148,12 @@ def _namer(
 
     if output is None:
         return lambda source: usual(source, _beside(source, style))
-    if "{" in output:
+    path = as_path(output)
+    if "{" in output and not is_folder(path):
         _check_pattern(output)
-        return lambda source: Path(output.format_map(_fields(source, style))).expanduser()
-    path = Path(output).expanduser()
-    is_folder = path.is_dir() or output.endswith(("/", os.sep)) or not path.suffix
-    if is_folder:
-        if path.exists() and not path.is_dir():
+        return lambda source: as_path(output.format_map(_fields(source, style)))
+    if is_folder(path) or output.endswith(("/", os.sep)) or not path.suffix:
+        if is_there(path) and not is_folder(path):
             raise UsageError(f"The output folder {output!r} is a file.")
         return lambda source: usual(source, path)
     if count > 1 and path.suffix.lower() in WRITABLE:
@@ -124,7 +165,7 @@ def _namer(
 
 
 def _beside(source: Source, style: str) -> Path:
-    return Path(f"{source.root.resolve().name or 'root'}-{style}") if source.root else Path()
+    return Path(f"{resolved(source.root).name or 'root'}-{style}") if source.root else Path()
 
 
 def _check_pattern(pattern: str) -> None:
@@ -140,9 +181,9 @@ def _check_pattern(pattern: str) -> None:
 
 def _fields(source: Source, style: str) -> dict[str, str]:
     if source.root is not None and source.folder is not None:
-        parent = (Path(source.root.resolve().name) / source.folder).as_posix()
+        parent = (Path(resolved(source.root).name) / source.folder).as_posix()
     else:
-        parent = source.path.resolve().parent.name if source.path else ""
+        parent = resolved(source.path).parent.name if source.path else ""
     ext = source.path.suffix.removeprefix(".") if source.path else ""
     # An empty {parent} would turn "{parent}/{stem}" into an absolute path.
     return {"stem": source.stem, "style": style, "parent": parent or ".", "ext": ext or "png"}
@@ -155,13 +196,13 @@ def _without_own_results(tasks: list[Task], output: Path | None) -> list[Task]:
     run would write for other inputs nor anything in an output folder inside the input folder.
     """
     targets = {key_of(task.target) for task in tasks if task.target}
-    folder = output.resolve() if output and output.is_dir() else None
+    folder = resolved(output) if output and is_folder(output) else None
 
     def is_result(source: Source) -> bool:
         if source.root is None or source.path is None:
             return False
-        if folder and source.root.resolve() in folder.parents:
-            return folder in source.path.resolve().parents
+        if folder and resolved(source.root) in folder.parents:
+            return folder in resolved(source.path).parents
         return key_of(source.path) in targets
 
     return [task for task in tasks if not is_result(task.source)]
@@ -173,27 +214,48 @@ def refuse_clashes(
     key: Callable[[Path], Path] = lambda target: target,
 ) -> None:
     """Raise UsageError where two inputs have the same target, or the same ``key`` of it."""
-    seen: dict[str, Source] = {}
+    seen: dict[str, Task] = {}
     for task in tasks:
         if task.target is None:
             continue
-        other = seen.setdefault(key_of(key(task.target)), task.source)
-        if other is not task.source:
-            raise UsageError(
-                f"{other.given!r} and {task.source.given!r} would both become "
-                f"{str(task.target)!r}: {remedy}."
-            )
+        other = seen.setdefault(key_of(key(task.target)), task)
+        if other is task:
+            continue
+        if other.source is task.source:
+            if other.style == task.style:
+                remedy = "rename one of the two styles"
+            else:
+                remedy = "give a folder, or add {style} to the output pattern"
+        raise UsageError(
+            f"{other.title!r} and {task.title!r} would both become {str(task.target)!r}: {remedy}."
+        )
 
 
 def refuse_overwriting(tasks: Sequence[Task], protected: Iterable[Path] = ()) -> None:
-    """Raise UsageError where a result would replace an input, or cannot be written at all."""
+    """Raise UsageError where a result would replace an input."""
     inputs = [task.source.path for task in tasks if task.source.path]
     guarded = {identity(path): path for path in [*inputs, *protected]}
     for task in tasks:
         if task.target and (path := guarded.get(identity(task.target))):
             raise UsageError(overwritten(path))
-        if task.target:
-            check_writable(task.target)
+
+
+def checked(tasks: Sequence[Task]) -> list[Task]:
+    """The tasks, with the ``trouble`` of those whose results cannot be written.
+
+    Of many photos one may have too long a name. Raises UsageError where none can be written.
+    """
+    found = []
+    for task in tasks:
+        try:
+            if task.first_file:
+                check_writable(task.first_file)
+            found.append(task)
+        except UsageError as error:
+            found.append(replace(task, trouble=str(error)))
+    if all(task.trouble for task in found):
+        found[0].check()
+    return found
 
 
 def overwritten(path: Path) -> str:

@@ -49,7 +49,7 @@ class PartsRun(Run):
         if self.encode is None:
             super().write(target, rgb, stopped)
         else:
-            record = self.record(rgb, stopped) if self.task.options.metadata else None
+            record = self.record(rgb, stopped) if self.task.options.metadata != "none" else None
             self.encode(target, rgb, record)
         finished = whole and interrupted_at is None
         if self.task.target is None or (finished and self.parts.folder != self.task.target):

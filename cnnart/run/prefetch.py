@@ -2,21 +2,23 @@
 
 from __future__ import annotations
 
-import os
 import sys
 import time
 from collections import deque
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
+from typing import Any
 
 import torch
 
 from cnnart.errors import WeightsError
+from cnnart.machine import available_cores
 from cnnart.optim.memory import memory_errors_named
 from cnnart.optim.steps import Synthesis
-from cnnart.run.batch import BatchOptions, Interrupt, Outcomes
+from cnnart.run.batch import BatchOptions, Interrupt, Outcomes, photo_of
 from cnnart.run.command import Run
+from cnnart.run.journal import Journal
 from cnnart.run.outputs import Task
 from cnnart.run.report import Reporter
 
@@ -48,17 +50,20 @@ class PrefetchingBatch:
         reporter: Reporter,
         options: BatchOptions,
         size: int = 1,
+        journal: Journal | None = None,
     ) -> None:
+        self._journal = journal or Journal()
         self._open_run, self._reporter, self._options = open_run, reporter, options
         self._size = size
         self._told: set[str] = set()
-        self._writing: deque[tuple[Task, Future[None], float]] = deque()
+        self._writing: deque[tuple[Task, Future[dict[str, Any] | None], float]] = deque()
         self._cores = available_cores()
         self._heaviest = 0  # bytes, of the photos so far
 
     def run(self, tasks: Sequence[Task]) -> int:
         """Make every task's picture; returns the exit code as ``Batch.run`` does."""
-        self._outcomes = Outcomes(len(tasks), self._reporter, self._options)
+        self._outcomes = Outcomes(len(tasks), self._reporter, self._options, self._journal)
+        ended = False
         try:
             with (
                 Interrupt(quiet=self._options.quiet) as interrupt,
@@ -72,8 +77,10 @@ class PrefetchingBatch:
                     if not self._outcomes.skips(task)
                 ]
                 self._outcomes.cut_short = self._work(wanted, interrupt, readers, writers)
+                ended = True
         finally:
             self._reporter.stop()
+            self._outcomes.close_journal(ended=ended)
         return self._outcomes.conclude()
 
     def _work(
@@ -119,6 +126,7 @@ class PrefetchingBatch:
         return under_way < self._size + self._cores + BEYOND and fits
 
     def _open(self, task: Task, index: int) -> Opened:
+        task.check()
         return Opened(self._open_run(task), index)
 
     def _next(self, reading: deque[tuple[Task, Future[Opened]]]) -> Opened | None:
@@ -158,7 +166,7 @@ class PrefetchingBatch:
                 self._told.add(line)
                 self._reporter.warning(line)
         for run, picture in zip(runs, pictures, strict=True):
-            self._writing.append((run.task, writers.submit(_write, run, picture), began))
+            self._writing.append((run.task, writers.submit(self._write, run, picture), began))
         while self._writing and (self._writing[0][1].done() or not self._has_room(self._size)):
             self._collect()
 
@@ -166,11 +174,16 @@ class PrefetchingBatch:
         """Report the oldest result."""
         task, future, began = self._writing.popleft()
         try:
-            future.result()
+            self._journal.finished(task, future.result())
         except Exception as error:
             self._outcomes.failed(task, error)
             return
         self._outcomes.saved(task, "result", time.monotonic() - began)
+
+    def _write(self, run: Run, picture: torch.Tensor) -> dict[str, Any] | None:
+        """Write a result; what the journal is to know of it."""
+        run.write(run.task.target or sys.stdout.buffer, picture, None)
+        return self._journal.entry(run.task, photo_of(run))
 
 
 def weight_of(run: Run) -> int:
@@ -179,13 +192,6 @@ def weight_of(run: Run) -> int:
     """
     height, width = run.size
     return (run.photo.rgb.nbytes if run.photo else 0) + 2 * 3 * 4 * height * width
-
-
-def available_cores() -> int:
-    """Processor cores that this process may use."""
-    if hasattr(os, "sched_getaffinity"):  # not on macOS and Windows
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
 
 
 def work_of(runs: Sequence[Run]) -> Synthesis:
@@ -205,7 +211,3 @@ def pictures_of(work: Synthesis) -> Sequence[torch.Tensor]:
 
 def _belong_together(first: Opened, second: Opened) -> bool:
     return bool(first.run.work.can_join(second.run.work))  # type: ignore[attr-defined]
-
-
-def _write(run: Run, picture: torch.Tensor) -> None:
-    run.write(run.task.target or sys.stdout.buffer, picture, None)

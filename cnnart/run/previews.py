@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Collection
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from cnnart.errors import ImageError, in_words
 from cnnart.files import identity
 from cnnart.run.inputs import PREVIEW_SUFFIX
 
@@ -39,6 +41,7 @@ class Previews:
         preview: keep a preview file while the run lasts.
         every: also keep a snapshot of every so many steps; 0: none.
         guarded: ``identity`` of the files that must not be written over.
+        warn: told, once, that a preview or snapshot could not be written; the run goes on.
     """
 
     def __init__(
@@ -50,10 +53,12 @@ class Previews:
         preview: bool,
         every: int = 0,
         guarded: Collection[object] = (),
+        warn: Callable[[str], None] = lambda line: None,
     ) -> None:
         path = preview_path(target)
         self.preview = path if preview and identity(path) not in guarded else None
         self._guarded = guarded
+        self._warn = warn
         self._target = target
         self._finish = finish
         self._write = write
@@ -83,7 +88,12 @@ class Previews:
         path = snapshot_path(self._target, step.index)
         if identity(path) in self._guarded:
             return None
-        self._write(path, self._finish(step.image), step.index)
+        try:
+            self._write(path, self._finish(step.image), step.index)
+        except (ImageError, OSError) as error:
+            self._every = 0
+            self._warn(f"{in_words(error)} No more snapshots are kept; the run goes on.")
+            return None
         return path
 
     def _shows_less(self, step: Step) -> bool:
@@ -97,10 +107,15 @@ class Previews:
         from cnnart.image.write import write_image
 
         assert self.preview
-        self.preview.parent.mkdir(parents=True, exist_ok=True)
-        write_image(self.preview, picture, format="jpg", quality=85)
+        try:
+            write_image(self.preview, picture, format="jpg", quality=85)
+        except ImageError as error:
+            self.close()
+            self.preview = None
+            self._warn(f"{error} There is no preview; the run goes on.")
 
     def close(self) -> None:
         """Remove the preview: by now the result is there, or there will be none."""
         if self.preview:
-            self.preview.unlink(missing_ok=True)
+            with suppress(OSError):
+                self.preview.unlink(missing_ok=True)

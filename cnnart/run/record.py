@@ -1,18 +1,20 @@
 """The record inside every picture: with what it was made, as JSON, enough to make it again.
 
-It holds file names and paths as they were given, and nothing else about the machine.
+It holds the names of files, and where they lie as far as that was given relative to the current
+folder; with ``metadata`` all their paths as given. It says nothing else about the machine.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
-from dataclasses import fields
-from pathlib import Path
-from typing import Any, TypeVar
+import math
+from collections.abc import Mapping, Sequence
+from pathlib import Path, PurePath
+from types import NoneType, UnionType
+from typing import Any, TypeVar, Union, get_args, get_origin, get_type_hints
 
 from cnnart.errors import CnnartError
-from cnnart.files import sha256_of
+from cnnart.files import is_file, sha256_of
 from cnnart.run.inputs import Source
 from cnnart.version import __version__
 
@@ -39,6 +41,7 @@ def build_record(
     run: Mapping[str, Any],
     *,
     interrupted_at: int | None = None,
+    paths: bool = False,
 ) -> str:
     """The JSON text for a picture made by a command.
 
@@ -49,6 +52,7 @@ def build_record(
         run: what it ran on: ``backbone``, ``weights_sha256``, ``device``, ``precision``, ``torch``,
             ``size`` (height, width), ``quality``.
         interrupted_at: the step after which it was stopped; None for a whole run.
+        paths: keep those that lead through the folders of this machine.
     """
     record = {
         "cnnart": __version__,
@@ -60,7 +64,26 @@ def build_record(
     }
     if interrupted_at is not None:
         record["interrupted_at"] = interrupted_at
-    return json.dumps(record)
+    return json.dumps(record if paths else without_folders(record))
+
+
+def without_folders(value: Any) -> Any:
+    """A record with ``public_path`` for the path of each file and of the network."""
+    if isinstance(value, Mapping):
+        return {
+            key: public_path(entry)
+            if key in ("path", "backbone") and isinstance(entry, str)
+            else without_folders(entry)
+            for key, entry in value.items()
+        }
+    return [without_folders(each) for each in value] if isinstance(value, list | tuple) else value
+
+
+def public_path(given: str) -> str:
+    """A path that names no folder above the current one: as given, or the file's name alone."""
+    path = PurePath(given)
+    tells = path.is_absolute() or bool(path.drive) or ".." in path.parts or given.startswith("~")
+    return path.name if tells else given
 
 
 def read_record_of(path: Path) -> dict[str, Any]:
@@ -83,7 +106,7 @@ def read_record_of(path: Path) -> dict[str, Any]:
     try:
         record = dict(json.loads(text))
         usable = record["format"] == FORMAT and isinstance(record["command"], str)
-    except (ValueError, KeyError, TypeError):
+    except (ValueError, KeyError, TypeError, RecursionError):
         raise CnnartError(f"{path}: its cnnart record is damaged.") from None
     if not usable:
         raise not_for_this_version(path, record)
@@ -109,41 +132,73 @@ class RecordedFiles:
 
     Args:
         folder: where the picture lies; files are looked for as given, then there.
+        more: further folders.
     """
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, more: Sequence[Path] = ()) -> None:
         self.warnings: list[str] = []
-        self._folder = folder
+        self._folders = [folder, *more]
 
     def find(self, facts: Mapping[str, str], remedy: str) -> Path:
-        """The recorded file: the first candidate with its SHA-256, else the first that exists.
+        """The recorded file: the first with its SHA-256, else the one that is where it was.
 
-        Raises CnnartError for a file that is nowhere, with the ``remedy``.
+        Raises CnnartError for a file that is nowhere, with the ``remedy``. A file that only has its
+        name, beside the picture perhaps, is another.
         """
         given, name = Path(facts["path"]), Path(facts["name"]).name
-        candidates = [given, self._folder / given, self._folder / name, Path(name)]
-        present = [path for path in candidates if path.is_file()]
-        if not present:
-            raise CnnartError(
-                f"{facts['path']!r}, which this picture was made from, is not there: give {remedy}."
-            )
-        exact = [path for path in present if sha256_of(path) == facts["sha256"]]
-        if not exact:
-            self.compare(facts, present[0])
-        return (exact or present)[0]
+        candidates = [given]
+        for folder in self._folders:
+            candidates += [folder / given, folder / name]
+        candidates.append(Path(name))
+        present = list(dict.fromkeys(path for path in candidates if is_file(path)))
+        for path in present:
+            if sha256_of(path) == facts["sha256"]:
+                return path
+        if given in present:
+            self.compare(facts, given)
+            return given
+        other = f" ({present[0]} is another of its name)" if present else ""
+        raise CnnartError(
+            f"{facts['path']!r}, which this picture was made from, is not there{other}: "
+            f"give {remedy}, or its folder as `inputs`."
+        )
 
     def compare(self, facts: Mapping[str, str], path: Path) -> None:
         """Warn if a file is not the recorded one."""
-        if path.is_file() and sha256_of(path) != facts["sha256"]:
+        if is_file(path) and sha256_of(path) != facts["sha256"]:
             self.warnings.append(
                 f"{path} is not the file that was used then (its SHA-256 differs)."
             )
 
     def config(self, kind: type[Config], settings: Mapping[str, Any]) -> Config:
         """The recorded settings, as far as this version knows them."""
-        known = {f.name for f in fields(kind)}  # type: ignore[arg-type]  # a dataclass
+        known = get_type_hints(kind)
         if unknown := sorted(settings.keys() - known):
             self.warnings.append(f"settings this version does not know: {', '.join(unknown)}.")
         kept = {key: value for key, value in settings.items() if key in known}
+        if wrong := [key for key, value in kept.items() if not _fits(value, known[key])]:
+            raise CnnartError(
+                f"The record is damaged: {wrong[0]} cannot be {kept[wrong[0]]!r:.40}."
+            )
         # JSON has no tuples; the only lists among settings are such.
         return kind(**{k: tuple(v) if isinstance(v, list) else v for k, v in kept.items()})
+
+
+def _fits(value: Any, hint: Any) -> bool:
+    """Whether a value out of JSON is of a setting's type."""
+    origin, parts = get_origin(hint), get_args(hint)
+    if origin in (Union, UnionType):
+        return any(_fits(value, part) for part in parts)
+    if origin is tuple:
+        kinds = (
+            [parts[0]] * len(value) if isinstance(value, list) and parts[1:] == (...,) else parts
+        )
+        return (
+            isinstance(value, list) and len(value) == len(kinds) and all(map(_fits, value, kinds))
+        )
+    if isinstance(origin, type) and issubclass(origin, Mapping):
+        return isinstance(value, dict) and all(_fits(each, parts[1]) for each in value.values())
+    if hint in (int, float):
+        numbers = int if hint is int else (int, float)
+        return isinstance(value, numbers) and not isinstance(value, bool) and math.isfinite(value)
+    return hint is Any or isinstance(value, NoneType if hint is None else hint)

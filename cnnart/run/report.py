@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 import sys
 from collections.abc import Mapping, Sequence
@@ -11,10 +10,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from cnnart.errors import as_flags
+from cnnart.files import json_line
 
 if TYPE_CHECKING:
     from cnnart.optim.steps import Step
     from cnnart.run.predict import Prediction
+
+WIDEST = 60  # characters of a name in the table of failures; longer ones shift the rest
 
 
 @dataclass(frozen=True)
@@ -65,10 +67,14 @@ class Summary:
 class Reporter:
     """Nothing but errors.
 
+    What standard output does not take is no reason to stop: the pictures are what is wanted.
+    ``done`` raises the OSError.
+
     ``predicts``: whether it tells how long a run will take, for which that is to be measured.
     """
 
     predicts = False
+    _unwritten: OSError | None = None
 
     def start(self, start: Start) -> None: ...
 
@@ -94,6 +100,20 @@ class Reporter:
     def done(self, summary: Summary) -> None:
         for line in failure_table(summary):
             print(as_flags(line), file=sys.stderr)
+        self._raise_unwritten()
+
+    def _print(self, line: str) -> None:
+        """A line on standard output, unless an earlier one could not be written."""
+        if self._unwritten is None:
+            try:
+                print(line, flush=True)
+            except OSError as error:
+                error.filename = error.filename or "standard output"
+                self._unwritten = error
+
+    def _raise_unwritten(self) -> None:
+        if self._unwritten is not None:
+            raise self._unwritten
 
 
 class Plain(Reporter):
@@ -110,7 +130,7 @@ class Plain(Reporter):
 
     def saved(self, path: Path | None, kind: str, seconds: float) -> None:
         if path and self._paths and kind != "snapshot":
-            print(path, flush=True)
+            self._print(str(path))
         if kind == "interrupted":
             self.warning(f"interrupted; the picture so far is {path or 'written'}.")
 
@@ -170,9 +190,10 @@ class JsonLines(Reporter):
             seconds=round(summary.seconds, 3),
             exit_code=summary.exit_code,
         )
+        self._raise_unwritten()
 
     def _event(self, event: str, **facts: Any) -> None:
-        print(json.dumps({"event": event, **facts}), flush=True)
+        self._print(json_line({"event": event, **facts}))
 
 
 def failure_table(summary: Summary) -> list[str]:
@@ -182,7 +203,7 @@ def failure_table(summary: Summary) -> list[str]:
     """
     if not summary.failures or len(summary.failures) + summary.saved + summary.skipped == 1:
         return []
-    width = max(len(name) for name, _ in summary.failures)
+    width = min(WIDEST, max(len(name) for name, _ in summary.failures))
     count = len(summary.failures)
     headline = f"cnnart: {count} failed, {summary.saved} saved, {summary.skipped} skipped:"
     return [headline, *(f"  {name:<{width}}  {why}" for name, why in summary.failures)]

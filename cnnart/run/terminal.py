@@ -36,15 +36,15 @@ class Terminal(Plain):
     def start(self, start: Start) -> None:
         height, width = start.size
         number = f"[{start.index}/{start.count}] " if start.count > 1 else ""
-        self._print(f"{number}{start.input} -> {start.output}", "bold")
-        self._print(
+        self._show(f"{number}{start.input} -> {start.output}", "bold")
+        self._show(
             f"{width} x {height} px, {start.about}, seed {start.seed}, "
             f"on {start.device_reason}, {start.precision}"
         )
         tiles = f", in tiles of {start.tile} px" if start.tile else ""
-        self._print(f"memory: {gigabytes(start.memory)} at the most{tiles}")
+        self._show(f"memory: {gigabytes(start.memory)} at the most{tiles}")
         if start.preview:
-            self._print(f"preview while it works: {start.preview}")
+            self._show(f"preview while it works: {start.preview}")
         self._eta = Eta([(height * width, steps) for (height, width), steps in start.schedule])
         self._bar = Progress(
             TextColumn("{task.description:>7}"),
@@ -66,7 +66,7 @@ class Terminal(Plain):
         self._live.start()
 
     def first_look(self, path: Path, seconds: float) -> None:
-        self._print(f"first look, by the fast network: {path}")
+        self._show(f"first look, by the fast network: {path}")
 
     def predicted(self, prediction: Prediction) -> None:
         """Say how long it takes, and once, if that is long, how to have it sooner."""
@@ -77,7 +77,7 @@ class Terminal(Plain):
             minutes = max(1, round(prediction.seconds / OFFERED / 60))
             budget = f"{minutes}m" if minutes > 1 else "60s"
             line += f"; for the best picture in {about(60 * minutes)}: `time_budget` {budget}"
-        self._print(as_flags(line))
+        self._show(as_flags(line))
 
     def step(self, step: Step) -> None:
         if not self._live:
@@ -94,30 +94,30 @@ class Terminal(Plain):
         self._live.update(Group(self._bar, Text(f"losses: {losses}", "dim", no_wrap=True)))
 
     def warning(self, message: str) -> None:
-        self._print(f"warning: {as_flags(message)}", "yellow")
+        self._show(f"warning: {as_flags(message)}", "yellow")
 
     def saved(self, path: Path | None, kind: str, seconds: float) -> None:
         if kind == "snapshot":
-            self._print(f"snapshot: {path}")
+            self._show(f"snapshot: {path}")
             return
         self.stop()
-        self._print(f"{'stopped' if kind == 'interrupted' else 'done'} in {duration(seconds)}")
+        self._show(f"{'stopped' if kind == 'interrupted' else 'done'} in {duration(seconds)}")
         super().saved(path, kind, seconds)
 
     def found(self, finding: Finding) -> None:
-        self._print(finding.text)
+        self._show(finding.text)
 
     def skipped(self, name: str, path: Path) -> None:
-        self._print(f"{name}: skipped, {path} exists")
+        self._show(f"{name}: skipped, {path} exists")
 
     def failed(self, name: str, error: str, exit_code: int) -> None:
         self.stop()
-        self._print(f"{name}: failed", "red")
+        self._show(f"{name}: failed", "red")
 
     def stop(self) -> None:
         if self._live:
             self._live.stop()
             self._live = None
 
-    def _print(self, text: str, style: str = "") -> None:
+    def _show(self, text: str, style: str = "") -> None:
         self._console.print(Text(text, style), soft_wrap=True)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import json
-import os
+import uuid
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -13,7 +13,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
-from cnnart.errors import WeightsError
+from cnnart.errors import WeightsError, reason
 from cnnart.files import cache_folder
 from cnnart.weights import backbones
 from cnnart.weights.backbones import Backbone, VGGWeights
@@ -48,14 +48,15 @@ def store(backbone: Backbone, state: Mapping[str, Tensor], *, source_sha256: str
         "source_sha256": source_sha256,
     }
     target = cached_path(backbone.name)
-    part = target.with_suffix(f".{os.getpid()}.part")
+    part = target.with_suffix(f".{uuid.uuid4().hex}.part")  # two containers may share the folder
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
         save_file(tensors, part, metadata)
         part.replace(target)
     except (OSError, SafetensorError) as error:
         raise WeightsError(
-            f"Cannot write {target} ({error}): set CNNART_CACHE to a folder you can write to."
+            f"Cannot write {target} ({reason(error)}): set CNNART_CACHE to a folder that you can "
+            "write to."
         ) from error
     finally:
         with contextlib.suppress(OSError):
@@ -76,9 +77,12 @@ def load_cached(backbone: Backbone) -> VGGWeights:
             }
     except (SafetensorError, OSError) as error:
         raise WeightsError(f"{damaged} ({error}).") from error
-    if metadata.get("format") != CACHE_FORMAT or convs_sha256(convs) != metadata["sha256"]:
+    if metadata.get("format") != CACHE_FORMAT or convs_sha256(convs) != metadata.get("sha256"):
         raise WeightsError(f"{damaged} (its checksum differs).")
-    mean, std = tuple(json.loads(metadata["mean"])), tuple(json.loads(metadata["std"]))
+    try:
+        mean, std = tuple(json.loads(metadata["mean"])), tuple(json.loads(metadata["std"]))
+    except (KeyError, ValueError, TypeError) as error:
+        raise WeightsError(f"{damaged} (its mean is missing).") from error
     return VGGWeights(backbone.name, convs, mean, std, metadata["sha256"])
 
 

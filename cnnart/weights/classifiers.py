@@ -6,14 +6,15 @@ import contextlib
 import os
 import shutil
 import sys
+import uuid
 from http.client import HTTPException
 from pathlib import Path
 from typing import Any
 
 import torch
 
-from cnnart.errors import UsageError, WeightsError, did_you_mean
-from cnnart.files import file_sha256
+from cnnart.errors import UsageError, WeightsError, did_you_mean, reason
+from cnnart.files import cache_folder, file_sha256, is_file, open_file
 from cnnart.weights.backbones import BSD, Published, hash_prefix
 from cnnart.weights.files import refuse_disguise
 
@@ -53,7 +54,10 @@ def classifier_license(name: str) -> str:
 
 def hub_path(file: str) -> Path:
     """Where torchvision keeps a downloaded file; TORCH_HOME moves it."""
-    return Path(torch.hub.get_dir()) / "checkpoints" / file
+    folder = Path(torch.hub.get_dir())
+    if not folder.is_absolute() and str(folder).startswith("~"):  # there is no home
+        folder = cache_folder() / "torch"
+    return folder / "checkpoints" / file
 
 
 def fetch_classifier(name: str, *, offline: bool = False) -> Path:
@@ -63,7 +67,7 @@ def fetch_classifier(name: str, *, offline: bool = False) -> Path:
     """
     source = published_classifier(name)
     path = hub_path(source.file)
-    if not path.is_file():
+    if not is_file(path):
         refuse_offline(name, source, offline)
         download(classifier_weights(name), name, str(source.url))
     check_published(path, source, name)
@@ -85,14 +89,14 @@ def import_classifier(path: Path, digest: str) -> tuple[str, Path] | None:
 
 def _copy(path: Path, target: Path) -> None:
     """Whole or not at all."""
-    part = target.with_suffix(f".{os.getpid()}.part")
+    part = target.with_suffix(f".{uuid.uuid4().hex}.part")  # two containers may share the folder
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(path, part)
         part.replace(target)
     except OSError as error:
         raise WeightsError(
-            f"Cannot write {target} ({error}): set TORCH_HOME to a folder you can write to."
+            f"Cannot write {target} ({reason(error)}): set TORCH_HOME to a folder you can write to."
         ) from error
     finally:
         with contextlib.suppress(OSError):
@@ -112,7 +116,11 @@ def download(weights: Any, name: str, url: str) -> None:
     """Let torchvision download a member of a weights enum and compare its checksum."""
     try:
         weights.get_state_dict(
-            progress=sys.stderr.isatty(), check_hash=True, map_location="cpu", weights_only=True
+            progress=sys.stderr.isatty(),
+            check_hash=True,
+            map_location="cpu",
+            weights_only=True,
+            model_dir=str(hub_path("any").parent),
         )
     except (OSError, HTTPException, RuntimeError) as error:
         raise WeightsError(
@@ -123,9 +131,12 @@ def download(weights: Any, name: str, url: str) -> None:
 
 def check_published(path: Path, source: Published, name: str) -> None:
     """Raise WeightsError if a file is not the published one."""
-    with path.open("rb") as file:
-        refuse_disguise(str(path), file.read(1024))
-    found = file_sha256(path)
+    try:
+        with open_file(path) as file:
+            refuse_disguise(str(path), file.read(1024))
+        found = file_sha256(path)
+    except OSError as error:
+        raise WeightsError(f"Cannot read {path}: {reason(error)}.") from error
     if not found.startswith(source.hash_prefix):
         raise WeightsError(
             f"{path} is damaged (SHA-256 {found[:8]}..., published {source.hash_prefix}...): "

@@ -13,7 +13,8 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor
 
-from cnnart.errors import WeightsError
+from cnnart.errors import WeightsError, reason
+from cnnart.files import open_file
 
 # A tensor name (or a part of one) that gives a family of networks away, and what to call it.
 FAMILIES = (
@@ -49,10 +50,10 @@ def read_tensors(path: Path) -> dict[str, Tensor]:
 
 def _head(path: Path) -> bytes:
     try:
-        with path.open("rb") as file:
+        with open_file(path) as file:
             return file.read(1024)
-    except OSError as error:
-        raise WeightsError(f"Cannot read {path}: {error.strerror or error}.") from error
+    except (OSError, ValueError) as error:
+        raise WeightsError(f"Cannot read {path}: {reason(error)}.") from error
 
 
 def refuse_disguise(name: str, head: bytes) -> None:
@@ -91,7 +92,9 @@ def _read_torch(path: Path) -> object:
             f"{path.name} {holds}: refused, because loading it could run code. "
             "Use a plain state dict (torch.save(model.state_dict(), ...)) or safetensors."
         ) from error
-    except (RuntimeError, EOFError, OSError, ValueError, KeyError, IndexError) as error:
+    except MemoryError:
+        raise
+    except Exception as error:  # torch's reader raises anything on damaged bytes
         if "TorchScript" in str(error):
             raise WeightsError(
                 f"{path.name} is a TorchScript program, not a state dict: cnnart does not run it."

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from cnnart.errors import UsageError, WeightsError, did_you_mean
-from cnnart.files import file_sha256
+from cnnart.files import file_sha256, is_file
 from cnnart.weights import backbones
 from cnnart.weights.backbones import BACKBONES, Backbone
 from cnnart.weights.cache import cached_path, load_cached, store
@@ -66,7 +66,7 @@ def network_names() -> list[str]:
     Any other name of ``classifier_names()`` can be fetched as well.
     """
     shown = [*embedded_names(), *BACKBONES]
-    here = (n for n in classifier_names() if hub_path(published_classifier(n).file).is_file())
+    here = (n for n in classifier_names() if is_file(hub_path(published_classifier(n).file)))
     return [*shown, *(name for name in here if name not in shown)]
 
 
@@ -82,11 +82,11 @@ def fetch(name: str, *, offline: bool = False) -> Path:
     if name not in BACKBONES:
         return fetch_classifier(_known(name), offline=offline)
     backbone = BACKBONES[name]
-    if cached_path(name).is_file():
+    if is_file(cached_path(name)):
         return cached_path(name)
     source = backbones.published(backbone)
     path = hub_path(source.file)
-    if not path.is_file():
+    if not is_file(path):
         if backbone.weights is None:
             raise WeightsError(missing(name))
         refuse_offline(name, source, offline)
@@ -143,9 +143,9 @@ def status(name: str) -> Status:
     origin = "torchvision" if source.url else "import only"
     size = round(source.megabytes * 2**20) if source.megabytes else None
     present, path = "missing", cached_path(name) if backbone else hub_path(source.file)
-    if backbone and path.is_file():
+    if backbone and is_file(path):
         present = "imported"
-    elif hub_path(source.file).is_file():
+    elif is_file(hub_path(source.file)):
         present, path = "downloaded", hub_path(source.file)
     if present != "missing":
         size = path.stat().st_size
@@ -158,11 +158,11 @@ def verify(name: str) -> Path:
         embedded_digest(name)
         return embedded_path(name)
     backbone = BACKBONES.get(_known(name))
-    if backbone and cached_path(name).is_file():
+    if backbone and is_file(cached_path(name)):
         load_cached(backbone)
         return cached_path(name)
     source = backbones.published(backbone) if backbone else published_classifier(name)
-    if not hub_path(source.file).is_file():
+    if not is_file(hub_path(source.file)):
         raise WeightsError(missing(name))
     check_published(hub_path(source.file), source, name)
     return hub_path(source.file)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from cnnart.errors import UsageError, did_you_mean
+from cnnart.files import is_file
 from cnnart.weights.backbones import BACKBONES, EMBEDDED, VGGWeights, backbone_names
 from cnnart.weights.embedded import embedded_vgg19
 
@@ -25,6 +26,6 @@ def load_vgg(name: str = EMBEDDED, *, offline: bool = False) -> VGGWeights:
     from cnnart.weights.cache import cached_path, load_cached
     from cnnart.weights.store import fetch
 
-    if not cached_path(name).is_file():
+    if not is_file(cached_path(name)):
         fetch(name, offline=offline)
     return load_cached(BACKBONES[name])

@@ -6,6 +6,7 @@ import io
 import json
 import signal
 import sys
+import warnings
 from pathlib import Path
 
 import click
@@ -19,8 +20,13 @@ from cnnart import runtime as engine
 from cnnart.__main__ import main
 from cnnart.cli import COMMANDS, cli
 from cnnart.cli.types import DURATION, LAYERS, MEMORY, SIZE
+from cnnart.image import write
+from cnnart.image.read import read_image
+from cnnart.image.write import write_image
 from cnnart.methods.stylize import transfer
 from cnnart.methods.stylize.config import StylizeConfig
+from cnnart.run.command import Run
+from cnnart.run.record import read_record_of
 from cnnart.version import __version__
 from tests.helpers.files import cnnart_process, only_builtin_style, save_picture
 
@@ -350,7 +356,7 @@ def test_rerun_makes_the_same_picture_again(capsys: pytest.CaptureFixture[str]) 
 @pytest.mark.parametrize(
     ("arguments", "code", "sentence"),
     [
-        ("none.png", 2, "No such picture: 'none.png'."),
+        ("none.png", 2, "No such picture: 'none.png' (there is no such file"),
         ("photo.png", 1, "photo.png: no cnnart record in it"),
         ("bad.jpg", 1, "bad.jpg: "),
     ],
@@ -368,17 +374,86 @@ def test_rerun_never_overwrites_the_picture_it_reads(capsys: pytest.CaptureFixtu
     assert "would overwrite the input 'a.png'" in capsys.readouterr().err
 
 
-def test_no_metadata_leaves_record_and_exif_out() -> None:
+@pytest.mark.parametrize(
+    ("options", "kept", "left_out"),
+    [
+        ((), ("cnnart", "Maker"), ("a secret", "SERIAL", "folder of alice")),
+        (("--metadata", "public"), ("cnnart", "Maker"), ("a secret", "SERIAL", "folder of alice")),
+        (("--metadata", "all"), ("cnnart", "Maker", "a secret", "SERIAL", "folder of alice"), ()),
+        (("--metadata", "none"), (), ("cnnart", "Maker", "a secret", "SERIAL", "folder of alice")),
+        (("--no-metadata",), (), ("cnnart", "Maker", "a secret", "SERIAL", "folder of alice")),
+    ],
+    ids=["default", "public", "all", "none", "no-metadata"],
+)
+def test_metadata_is_a_choice(
+    options: tuple[str, ...],
+    kept: tuple[str, ...],
+    left_out: tuple[str, ...],
+    tmp_path: Path,
+    capsysbinary: pytest.CaptureFixture[bytes],
+) -> None:
     exif = Image.Exif()
-    exif[0x010E] = "a secret"
-    Image.open("photo.png").save("private.jpg", exif=exif)
-    main(["stylize", "private.jpg", "-s", "mosaic", "-o", "with.jpg", *QUICK])
-    main(["stylize", "private.jpg", "-s", "mosaic", "-o", "without.jpg", "--no-metadata", *QUICK])
-    with_, without = Path("with.jpg").read_bytes(), Path("without.jpg").read_bytes()
-    assert b"a secret" in with_
-    assert b"cnnart" in with_
-    assert b"a secret" not in without
-    assert b"cnnart" not in without
+    exif[0x010F], exif[0x010E], exif[0x8769] = "Maker", "a secret", {0xA431: "SERIAL"}
+    (folder := tmp_path / "folder of alice").mkdir()
+    Image.open("photo.png").save(folder / "private.jpg", exif=exif)
+    arguments = ["stylize", str(folder / "private.jpg"), "-s", "mosaic", *QUICK, *options]
+    main([*arguments, "-o", "out.jpg", "--save-every", "1"])
+    capsysbinary.readouterr()
+    main([*arguments, "-o", "-"])
+    files = [Path("out.jpg"), *Path().glob("out-step*.jpg")]
+    written = [*(file.read_bytes() for file in files), capsysbinary.readouterr().out]
+    assert len(written) >= 3
+    for data in written:
+        for word in kept:
+            assert word.encode() in data
+        for word in left_out:
+            assert word.encode() not in data
+
+
+def test_a_picture_does_not_say_which_programs_are_run(capsys: pytest.CaptureFixture[str]) -> None:
+    """A record comes from whoever made the picture, and a network of one's own is a program."""
+    Path("evil.py").write_text("raise SystemExit('it was run')")
+    main(["stylize", "photo.png", "-s", "mosaic", "-o", "a.png", *QUICK])
+    record = read_record_of(Path("a.png"))
+    record["run"]["backbone"] = "evil:make"
+    write_image("b.png", read_image("a.png").rgb, record=json.dumps(record))
+    capsys.readouterr()
+    assert main(["rerun", "b.png"]) == 2
+    assert "'evil:make' as the network, which is a program" in capsys.readouterr().err
+    assert not Path("b-rerun.png").exists()
+
+
+def test_what_the_format_cannot_hold_is_refused_before_the_work(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(write, "MAX_SIDES", {"WEBP": 40})
+    monkeypatch.setattr(Run, "steps", lambda run: pytest.fail("the work has begun"))
+    quick = [*QUICK[2:], "--size", "48"]
+    assert main(["stylize", "photo.png", "-s", "mosaic", "-o", "a.webp", *quick]) == 1
+    assert "WEBP holds at most 40 pixels a side, the picture is 48 x" in capsys.readouterr().err
+    assert not Path("a.webp").exists()
+
+
+def test_what_was_guessed_of_a_photo_or_a_style_is_told(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    frames = [Image.open("photo.png").convert("RGB"), Image.new("RGB", (64, 48))]
+    for name in ("photo.webp", "art.webp"):
+        frames[0].save(name, save_all=True, append_images=frames[1:])
+    assert main(["stylize", "photo.webp", "-s", "art.webp", "-o", "a.png", *QUICK]) == 0
+    told = capsys.readouterr().err.splitlines()
+    for name in ("photo.webp", "art.webp"):
+        line = f"cnnart: warning: {name}: an animation; its first picture is used."
+        assert told.count(line) == 1
+
+
+def test_what_libraries_warn_of_is_not_shown(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "warnoptions", [])
+    with warnings.catch_warnings(record=True) as shown:
+        warnings.simplefilter("always")
+        main(["--version"])
+        warnings.warn("Corrupt EXIF data.", stacklevel=1)
+    assert shown == []
 
 
 # info

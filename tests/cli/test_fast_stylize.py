@@ -21,9 +21,10 @@ from cnnart.commands.fast_stylize import parse_trained
 from cnnart.errors import UsageError
 from cnnart.image.read import read_image
 from cnnart.image.write import write_image
+from cnnart.methods.fast.checkpoint import save_checkpoint
 from cnnart.run.record import read_record_of
 from cnnart.run.report import Plain
-from tests.helpers.fast import saved
+from tests.helpers.fast import arbitrary_checkpoint, saved
 from tests.helpers.files import save_picture
 
 QUICK = ("--precision", "fp32", "--device", "cpu")
@@ -195,7 +196,9 @@ def test_ctrl_c_finishes_what_was_begun(
     assert run("in", "-s", "ripple", "-o", "out/") == 130
     done = capsys.readouterr().out.split()
     assert 1 <= len(done) < 30
-    assert sorted(done) == sorted(str(path) for path in Path("out").iterdir())
+    assert sorted(done) == sorted(str(path) for path in Path("out").glob("p*"))
+    assert run("in", "-s", "ripple", "-o", "out/", "-q") == 0  # makes the others
+    assert len(list(Path("out").iterdir())) == 30
 
 
 @pytest.mark.parametrize(
@@ -283,3 +286,95 @@ def test_styles_show_paints_a_photo_in_every_trained_style(
     assert Image.open("one.png").size[0] <= wide[0]
     assert main(["styles", "show", "photo.png", "duks", "-o", "none.png"]) == 2
     assert "Did you mean dusk?" in capsys.readouterr().err
+
+
+# Any picture as a style
+
+
+@pytest.fixture
+def any_style(monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A network that paints in the style of any picture, as cnnart brings one."""
+    monkeypatch.setenv("CNNART_CACHE", "cache")
+    path = Path("any.safetensors")
+    save_checkpoint(path, arbitrary_checkpoint("candy"), "fp32")
+    monkeypatch.setattr(command, "arbitrary_network", lambda: path)
+    return path
+
+
+def _odd_styles() -> dict[str, Image.Image]:
+    noise = np.random.default_rng(0).integers(0, 256, (40, 30, 4), np.uint8)
+    return {
+        "flat": Image.new("RGB", (20, 30), (200, 40, 10)),
+        "dot": Image.new("RGB", (1, 1), (10, 200, 40)),
+        "glass": Image.fromarray(noise),
+        "deep": Image.fromarray((noise[..., 0].astype(np.uint16) << 8) + 7),
+    }
+
+
+@pytest.mark.parametrize("name", _odd_styles())
+def test_any_picture_is_a_style(any_style: Path, name: str) -> None:
+    _odd_styles()[name].save(f"{name}.png")
+    assert run("photo.png", "-s", f"{name}.png") == 0
+    found = pixels(f"photo-{name}.png")
+    assert found.shape == (48, 64, 3)
+    assert found.std() > 1
+    assert run("photo.png", "-s", f"{name}.png", "-o", "again.png") == 0  # from the cache
+    assert (pixels("again.png") == found).all()
+    record = read_record_of(Path("again.png"))["styles"][0]
+    assert record["picture"]["name"] == f"{name}.png"
+    assert main(["rerun", "again.png", *QUICK]) == 0
+    assert (pixels("again-rerun.png") == found).all()
+
+
+def test_it_blends_with_trained_styles_and_in_python(any_style: Path) -> None:
+    picture = _odd_styles()["glass"].convert("RGB")
+    picture.save("glass.png")
+    assert run("photo.png", "-s", "glass.png:2", "-s", "any.safetensors:candy") == 0
+    blend = pixels("photo-glass+candy.png")
+    settings = {"device": "cpu", "precision": "fp32"}
+    alone = np.asarray(fast_stylize("photo.png", picture, **settings)).astype(int)
+    named = np.asarray(fast_stylize("photo.png", "glass.png", **settings)).astype(int)
+    assert (alone == named).all()
+    both = fast_stylize("photo.png", [(picture, 2), "any.safetensors:candy"], **settings)
+    assert (np.asarray(both).astype(int) == blend).all()
+    assert abs(alone - blend).mean() > 0.5
+
+
+def test_a_network_of_ones_own_paints_in_any_style(any_style: Path) -> None:
+    _odd_styles()["glass"].save("glass.png")
+    assert run("photo.png", "-s", "any.safetensors:glass.png") == 0
+    assert run("photo.png", "-s", "one.safetensors:glass.png") == 2
+
+
+def test_a_style_is_refined_and_kept(any_style: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    _odd_styles()["glass"].save("glass.png")
+    save_picture("wide.png", height=80, width=96)
+    assert run("wide.png", "-s", "glass.png", "-o", "plain.png") == 0
+    refine = ("--refine", "3s", "--save-style", "glass.safetensors")
+    assert run("wide.png", "-s", "glass.png", *refine, "-o", "refined.png") == 0
+    assert run("wide.png", "-s", "glass.safetensors:glass", "-o", "kept.png") == 0
+    assert (pixels("kept.png") == pixels("refined.png")).all()
+    assert (pixels("plain.png") != pixels("refined.png")).any()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "sentence"),
+    [
+        (["-s", "ripple", "--refine", "3s"], 2, "--refine is for one style that is a picture"),
+        (["-s", "photo.png", "--save-style", "x.safetensors"], 2, "--save-style keeps what"),
+        (["-s", "photo.png", "--refine", "3s", "--save-style", "x.pt"], 2, "must end in"),
+        (["-s", "photo.png", "--refine", "3s"], 2, "none of the 1 has as much as 64 x 64 pixels"),
+        (["-s", "photo.png", "--stroke", "pixels=huge"], 2, "--stroke 'pixels=huge' is no size"),
+    ],
+)
+def test_what_cannot_be_refined_is_told(
+    any_style: Path,
+    capsys: pytest.CaptureFixture[str],
+    arguments: list[str],
+    code: int,
+    sentence: str,
+) -> None:
+    assert run("photo.png", *arguments) == code
+    error = capsys.readouterr().err
+    assert sentence in error
+    assert error.count("\n") == 1

@@ -122,7 +122,7 @@ def test_fool_to_a_class_by_name(here):
         (("occlusion", "photo.png", "-o", "photo.png"), "would overwrite the input 'photo.png'"),
         (("occlusion", "photo.png", "-o", "out.txt"), "'out.txt' names no kind of file"),
         (("occlusion", "photo.png", *PROBE, "--window", "33"), "does not fit the picture"),
-        (("occlusion", "photo.png", *PROBE, "--class", "fire engin"), "Did you mean fire engine?"),
+        (("occlusion", "photo.png", *PROBE, "--class", "fire engnie"), "Did you mean fire engine?"),
         (("occlusion", "photo.png", *PROBE, "--class", "9"), "There is no class 9"),
         (("occlusion", "photo.png", *PROBE, "--layer", "rleu"), "Did you mean relu?"),
         (("occlusion", "."), "'.' is 2 pictures: this command takes one"),

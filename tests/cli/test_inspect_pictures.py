@@ -9,6 +9,7 @@ import pytest
 from PIL import Image
 
 from cnnart.__main__ import main
+from cnnart.commands.inspect import find_items
 from tests.helpers.files import save_picture
 
 INVERT = ["inspect", "invert", "photo.png", "--size", "32", "--steps", "3", "--device", "cpu"]
@@ -25,6 +26,18 @@ def run(capsys, *arguments):
     """(exit code, JSON of the last line)."""
     code = main([*arguments, "--json"])
     return code, json.loads(capsys.readouterr().out.splitlines()[-1])
+
+
+def test_what_had_to_be_guessed_of_a_picture_is_told(capsys):
+    frames = [Image.open("photo.png").convert("RGB"), Image.new("RGB", (64, 48))]
+    frames[0].save("photo.webp", save_all=True, append_images=frames[1:])
+    line = "cnnart: photo.webp: an animation; its first picture is used."
+    main(["inspect", "filters", "--on", "photo.webp", "--channels", "3"])
+    assert line in capsys.readouterr().err.splitlines()
+    (item,) = find_items(["photo.webp"], warn=(told := []).append)
+    assert told == []
+    assert item.read().shape == (1, 3, *frames[0].size[::-1])
+    assert told == [line.removeprefix("cnnart: ")]
 
 
 def test_the_first_kernels_of_alexnet(capsys):

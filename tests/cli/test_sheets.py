@@ -205,7 +205,7 @@ BAD = [
     ("-3", "'-3' is no number or range"),
     ("1.5", "'1.5' is no number or range"),
     ("9-3", "9-3 runs backwards; write 3-9"),
-    ("0-99999999999", "no layer has a channel 99999999999"),
+    ("0-99999999999", "Channels '0-99999999999': no layer has so many"),
 ]
 
 

@@ -254,14 +254,14 @@ def test_a_guide_says_what_is_where() -> None:
         (
             "bark.png --guide none.png --guide-target map.png",
             2,
-            "--guide 'none.png': no such file.",
+            "--guide 'none.png': there is no such file or folder.",
         ),
         (
             "bark.png moss.png --mix --guide map.png --guide-target map.png",
             2,
             "1 guide maps for 2 exemplars: one each, in the same order.",
         ),
-        ("bark.png --inpaint no.png", 2, "--inpaint 'no.png': no such file."),
+        ("bark.png --inpaint no.png", 2, "--inpaint 'no.png': there is no such file or folder."),
         ("bark.png --inpaint mask.png --size 40", 2, "--inpaint keeps the picture's size"),
         (
             "bark.png --inpaint mask.png --guide map.png --guide-target map.png",

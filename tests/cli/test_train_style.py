@@ -44,7 +44,7 @@ def test_a_run_leaves_a_checkpoint_and_its_course(capsys: pytest.CaptureFixture[
     assert train(*arguments, "--save-every", "6", "--licence", "CC0") == 0
     told = capsys.readouterr()
     assert told.out.strip() == "my.safetensors"
-    assert "broken.jpg: skipped, not readable" in told.err
+    assert "broken.jpg: skipped, this is a text file, not a picture." in told.err
     assert "small.png: skipped, too small (20 pixels, 64 needed)" in told.err
     made = load_checkpoint(Path("my.safetensors"))
     assert made.bank.names == ("amber-tiles", "gold")
@@ -157,7 +157,7 @@ def test_a_run_that_goes_bad_keeps_the_best_and_says_so(
         (["a b=amber tiles.png"], "'a b' cannot be a style's name"),
         (["amber tiles.png", "--photos", "nowhere"], "No such file or folder: 'nowhere'"),
         (["amber tiles.png", "-o", "x.pth"], "must end in .safetensors"),
-        (["amber tiles.png", "--into", "x.safetensors"], "--into 'x.safetensors': no such file"),
+        (["amber tiles.png", "--into", "x.safetensors"], "--into 'x.safetensors': there is no"),
         (["amber tiles.png", "--arch", "smal"], "Unknown architecture 'smal'"),
         (["amber tiles.png", "--size", "100"], "use a multiple of 16"),
         (["amber tiles.png", "--style-layers", "relu9_1"], "no layer 'relu9_1'"),
@@ -187,3 +187,24 @@ def test_nothing_is_resumed_or_overwritten_by_mistake(capsys: pytest.CaptureFixt
     assert "my.safetensors exists: choose another -o, or --overwrite it" in capsys.readouterr().err
     assert Path("my.safetensors").read_text() == "hours of work"
     assert train("amber tiles.png", "--overwrite", steps=2) == 0
+
+
+def test_a_full_disk_stops_no_training_and_loses_no_network(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    def full(path: Path, *_: object, **__: object) -> None:
+        raise OSError(28, "No space left on device", str(path))
+
+    def full_here(path: Path, data: bytes) -> None:
+        full(path) if path == Path("my.safetensors") else path.write_bytes(data)
+
+    spare = tmp_path / "spare"
+    spare.mkdir()
+    monkeypatch.setattr(training_run, "write_atomically", full)
+    monkeypatch.setattr("cnnart.methods.fast.checkpoint.write_atomically", full_here)
+    monkeypatch.setattr(training_run.tempfile, "mkdtemp", lambda prefix: str(spare))
+    assert train("amber tiles.png", steps=2) == 1
+    err = capsys.readouterr().err
+    assert err.count("(No space left on device): training goes on") == 1
+    assert f"The network is kept in {spare / 'my.safetensors'} instead." in err
+    assert load_checkpoint(spare / "my.safetensors").styles

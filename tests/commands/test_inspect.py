@@ -190,7 +190,8 @@ def test_a_page(inspection):
 
 def test_a_page_that_cannot_be_written_is_an_error_in_one_line(inspection, monkeypatch):
     monkeypatch.setattr(
-        "pathlib.Path.write_bytes", lambda *a: (_ for _ in ()).throw(OSError(28, "disk full"))
+        "cnnart.commands.inspect.write_atomically",
+        lambda *a: (_ for _ in ()).throw(OSError(28, "disk full")),
     )
     with pytest.raises(ImageError, match=r"out.html: cannot write the page \(disk full\)"):
         deliver(inspection, "out.html")

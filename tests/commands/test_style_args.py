@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from cnnart.commands import style_args
 from cnnart.commands.style_args import parse_mask, parse_style
 from cnnart.commands.stylize import Stylize
 from cnnart.errors import UsageError
@@ -36,7 +37,7 @@ def test_a_built_in_name_or_a_path_with_or_without_a_weight(mosaic: Path) -> Non
 
 def test_a_colon_in_a_name_is_no_weight(monkeypatch: pytest.MonkeyPatch) -> None:
     files = {r"C:\art.jpg", "C:/a:b.png", "take:2"}
-    monkeypatch.setattr(Path, "is_file", lambda self: str(self) in files)
+    monkeypatch.setattr(style_args, "is_file", lambda path: str(path) in files)
     for text, path, weight in (
         (r"C:\art.jpg", r"C:\art.jpg", 1.0),
         (r"C:\art.jpg:3", r"C:\art.jpg", 3.0),

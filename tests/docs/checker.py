@@ -17,6 +17,7 @@ from PIL import Image
 
 from cnnart.builtin_styles import builtin_styles
 from cnnart.cli import cli
+from cnnart.cli import fast_stylize as fast_stylize_cli
 from cnnart.commands import fast_stylize
 from cnnart.errors import UsageError, did_you_mean
 
@@ -107,6 +108,8 @@ def make_files(arguments: Sequence[str], folder: Path) -> None:
     before = ""
     for word in arguments:
         named = FILE.search(word)
+        for more in FILE.finditer(word, named.end() if named else 0):  # CHECKPOINT:PICTURE
+            Image.new("RGB", (32, 32)).save(folder / more[0], "PNG")
         if before in WRITTEN or "{" in word:
             pass
         elif named:
@@ -129,7 +132,7 @@ def _stub_work(patch: pytest.MonkeyPatch, arguments: Sequence[str]) -> None:
     """Put nothing in the place of the work, and believe what is said of checkpoints."""
     for target in UP_TO_WORK.values():
         patch.setattr(target, lambda *_, **__: 0)
-    said = [re.search(r"\.safetensors:([a-z][\w-]*)", word) for word in arguments]
+    said = [re.search(r"\.safetensors:([a-z][\w-]*)(?!\w*\.)", word) for word in arguments]
     names = [found[1] for found in said if found]
     of_file = fast_stylize.style_names
 
@@ -137,6 +140,8 @@ def _stub_work(patch: pytest.MonkeyPatch, arguments: Sequence[str]) -> None:
         return list(of_file(path)) if path.is_absolute() else names or ["style"]
 
     patch.setattr(fast_stylize, "style_names", style_names)
+    patch.setattr(fast_stylize, "paints_any", lambda path: path.name.startswith("any."))
+    patch.setattr(fast_stylize_cli, "_refined", lambda command, *_: command)
 
 
 def _check_names(command: str, given: dict[str, Any]) -> None:

@@ -14,9 +14,10 @@ from cnnart.cli import cli
 
 ROOT = Path(__file__).resolve().parents[2]
 GENERATED = ROOT / "docs" / "cli.md"
+ERRORS = ROOT / "docs" / "errors.md"  # sentences of the code, with placeholders in them
 PAGES = [
     *sorted(path for path in ROOT.glob("*.md")),
-    *sorted(path for path in (ROOT / "docs").glob("*.md") if path != GENERATED),
+    *sorted(path for path in (ROOT / "docs").glob("*.md") if path not in (GENERATED, ERRORS)),
     ROOT / "benchmarks" / "README.md",
 ]
 FENCE = re.compile(r"^ *```(\w*)\n(.*?)^ *```$", re.DOTALL | re.MULTILINE)

@@ -341,6 +341,72 @@ def test_an_srgb_profile_changes_nothing():
         assert np.array_equal(picture.rgb[0, 0].numpy(), pixels[..., 0].astype(np.float32) / 255)
 
 
+P3_TO_XYZ = np.array(
+    [[0.5151, 0.2920, 0.1571], [0.2412, 0.6922, 0.0666], [-0.0011, 0.0419, 0.7841]]
+)
+
+
+def test_display_p3_becomes_srgb():
+    """By a profile as phones write it (here with a gamma in the place of sRGB's curve)."""
+    tags = {key: xyz(*P3_TO_XYZ[:, i]) for i, key in enumerate((b"rXYZ", b"gXYZ", b"bXYZ"))}
+    profile = icc(b"RGB ", tags | {key: gamma(2.19921875) for key in (b"rTRC", b"gTRC", b"bTRC")})
+    pixels = levels(3)
+    linear = (pixels / 255) ** 2.19921875 @ (np.linalg.inv(SRGB_TO_XYZ) @ P3_TO_XYZ).T
+    for name in ("PNG", "TIFF"):
+        picture = read_image(saved(Image.fromarray(pixels), name, icc_profile=profile))
+        assert np.abs(hwc(picture.rgb) - encode_srgb(linear)).max() < 2.5 / 255
+
+
+def ancillary(kind, data):
+    return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+
+
+def test_display_p3_by_a_cicp_chunk():
+    pixels = levels(3)
+    picture = read_image(png(pixels, 8, 2, ancillary(b"cICP", bytes([12, 13, 0, 1]))))
+    encoded = pixels / 255
+    light = np.where(encoded <= 0.04045, encoded / 12.92, ((encoded + 0.055) / 1.055) ** 2.4)
+    expected = encode_srgb(light @ (np.linalg.inv(SRGB_TO_XYZ) @ P3_TO_XYZ).T)
+    assert np.abs(expected - encoded).max() > 0.03
+    assert np.abs(hwc(picture.rgb) - expected).max() < 0.01
+    assert picture.warnings == ()
+    plain = read_image(png(pixels, 8, 2, ancillary(b"cICP", bytes([1, 13, 0, 1]))))
+    assert np.array_equal(hwc(plain.rgb), pixels.astype(np.float32) / 255)
+
+
+def test_a_picture_of_high_dynamic_range_by_a_cicp_chunk_is_told():
+    picture = read_image(png(levels(3), 8, 2, ancillary(b"cICP", bytes([9, 16, 0, 1]))))
+    assert "an HDR picture, taken as an ordinary one" in picture.warnings[0]
+
+
+def gama(value):
+    return ancillary(b"gAMA", struct.pack(">I", round(100_000 * value)))
+
+
+@pytest.mark.parametrize(("bits", "color_type"), [(8, 0), (16, 0), (8, 2)])
+@pytest.mark.parametrize("value", [0.35, 1.0, 2.5])
+def test_the_gamma_of_a_png_is_applied(bits, color_type, value):
+    most = 2**bits - 1
+    pixels = np.linspace(0, most, 35).round().reshape(SHAPE)
+    pixels = pixels if color_type == 0 else np.stack([pixels] * 3, -1)
+    expected = encode_srgb((pixels / most) ** (1 / value))
+    shown = hwc(read_image(png(pixels, bits, color_type, gama(value))).rgb)
+    assert np.abs(shown - (expected if color_type else expected[..., None])).max() < 1e-4
+    assert np.abs(expected - pixels / most).max() > 0.1
+
+
+@pytest.mark.parametrize(
+    "extra",
+    [gama(0.45455), gama(0), gama(1) + ancillary(b"sRGB", b"\0")],
+    ids=["usual", "none", "sRGB"],
+)
+def test_a_gamma_that_changes_nothing(extra):
+    pixels = levels(3)
+    assert np.array_equal(
+        hwc(read_image(png(pixels, 8, 2, extra)).rgb), pixels.astype(np.float32) / 255
+    )
+
+
 @pytest.mark.parametrize(
     "profile", [b"junk", adobe_rgb()[:200], gray_gamma(1.8), cmyk_black_ramp()]
 )

@@ -13,6 +13,8 @@ import torch
 from PIL import Image
 
 from cnnart.errors import ImageError, UsageError
+from cnnart.image.metadata import sensible_dpi
+from cnnart.image.picture import alpha_like
 from cnnart.image.read import MAX_PIXELS, read_image, read_record
 from cnnart.image.write import write_image
 
@@ -124,6 +126,65 @@ def test_defaults_of_a_plain_picture(tmp_path):
     assert (picture.alpha, picture.dpi, picture.exif, picture.gray) == (None, None, None, False)
 
 
+# ---- what is told ---------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", ["GIF", "PNG", "WEBP", "TIFF"])
+def test_of_several_pictures_the_first_is_used_and_said_so(tmp_path, name):
+    path = tmp_path / f"a.{name.lower()}"
+    first, second = Image.fromarray(PIXELS), Image.new("RGB", (9, 6), "blue")
+    first.save(
+        path,
+        name,
+        save_all=True,
+        append_images=[second],
+        **{"lossless": True} if name == "WEBP" else {},
+    )
+    picture = read_image(path)
+    if name != "GIF":
+        assert np.array_equal(hwc(picture.rgb), PIXELS.astype(np.float32) / 255)
+    (line,) = picture.warnings
+    assert line.startswith(f"{path}: ")
+    assert line.endswith("the first is used." if name == "TIFF" else "its first picture is used.")
+    first.save(path, name)
+    assert read_image(path).warnings == ()
+
+
+def test_a_second_frame_that_is_damaged_does_not_cost_the_first(tmp_path):
+    path = tmp_path / "a.gif"
+    frames = [Image.fromarray(RNG.integers(0, 256, (40, 40), dtype=np.uint8)) for _ in "12"]
+    frames[0].save(path, save_all=True, append_images=frames[1:])
+    whole = read_image(path)
+    for end in range(len(path.read_bytes()) - 12, len(path.read_bytes())):
+        (tmp_path / "b.gif").write_bytes(path.read_bytes()[:end])
+        assert torch.equal(read_image(tmp_path / "b.gif").rgb, whole.rgb)
+
+
+def test_a_picture_that_is_transparent_everywhere(tmp_path):
+    path = file(tmp_path, image=Image.new("RGBA", (4, 3), (9, 9, 9, 0)))
+    picture = read_image(path)
+    assert picture.warnings == (
+        f"{path}: it is transparent everywhere, and taken as if it were not.",
+    )
+    assert alpha_like(picture.alpha, picture.rgb) is None
+
+
+@pytest.mark.parametrize("dpi", [0.01, 1e9, float("nan"), -72])
+def test_absurd_resolutions_are_ignored(dpi):
+    assert sensible_dpi((dpi, 72)) is sensible_dpi((72, dpi)) is None
+    assert sensible_dpi((72, 72)) == (72, 72)
+
+
+def test_what_pillow_logs_does_not_reach_standard_error(tmp_path, capfd):
+    path = tmp_path / "a.tif"
+    Image.fromarray(PIXELS).save(path)
+    data = path.read_bytes()
+    at = data.index(struct.pack("<HHL", 277, 3, 1)) + 8  # SamplesPerPixel
+    path.write_bytes(data[:at] + b"\xff\xff" + data[at + 2 :])
+    refusal(path)
+    assert capfd.readouterr().err == ""
+
+
 # ---- refusing -------------------------------------------------------------------------------
 
 
@@ -150,7 +211,7 @@ def test_path_through_a_file(tmp_path):
         (b"\n  <html lang='en'>", "a web page (HTML)"),
         (b"<?xml version='1.0'?><svg xmlns='http://www.w3.org/2000/svg'/>", "an SVG drawing"),
         ("Grüße, dies ist Text.\n".encode(), "a text file"),
-        (b"\0\0\0\x18ftypheic\0\0\0\0", "a HEIC picture"),
+        (b"\0\0\0\x18ftypheic\0\0\0\0", "a HEIC photo; export it as JPEG or PNG, or pip install"),
         (bytes(range(256)), "not a picture in a format that can be read"),
     ],
 )
@@ -199,6 +260,18 @@ def test_an_unforeseen_error_of_a_decoder_is_reported_in_one_line(tmp_path, monk
     assert refusal(path) == f"{path}: {reason}"
 
 
+@pytest.mark.parametrize("error", [NotImplementedError(), OSError("Unsupported BMP depth (2)")])
+def test_a_kind_of_picture_that_is_not_known_is_not_called_damaged(tmp_path, monkeypatch, error):
+    def fail(self):
+        raise error
+
+    path = file(tmp_path, "a.bmp")
+    monkeypatch.setattr("PIL.BmpImagePlugin.BmpImageFile._open", fail)
+    line = refusal(path)
+    assert line.startswith(f"{path}: this kind of picture cannot be read (")
+    assert line.endswith("); save it as PNG first.")
+
+
 def test_too_many_pixels_is_found_before_decoding(tmp_path):
     path = file(tmp_path, "a.bmp", Image.new("1", (200, 100)))
     path.write_bytes(path.read_bytes()[:80])  # undecodable: only its header is looked at
@@ -206,6 +279,16 @@ def test_too_many_pixels_is_found_before_decoding(tmp_path):
         f"{path}: the picture has 20,000 pixels, the limit is 19,999;"
         " if you trust the file, allow more with `max_pixels` 20000."
     )
+
+
+def test_a_gif_with_a_huge_canvas_takes_no_memory(tmp_path, monkeypatch):
+    """Pillow makes the canvas as it opens the file."""
+    path = file(tmp_path, "a.gif", Image.fromarray(PIXELS))
+    data = bytearray(path.read_bytes())
+    data[6:10] = b"\xff" * 4
+    path.write_bytes(data)
+    monkeypatch.setattr(Image.core, "fill", lambda *given: pytest.fail("memory was taken"))
+    assert "the picture has 4,294,836,225 pixels, the limit is 200,000,000" in refusal(path)
 
 
 def test_the_limit_is_ours_not_pillows(tmp_path, monkeypatch):

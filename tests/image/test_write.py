@@ -316,17 +316,15 @@ def test_a_folder_as_target_and_a_file_as_folder(tmp_path):
         write_image(tmp_path / "a.png" / "b.png", NOISE)
 
 
-@pytest.mark.parametrize("broken", ["write_bytes", "replace"])
-def test_a_full_disk_leaves_the_old_file_and_nothing_else(tmp_path, monkeypatch, broken):
+@pytest.mark.parametrize(("where", "broken"), [(os, "fsync"), (Path, "replace"), (Path, "open")])
+def test_a_full_disk_leaves_the_old_file_and_nothing_else(tmp_path, monkeypatch, where, broken):
     path = tmp_path / "a.png"
     write_image(path, NOISE)
 
-    def fail(self, data):
-        if broken == "write_bytes":
-            self.touch()
+    def fail(*given):
         raise OSError(errno.ENOSPC, "No space left on device")
 
-    monkeypatch.setattr(Path, broken, fail)
+    monkeypatch.setattr(where, broken, fail)
     with pytest.raises(ImageError) as caught:
         write_image(path, torch.zeros_like(NOISE))
     assert str(caught.value) == f"{path}: cannot write the picture (No space left on device)."

@@ -19,7 +19,7 @@ from cnnart.weights.embedded import imagenet_classes
 def test_imagenet(text, index):
     classes = imagenet_classes()
     if index is None:
-        with pytest.raises(UsageError, match=r"Unknown class 'terrier'. It could be .*terrier"):
+        with pytest.raises(UsageError, match=r"'terrier' could be .*terrier \(.* and \d+ more"):
             class_index(classes, text)
     else:
         assert class_index(classes, text) == index
@@ -30,8 +30,36 @@ def test_a_part_of_a_name_counts_only_where_it_may():
     assert class_index(classes, "giant") == 1
     with pytest.raises(UsageError, match="Unknown class 'giant'"):
         class_index(classes, "giant", part=False)
-    with pytest.raises(UsageError, match="It could be lesser panda, giant panda"):
+    with pytest.raises(
+        UsageError, match=r"could be lesser panda \(0\), giant panda \(1\): give its number"
+    ):
         class_index(classes, "panda")
+
+
+def test_a_name_of_several_classes_is_never_guessed():
+    classes = imagenet_classes()
+    assert class_index(classes, "crane") == 517, "there is a crane bird, too"
+    assert (class_index(classes, "Cardigan"), class_index(classes, "cardigan")) == (264, 474)
+    with pytest.raises(UsageError, match=r"'CARDIGAN' could be Cardigan \(264\), cardigan \(474"):
+        class_index(classes, "CARDIGAN")
+    assert (class_index(["Cat", "cat"], "cat"), class_index(["Cat", "cat"], "Cat")) == (1, 0)
+    with pytest.raises(UsageError, match="could be Cat"):
+        class_index(["Cat", "cat"], "CAT")
+
+
+def test_the_beginning_of_a_name_will_do_if_it_is_one_names():
+    assert class_index(["goldfish", "golden retriever", "tench"], "goldf") == 0
+    with pytest.raises(UsageError, match="could be goldfish"):
+        class_index(["goldfish", "golden retriever", "tench"], "gold")
+    with pytest.raises(UsageError, match="Unknown class"):
+        class_index(["goldfish", "tench"], " ")
+
+
+def test_a_name_of_digits_is_a_name_first():
+    assert class_index(["7", "3"], "3") == 1
+    assert class_index(["7", "3"], "0") == 0
+    with pytest.raises(UsageError, match="There is no class 999999999"):
+        class_index(["cat"], "9" * 5000)
 
 
 def test_what_is_no_class():

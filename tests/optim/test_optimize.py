@@ -8,6 +8,7 @@ import pytest
 import torch
 
 from cnnart.errors import CnnartError, UsageError
+from cnnart.optim import optimize
 from cnnart.optim.optimize import ADAM_STEP, LBFGS, optimize_image, optimizer_factory
 from cnnart.optim.steps import Evaluation
 from cnnart.settings import OPTIMIZERS
@@ -369,3 +370,59 @@ def test_a_flat_loss_gets_one_fresh_start_and_then_ends_the_scale():
     assert starts == [1.0, 1.0]
     assert 2 * 20 <= len(found) <= 2 * 20 + 2
     assert torch.equal(found[-1][1], START)
+
+
+# Where it stands
+
+
+def bumpy(image):
+    """Falls to its flat end; a few evaluations on the way are not finite, or far too high."""
+    bumpy.calls += 1
+    difference = image - 0.5
+    total = difference.square().sum() + 1
+    if bumpy.calls in (4, 9):
+        total = total * math.nan if bumpy.calls == 4 else total + 1e6
+    return Evaluation({"loss": total}, 2 * difference)
+
+
+def copied(state):
+    if isinstance(state, dict):
+        return {key: copied(value) for key, value in state.items()}
+    if isinstance(state, list):
+        return [copied(value) for value in state]
+    return state.clone() if isinstance(state, torch.Tensor) else state
+
+
+@pytest.mark.parametrize("ahead", [0, 1])
+@pytest.mark.parametrize("optimizer", ["lbfgs", "adam"])
+def test_it_goes_on_from_any_step_to_the_same_picture(monkeypatch, ahead, optimizer):
+    monkeypatch.setattr(optimize, "evaluations_ahead", lambda device: ahead)
+    start = torch.rand(1, 3, 4, 5, generator=torch.Generator().manual_seed(1))
+    make, kept = optimizer_factory(optimizer), []
+
+    def run(state=None):
+        at, x = optimize.Standing(), start.clone()
+        for losses, image in optimize_image(x, bumpy, 100, make, at, state):
+            kept.append((copied(at.state()), bumpy.calls))
+            told.append((losses, image.clone()))
+        return x
+
+    bumpy.calls, told = 0, []
+    expected, whole = run(), list(told)
+    if optimizer == "lbfgs":
+        assert len(whole) < 100  # it has been flat
+        assert any(state["fresh_starts"] for state, _ in kept)
+    for index, (state, calls) in [*enumerate(kept)][:: 1 + len(kept) // 40]:
+        bumpy.calls, told = calls, []
+        assert torch.equal(run(state), expected)
+        assert [losses for losses, _ in told] == [losses for losses, _ in whole[index:]]
+        assert all(torch.equal(a, b) for (_, a), (_, b) in zip(told, whole[index:], strict=True))
+
+
+def test_the_state_of_another_picture_is_refused():
+    bumpy.calls, at, make = 0, optimize.Standing(), optimizer_factory("lbfgs")
+    next(optimize_image(torch.rand(1, 3, 4, 4), bumpy, 9, make, at))
+    for image, steps in ((torch.rand(1, 3, 8, 9), 9), (torch.rand(1, 3, 4, 4), 5)):
+        other = optimizer_factory("lbfgs", history=steps)
+        with pytest.raises((ValueError, RuntimeError)):
+            next(optimize_image(image, bumpy, steps, other, None, at.state()))

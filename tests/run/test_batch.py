@@ -155,10 +155,20 @@ def test_existing_results_are_skipped_but_unfinished_ones_are_not() -> None:
     interrupted = Batch(lambda task: open_run(task, four_steps(signals=1)), Listener())
     assert interrupted.run(todo[:1]) == 130
     Batch(open_run, Listener()).run(todo[1:2])
+    assert ("result", "a-s.png") not in remade(todo[1:2])
+    whole = Path("out/b-s.png").read_bytes()
+    Path("out/b-s.png").write_bytes(whole[:-9])
+    assert ("result", "b-s.png") in remade(todo[1:2])
     listener = Listener()
     assert Batch(open_run, listener, BatchOptions(skip_existing=True)).run(todo) == 3
     assert ("result", "a-s.png") in listener.heard
     assert ("skipped", "b.jpg") in listener.heard
+
+
+def remade(todo: list[Task]) -> list[tuple]:
+    listener = Listener()
+    assert Batch(open_run, listener, BatchOptions(skip_existing=True)).run(todo) == 0
+    return listener.heard
 
 
 def test_an_interrupt_saves_what_is_there_and_ends_the_batch() -> None:

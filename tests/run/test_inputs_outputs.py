@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import os
 import sys
+import threading
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -12,10 +13,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cnnart.errors import UsageError
+from cnnart.errors import ImageError, UsageError
 from cnnart.files import FORMATS, WRITABLE, identity
 from cnnart.run.inputs import Source, expand, natural_key
 from cnnart.run.outputs import plan
+
+posix = pytest.mark.skipif(sys.platform == "win32", reason="POSIX")
 
 
 @pytest.fixture(autouse=True)
@@ -214,3 +217,125 @@ def test_where_nothing_can_be_written() -> None:
         Path("locked").mkdir(mode=0o500)
         with pytest.raises(UsageError, match="no permission"):
             targets(["a.jpg"], "locked/x.png")
+
+
+# Folders as people have them
+
+
+def test_thumbnails_of_network_drives_and_trash_are_passed_over() -> None:
+    touch("in/a.jpg", "in/2024/b.jpg")
+    for folder in (
+        "@eaDir/a.jpg",
+        "#recycle",
+        "$RECYCLE.BIN",
+        "__MACOSX",
+        "lost+found",
+        "@Recycle",
+    ):
+        touch(f"in/2024/{folder}/thumb.jpg")
+    touch("in/.Trash-1000/c.jpg", "in/2024/._b.jpg", "in/a.jpg.part", "in/a.jpg.json")
+    assert names(expand(["in"], recursive=True)) == ["in/2024/b.jpg", "in/a.jpg"]
+    notes: list[str] = []
+    assert names(expand(["in/a.jpg", "in/2024/#recycle"], notes=notes)) == ["in/a.jpg"]
+    assert notes == ["in/2024/#recycle is passed over: it is no folder of photos; name it alone."]
+    assert names(expand(["in/2024/#recycle"])) == ["in/2024/#recycle/thumb.jpg"], "if meant"
+
+
+def test_what_a_shell_lists_beside_photos_is_passed_over() -> None:
+    touch("a.jpg", "a.xmp", "a.AAE", "Thumbs.db", "b.txt")
+    Path("empty").mkdir()
+    notes: list[str] = []
+    listed = ["a.jpg", "a.xmp", "a.AAE", "Thumbs.db", "empty"]
+    assert names(expand(listed, notes=notes)) == ["a.jpg"]
+    assert notes[0] == "3 files beside the photos passed over, a.xmp for one."
+    assert notes[1].startswith("No pictures in the folder 'empty'")
+    assert names(expand(["b.txt"])) == ["b.txt"], "named alone, it is for the reader to say"
+
+
+def test_photos_that_cannot_be_read_are_counted_by_kind(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("cnnart.image.formats.plugin_installed", lambda name: False)
+    touch("in/a.jpg", *(f"in/{i}.HEIC" for i in range(3)), "in/x.NEF", "only/y.cr2", "only/z.dng")
+    notes: list[str] = []
+    assert names(expand(["in"], notes=notes)) == ["in/a.jpg"]
+    assert any("in: passed over 3 HEIC photos (" in note for note in notes)
+    assert any("passed over a camera's raw file (develop it" in note for note in notes)
+    with pytest.raises(UsageError, match=r"No pictures that can be read in .* 'only': 2 raw"):
+        expand(["only"])
+
+
+@posix
+def test_pipes_in_a_folder_are_passed_over_and_links_to_nothing_fail_later() -> None:
+    touch("in/a.jpg")
+    os.mkfifo("in/b.jpg")
+    Path("in/c.jpg").symlink_to("c.jpg")
+    Path("in/self").symlink_to("../in")
+    assert names(expand(["in"], recursive=True)) == ["in/a.jpg", "in/c.jpg"]
+    (source,) = expand(["in/c.jpg"])
+    with pytest.raises(ImageError, match="leads back to itself"):
+        source.read()
+    assert names(expand(["**/*.jpg"])) == ["in/a.jpg"], "a glob does not run in circles either"
+
+
+@posix
+def test_a_pipe_that_is_named_is_read_once() -> None:
+    os.mkfifo("photo.jpg")
+    writer = threading.Thread(target=Path("photo.jpg").write_bytes, args=[b"picture"])
+    writer.start()
+    (source,) = expand(["photo.jpg"])
+    writer.join()
+    assert source.open().read() == source.open().read() == b"picture"
+    assert (source.stem, source.name) == ("photo", "photo.jpg")
+
+
+@posix
+def test_a_folder_without_permission_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    touch("in/a.jpg", "in/locked/b.jpg")
+    scan = os.scandir
+
+    def refuse(path: Path) -> object:
+        if "locked" in str(path):
+            raise PermissionError(13, "Permission denied", str(path))
+        return scan(path)
+
+    monkeypatch.setattr(os, "scandir", refuse)
+    assert names(expand(["in"], recursive=True)) == ["in/a.jpg", "in/locked"]
+    with pytest.raises(UsageError, match=r"'in/locked' cannot be read: no permission\."):
+        expand(["in/locked"])
+
+
+def test_standard_input_that_gives_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "stdin", None)
+    with pytest.raises(UsageError, match=r"Standard input \(-\) is closed"):
+        expand(["-"])
+    monkeypatch.setattr(sys, "stdin", SimpleNamespace(isatty=lambda: True))
+    with pytest.raises(UsageError, match="pipe one in"):
+        expand(["-"])
+
+    def fail(count: int) -> bytes:
+        raise IsADirectoryError(21, "Is a directory")
+
+    monkeypatch.setattr(sys, "stdin", SimpleNamespace(buffer=SimpleNamespace(read=fail)))
+    with pytest.raises(ImageError, match="Standard input cannot be read: it is a folder"):
+        expand(["-"])
+    monkeypatch.setattr("cnnart.run.inputs.MOST_PIPED", 3)
+    monkeypatch.setattr(sys, "stdin", SimpleNamespace(buffer=io.BytesIO(b"endless")))
+    with pytest.raises(ImageError, match="More comes through"):
+        expand(["-"])
+
+
+def test_of_many_one_whose_name_is_too_long_fails_alone() -> None:
+    touch("in/" + "x" * 250 + ".jpg", "in/ok.jpg")
+    long, good = sorted(plan(expand(["in"]), "out", style="s"), key=lambda t: t.trouble or "z")
+    good.check()
+    with pytest.raises(UsageError, match="too long"):
+        long.check()
+    with pytest.raises(UsageError, match="too long"):
+        plan(expand(["in/" + "x" * 250 + ".jpg"]), "out", style="s")
+
+
+def test_braces_and_brackets_in_names_are_nothing_special() -> None:
+    touch("in/{a}[1].jpg", "out{x}/keep")
+    assert names(expand(["in/{a}[1].jpg"])) == ["in/{a}[1].jpg"]
+    assert targets(["in"], "out") == ["out/{a}[1]-mosaic.png"]
+    assert targets(["in"], "{stem}/new.png") == ["{a}[1]/new.png"]
+    assert targets(["in"], "out{x}") == ["out{x}/{a}[1]-mosaic.png"], "a folder that is there"

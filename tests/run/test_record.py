@@ -15,7 +15,13 @@ from cnnart.errors import CnnartError, ImageError
 from cnnart.files import sha256_of
 from cnnart.image.write import write_image
 from cnnart.run.inputs import Source, expand
-from cnnart.run.record import build_record, describe_source, is_unfinished, read_record_of
+from cnnart.run.record import (
+    build_record,
+    describe_source,
+    is_unfinished,
+    public_path,
+    read_record_of,
+)
 from cnnart.version import __version__
 from tests.helpers.files import only_builtin_style, save_picture
 
@@ -112,6 +118,69 @@ def test_changed_files_are_used_with_a_warning() -> None:
     assert warnings[0] == "art.png is not the file that was used then (its SHA-256 differs)."
 
 
+@pytest.mark.parametrize(
+    ("given", "shown"),
+    [
+        ("in/photo.png", "in/photo.png"),
+        ("/home/alice.secretname/in/photo.png", "photo.png"),
+        ("~/secretname/photo.png", "photo.png"),
+        ("../../secretname/photo.png", "photo.png"),
+        ("in/../../secretname/photo.png", "photo.png"),
+    ],
+)
+def test_no_folder_of_this_machine_is_told(given: str, shown: str) -> None:
+    assert public_path(given) == shown
+    file = {"name": "photo.png", "path": given, "sha256": "0"}
+    made_of = {"styles": [{**file, "mask": file}], "guides": (file,), "init": None}
+    run = {**RUN, "backbone": given}
+    record = build_record("stylize", file, made_of, run)
+    assert ("secretname" in record) is False
+    again = json.loads(record)
+    assert again["photo"]["path"] == again["styles"][0]["mask"]["path"] == shown
+    assert again["guides"][0]["path"] == again["run"]["backbone"] == shown
+    kept = json.loads(build_record("stylize", file, made_of, run, paths=True))
+    assert kept["photo"]["path"] == kept["run"]["backbone"] == given
+
+
+def test_files_are_found_in_folders_given(here: Path) -> None:
+    whole = str(here / "in" / "photo.png")
+    (source,) = expand([whole])
+    record = build_record("stylize", describe_source(source), a_command().record(), RUN)
+    write_image(Path("out.png"), torch.rand(1, 3, 48, 64), record=record)
+    with pytest.raises(CnnartError, match=r"'photo.png', .* or its folder as `inputs`\."):
+        Rerun(read_record_of(Path("out.png")), Path("out.png"))
+    again = Rerun(read_record_of(Path("out.png")), Path("out.png"), inputs=[Path("in")])
+    assert again.photo == str(Path("in/photo.png"))
+    assert again.warnings == []
+
+
+def test_another_file_of_that_name_beside_the_picture_is_not_taken() -> None:
+    """A folder of results is full of files that are called as the photos are."""
+    path = picture("painted/photo.png")
+    Path("in/photo.png").unlink()
+    with pytest.raises(CnnartError, match=r"is not there \(.*photo.png is another of its name\)"):
+        Rerun(read_record_of(path), path)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"photo": 3},
+        {"photo": {"path": [], "name": "x", "sha256": 0}},
+        {"photo": {"path": "a\0b", "name": "a\0b", "sha256": ""}},
+        {"styles": None},
+        {"styles": [{}]},
+        {"settings": {"size": "large"}},
+        {"settings": {"strength": 1e999}},
+        {"settings": []},
+    ],
+)
+def test_a_record_that_somebody_else_has_written(change: dict[str, object]) -> None:
+    record = {**read_record_of(picture()), **change}
+    with pytest.raises(CnnartError):
+        Rerun(record, Path("out.png"))
+
+
 def test_missing_files_are_named_with_the_remedy() -> None:
     path = picture()
     Path("in/photo.png").unlink()
@@ -150,6 +219,7 @@ def test_a_record_of_another_version_warns_and_still_works() -> None:
         (None, "no cnnart record in it"),
         ("not json", "its cnnart record is damaged"),
         ("[1]", "its cnnart record is damaged"),
+        ("[" * 100_000, "its cnnart record is damaged"),
         ('{"format": 2, "command": "stylize", "cnnart": "2.0"}', "cannot be run by cnnart"),
         ('{"format": 1, "command": "dance", "cnnart": "0.9"}', "0.9, command 'dance'"),
     ],

@@ -13,6 +13,7 @@ import torch
 from rich.console import Console
 
 from cnnart.cli.options import TalkOptions, make_reporter
+from cnnart.errors import ImageError
 from cnnart.files import identity
 from cnnart.image.read import read_image
 from cnnart.optim.steps import Step
@@ -284,6 +285,22 @@ def test_the_first_look_stays_until_the_painting_has_grown(tmp_path: Path) -> No
     assert shown(16, 16) == pytest.approx(0.75, abs=0.01)
     shots.close()
     assert not path.exists()
+
+
+def test_previews_that_cannot_be_written_stop_nothing(tmp_path: Path) -> None:
+    def full(path: Path, rgb: torch.Tensor, index: int) -> None:
+        raise ImageError(f"{path}: cannot write the picture (No space left on device).")
+
+    told: list[str] = []
+    (tmp_path / "a.preview.jpg").mkdir()
+    shots = Previews(tmp_path / "a.png", lambda x: x, full, preview=True, every=1, warn=told.append)
+    assert shots.step(a_step(1)) is shots.step(a_step(2)) is None
+    assert shots.preview is None
+    assert [line.rpartition(". ")[2] for line in told] == [
+        "There is no preview; the run goes on.",
+        "No more snapshots are kept; the run goes on.",
+    ]
+    shots.close()
 
 
 def test_a_painting_of_one_size_replaces_the_first_look_at_once(tmp_path: Path) -> None:

@@ -98,5 +98,5 @@ def test_a_whole_module_is_refused_with_its_class(tmp_path):
 
 
 def test_a_missing_file_is_one_line(tmp_path):
-    with pytest.raises(WeightsError, match=r"Cannot read .*nowhere.pth: No such file"):
+    with pytest.raises(WeightsError, match=r"Cannot read .*nowhere.pth: there is no such file"):
         read_tensors(tmp_path / "nowhere.pth")

@@ -89,7 +89,7 @@ def _starts(
     from cnnart.commands.inspect import find_items
     from cnnart.methods.inspect.class_model import FacetSearch
 
-    search = FacetSearch(network, find_items([folder]))
+    search = FacetSearch(network, find_items([folder], warn=options.warn))
     options.work(search.parts(), len(search.items), "photos")
     starts = search.starts(facets, seed=options.seed)
     return starts, options.report_failures(search.failures.found, len(search.items))

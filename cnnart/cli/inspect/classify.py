@@ -12,6 +12,7 @@ from cnnart.cli.inspect.options import InspectOptions, inspect_options
 from cnnart.cli.options import recursive_option, section, take
 from cnnart.commands.inspect import FolderQuery, find_items
 from cnnart.errors import ImageError
+from cnnart.files import is_file
 
 if TYPE_CHECKING:
     from cnnart.methods.inspect.classify import Accuracy, Prediction
@@ -32,10 +33,10 @@ def classify(ctx: click.Context, photos: tuple[str, ...], recursive: bool, **giv
     """
     options = take(given, InspectOptions)
     if options.output is None:
-        items = find_items(photos, recursive=recursive)
+        items = find_items(photos, recursive=recursive, warn=options.warn)
     else:
-        output = options.target("", [photo for photo in photos if Path(photo).is_file()])
-        items = FolderQuery(photos, recursive).items(output, named=True)
+        output = options.target("", [photo for photo in photos if is_file(Path(photo))])
+        items = FolderQuery(photos, recursive).items(output, named=True, warn=options.warn)
     ctx.exit(_run(items, options))
 
 

@@ -61,7 +61,7 @@ def embed(
 
     need_sklearn()
     config = make_config(EmbedConfig, {**given, "seed": options.seed})
-    items = query.items(output, named=options.output is not None)
+    items = query.items(output, named=options.output is not None, warn=options.warn)
     found = collect(query, items, options.open_network(), output, options)
     names = found.index.names
     images = map(found.read, options.track(names, len(names), "thumbnails"))

@@ -42,10 +42,9 @@ def filters(photo: str | None, **given: Any) -> None:
     stem = f"{source.stem}-" if source else ""
     output = options.target(f"{stem}{options.backbone}-filters".replace(":", "-"), inputs)
 
-    from cnnart.image.read import read_image
     from cnnart.methods.inspect.filters import filters_report, show_filters
 
-    picture = read_image(source.open()).rgb if source else None
+    picture = options.read(source) if source else None
     network = options.open_network()
     options.deliver(
         filters_report(network, *show_filters(network, config, picture)), output, inputs

@@ -54,10 +54,9 @@ def fool(photo: str, named: str | None, save: Path | None, **given: Any) -> None
         check_output(str(save), [*inputs, output])
     config = make_config(FoolConfig, given)
 
-    from cnnart.image.read import read_image
     from cnnart.methods.inspect.fooling import Fool, choose_class, fool_report
 
-    picture = read_image(source.open()).rgb
+    picture = options.read(source)
     network = options.open_network(classifier=True)
     target = choose_class(network, picture, named, source.name, seed=options.seed)
     work = Fool(network, picture, target, config)

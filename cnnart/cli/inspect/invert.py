@@ -41,10 +41,9 @@ def invert(photo: str, layers: str | None, **given: Any) -> None:
     source, inputs = one_photo(photo)
     output = options.target(f"{source.stem}-inverted", inputs)
 
-    from cnnart.image.read import read_image
     from cnnart.methods.inspect.inversion import Inversion, inversion_report
 
-    picture = read_image(source.open()).rgb
+    picture = options.read(source)
     names = tuple(name.strip() for name in layers.split(",")) if layers else None
     config = make_config(InvertConfig, {**given, "layers": names, "seed": options.seed})
     work = Inversion(picture, config, options.open_network())

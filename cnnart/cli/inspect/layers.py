@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-import sys
 from typing import TYPE_CHECKING
 
 import click
 import cloup
 
+from cnnart.cli.table import echo_table
+
 if TYPE_CHECKING:
+    from rich.table import Table
+
     from cnnart.methods.inspect.layers import LayerFacts
 
 
@@ -42,13 +45,10 @@ def layers(backbone: str, size: int | None, whole: bool, as_json: bool, offline:
         facts = {"network": network.name, "sha256": network.sha256, "size": side}
         click.echo(json_line({**facts, "layers": [asdict(row) for row in rows]}))
         return
-    for line in _table(rows, side):
-        click.echo(line)
+    echo_table(_table(rows, side))
 
 
-def _table(rows: list[LayerFacts], side: int) -> list[str]:
-    """The lines of the table."""
-    from rich.console import Console
+def _table(rows: list[LayerFacts], side: int) -> Table:
     from rich.table import Table
 
     table = Table(box=None, pad_edge=False, header_style="bold")
@@ -66,8 +66,4 @@ def _table(rows: list[LayerFacts], side: int) -> list[str]:
             sees if row.local or row.receptive_field is None else f"{sees} + all",
             " x ".join(map(str, row.shape)),
         )
-    # Piped, the table is as wide as it needs to be: names must not be cut off.
-    console = Console(width=None if sys.stdout.isatty() else 200)
-    with console.capture() as captured:
-        console.print(table)
-    return [line.rstrip() for line in captured.get().splitlines()]
+    return table

@@ -71,7 +71,7 @@ def neighbors(
     )
 
     asked = [(item, item.read()) for item in find_items(queries)] if queries else []
-    items = query.items(output, named=options.output is not None)
+    items = query.items(output, named=options.output is not None, warn=options.warn)
     found = collect(query, items, options.open_network(), output, options)
     shared = evaluate(found.index, count) if judge else {}
     chosen = find_queries(asked, found, seed=options.seed)

@@ -58,11 +58,10 @@ def occlusion(
     source, inputs = one_photo(photo)
     output = options.target(f"{source.stem}-occlusion", inputs)
 
-    from cnnart.image.read import read_image
     from cnnart.methods.inspect.crop import crop_for
     from cnnart.methods.inspect.occlusion import Occluder, occlusion_report
 
-    picture = read_image(source.open()).rgb
+    picture = options.read(source)
     network = options.open_network(classifier=layer is None)
     crop = crop_for(network, picture)
     target = choose_target(network, crop.input, query)

@@ -14,11 +14,14 @@ import cloup
 from cnnart.cli.options import Decorator, section
 from cnnart.commands.inspect import check_output, deliver
 from cnnart.errors import SOME_FAILED
-from cnnart.settings import PRECISIONS
+from cnnart.settings import LARGEST_SEED, PRECISIONS
 
 if TYPE_CHECKING:
+    from torch import Tensor
+
     from cnnart.methods.inspect.report import Inspection
     from cnnart.networks.base import Classifier, Network
+    from cnnart.run.inputs import Source
 
 T = TypeVar("T")
 
@@ -62,8 +65,9 @@ class InspectOptions:
         WeightsError.
         """
         from cnnart.networks.zoo import open_network
-        from cnnart.runtime import pick_device, pick_precision
+        from cnnart.runtime import keep_to_cores, pick_device, pick_precision
 
+        keep_to_cores()
         device = pick_device(self.device)
         return open_network(
             self.backbone,
@@ -102,6 +106,13 @@ class InspectOptions:
     def warn(self, message: str) -> None:
         """One line on standard error, whatever ``--quiet`` says."""
         click.echo(f"cnnart: {message}", err=True)
+
+    def read(self, source: Source) -> Tensor:
+        """The picture, ``1x3xHxW`` in [0, 1]; what there is to tell of its file is told."""
+        picture = source.read()
+        for line in picture.warnings:
+            self.warn(line)
+        return picture.rgb
 
     def say(self, message: str) -> None:
         """One line for people on standard error, unless ``--quiet``."""
@@ -163,7 +174,12 @@ def inspect_options(backbone: str) -> Decorator:
         ),
         cloup.option("--offline", is_flag=True, help="Never download anything."),
         cloup.option(
-            "--seed", type=int, default=0, show_default=True, help="Seed of all randomness."
+            "--seed",
+            type=click.IntRange(0, LARGEST_SEED),
+            metavar="INTEGER",
+            default=0,
+            show_default=True,
+            help="Seed of all randomness.",
         ),
         cloup.option(
             "--debug", is_flag=True, envvar="CNNART_DEBUG", help="Show a traceback on an error."

@@ -54,7 +54,7 @@ def patches(
 
     from cnnart.methods.inspect.patches import TopPatchSearch, patches_report
 
-    items = query.items(output, named=options.output is not None)
+    items = query.items(output, named=options.output is not None, warn=options.warn)
     search = TopPatchSearch(options.open_network(), config)
     search_patches(search, items, output, options, restart=restart)
     code = options.report_failures(search.failures.found, len(items))

@@ -82,11 +82,10 @@ def saliency(
     chosen = SALIENCY_METHODS if ALL in methods else methods or DEFAULT
     config = make_config(SaliencyConfig, {**given, "seed": options.seed})
 
-    from cnnart.image.read import read_image
     from cnnart.methods.inspect.crop import crop_for
     from cnnart.methods.inspect.saliency import SaliencyMaps, SaliencyReport
 
-    picture = read_image(source.open()).rgb
+    picture = options.read(source)
     network = options.open_network(classifier=layer is None)
     crop = crop_for(network, picture)
     target = choose_target(network, crop.input, query)

@@ -9,6 +9,8 @@ from __future__ import annotations
 import math
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import TypeVar
 
 import torch
 import torch.nn.functional as F
@@ -28,7 +30,7 @@ from cnnart.optim.memory import (
 )
 from cnnart.optim.multiscale import CoarseToFine, plan_descent
 from cnnart.optim.optimize import Reading, evaluations_ahead
-from cnnart.optim.steps import MemoryPlan, Objective, PyramidLevel
+from cnnart.optim.steps import MemoryPlan, Objective, PyramidLevel, State
 
 MOMENTUM = 0.5  # of the last step's direction, how much is added to this one's
 BLUR_SCALES = (0.5, 1.0, 2.0)  # times the smoothing: the gradient is averaged over these blurs
@@ -38,6 +40,8 @@ NO_ACTIVATION = (
     "Nothing in the photo excites these units, so nothing grows: try the layer before its ReLU "
     "(conv4_2 for relu4_2), more channels or another `layer`."
 )
+
+Shown = TypeVar("Shown")
 
 # From a direction to what is added to the picture, and whether there is anything (a bool scalar).
 Move = Callable[[Tensor], tuple[Tensor, Tensor]]
@@ -51,14 +55,15 @@ class Ascent:
 
     Args:
         move: from a scale to how a picture moves there.
+        generator: on the CPU: what the objective draws from.
     """
 
     most = 1.0
     unit = "steps"
     repeats = False  # the picture is shifted anew at each step
 
-    def __init__(self, move: Callable[[PyramidLevel], Move]) -> None:
-        self.move = move
+    def __init__(self, move: Callable[[PyramidLevel], Move], generator: torch.Generator) -> None:
+        self.move, self.generator = move, generator
 
     def plan(self, run: CoarseToFine) -> MemoryPlan:
         """The memory that the last scale takes. Raises OutOfMemory for what cannot fit."""
@@ -79,36 +84,77 @@ class Ascent:
         return plan
 
     def optimize(
-        self, run: CoarseToFine, image: Tensor, objective: ResilientObjective, scale: PyramidLevel
+        self,
+        run: CoarseToFine,
+        image: Tensor,
+        objective: ResilientObjective,
+        scale: PyramidLevel,
+        state: State | None = None,
     ) -> Iterator[tuple[dict[str, float], Tensor]]:
         """One scale; see ``ascend``. Warns where nothing grows."""
-        steps = ascend(image, objective, scale.iterations, self.move(scale))
+        at = Climb(image, self.generator)
+        run.level_state = at.state
+        if state is not None:
+            at.restore(state)
+            yield at.values, at.image
+        steps = ascend(at.image, objective, scale.iterations, self.move(scale), at)
         for values, iterate, moved in steps:
             if not moved and NO_ACTIVATION not in run.warnings:
                 run.warnings.append(NO_ACTIVATION)
             yield values, iterate
 
 
+@dataclass
+class Climb:
+    """Where ``ascend`` stands after the step that it yielded last, the ``index``-th.
+
+    ``random``: the state of the ``generator`` then.
+    """
+
+    image: Tensor
+    generator: torch.Generator | None = None
+    heading: Tensor | None = None
+    index: int = 0
+    values: dict[str, float] = field(default_factory=dict)
+    random: Tensor | None = None
+
+    KEPT = ("image", "heading", "index", "values", "random")
+
+    def state(self) -> State:
+        """All of it; see ``Step.state``."""
+        return {name: getattr(self, name) for name in self.KEPT}
+
+    def restore(self, state: State) -> None:
+        """Stand where another one did."""
+        self.image, self.heading = (state[name].to(self.image) for name in ("image", "heading"))
+        self.index, self.values, self.random = state["index"], state["values"], state["random"]
+        if self.generator is not None:
+            self.generator.set_state(self.random)
+
+
 def ascend(
-    image: Tensor, objective: Objective, steps: int, move: Move
+    image: Tensor, objective: Objective, steps: int, move: Move, at: Climb | None = None
 ) -> Iterator[tuple[dict[str, float], Tensor, bool]]:
     """Raise ``objective`` by changing the pixels of ``image`` (float32 in [0, 1]).
 
-    Yields, ``steps`` times, the values before a step, the picture after it, a new tensor each time,
-    and whether the step went anywhere (see ``read_late``). A pixel never leaves what a file can
-    hold: ascent would otherwise go on in brightness that nobody sees.
+    Yields, until ``steps`` are made, the values before a step, the picture after it, a new tensor
+    each time, and whether the step went anywhere (see ``read_late``). A pixel never leaves what a
+    file can hold: ascent would otherwise go on in brightness that nobody sees.
 
     Args:
         move: from the direction, gradients of mean 1 added up with momentum, to what is added to
             the picture.
+        at: tells where it stands between two steps; where it begins, if some are made.
 
     Raises:
         CnnartError: when the values are not finite.
     """
+    at = at or Climb(image)
 
-    def climb(image: Tensor) -> Iterator[tuple[Reading, Tensor]]:
-        heading: Tensor | None = None
-        for _ in range(steps):
+    def climb(
+        image: Tensor, heading: Tensor | None
+    ) -> Iterator[tuple[Reading, tuple[Tensor, Tensor, Tensor | None]]]:
+        for _ in range(at.index, steps):
             evaluation = objective(image)
             names, values = list(evaluation.terms), evaluation.values()
             slope = evaluation.gradient / mean_abs(evaluation.gradient).clamp_min(NO_GRADIENT)
@@ -116,22 +162,27 @@ def ascend(
             step, moved = move(heading)
             image = (image + step).clamp_(0, 1)
             del evaluation, slope, step
-            yield Reading.of(names, values, values.sum(), moved), image
+            random = at.generator.get_state() if at.generator else None
+            yield Reading.of(names, values, values.sum(), moved), (image, heading, random)
 
-    return read_late(climb(image), image.device)
+    climbed = climb(image, at.heading)
+    for at.values, (at.image, at.heading, at.random), moved in read_late(climbed, image.device):
+        at.index += 1
+        yield at.values, at.image, moved
+        at.heading = None  # the next step is to free it
 
 
 def read_late(
-    steps: Iterable[tuple[Reading, Tensor]], device: torch.device
-) -> Iterator[tuple[dict[str, float], Tensor, bool]]:
+    steps: Iterable[tuple[Reading, Shown]], device: torch.device
+) -> Iterator[tuple[dict[str, float], Shown, bool]]:
     """What each step read, with its picture: the values by name, and whether it moved.
 
     On a device that computes while the host goes on, when the next step is under way: so it always
     has work. Raises CnnartError for values that are not finite.
     """
-    waiting: deque[tuple[Reading, Tensor]] = deque()
+    waiting: deque[tuple[Reading, Shown]] = deque()
 
-    def next_read() -> tuple[dict[str, float], Tensor, bool]:
+    def next_read() -> tuple[dict[str, float], Shown, bool]:
         reading, picture = waiting.popleft()
         values, total, moved = reading.read()
         if not math.isfinite(total):

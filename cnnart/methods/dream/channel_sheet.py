@@ -82,7 +82,7 @@ class ChannelSheet:
                 self.warnings += [w for w in visualization.warnings if w not in self.warnings]
                 seconds = time.perf_counter() - begun
                 index = done * self._config.steps + step.index
-                yield replace(step, index=index, steps=total, seconds=seconds)
+                yield replace(step, index=index, steps=total, seconds=seconds, state=None)
                 if self._seconds is not None and seconds > self._seconds:
                     finished = done * len(self._groups[0])
                     self.warnings.append(f"Time is up after {finished} channels.")

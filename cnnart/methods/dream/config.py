@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 
 from cnnart.errors import UsageError
 from cnnart.methods.dream.presets import GUIDED, DreamPreset, find_preset
-from cnnart.settings import COLOR_MODES, Settings, setting
+from cnnart.settings import COLOR_MODES, Settings, seed_setting, setting
 
 DREAM_OBJECTIVES = ("l2", "mean")
 
@@ -94,7 +94,7 @@ class DreamConfig(Settings):
         low=0,
         high=0.5,
     )
-    seed: int = setting(0, "Seed of all randomness.")
+    seed: int = seed_setting()
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -151,7 +151,7 @@ class VisualizeConfig(Settings):
     diversity: float = setting(
         0.0, "How much pictures of the same target are to differ; 0: not at all.", low=0
     )
-    seed: int = setting(0, "Seed of all randomness.")
+    seed: int = seed_setting()
 
     @property
     def sides(self) -> tuple[int, int]:

@@ -31,7 +31,7 @@ from cnnart.networks.vgg import FeatureExtractor
 from cnnart.optim.color import color_gaussian, color_result, recolor
 from cnnart.optim.memory import Limits
 from cnnart.optim.multiscale import CoarseToFine, MultiscaleSynthesis
-from cnnart.optim.steps import PyramidLevel, Step
+from cnnart.optim.steps import PyramidLevel, State, Step
 from cnnart.weights.backbones import EMBEDDED
 
 GUIDE_SIZE = 384  # pixels: the guide's long side; its features at this size are what is looked for
@@ -77,9 +77,9 @@ class DeepDream(MultiscaleSynthesis[Network]):
                 f"{least} pixels. Ask for more with `size`."
             )
         scales = dream_schedule(*size, self.preset, least)
-        self.run = CoarseToFine(
-            network, self.layers, scales, update=Ascent(self.move), limits=limits
-        )
+        self._generator = torch.Generator().manual_seed(config.seed)
+        update = Ascent(self.move, self._generator)
+        self.run = CoarseToFine(network, self.layers, scales, update=update, limits=limits)
         foreign = network.name not in (EMBEDDED, "vgg19-oxford")
         if foreign and self.preset.channels and config.layers is config.channels is None:
             self.warnings.append(
@@ -89,7 +89,6 @@ class DeepDream(MultiscaleSynthesis[Network]):
         self.photo = resize(photo.to(network.device), *size)
         self.guide = None if guide is None else guide.to(network.device)
         self.mask = None if mask is None else self._feathered(mask.to(network.device))
-        self._generator = torch.Generator().manual_seed(config.seed)
 
     def _feathered(self, mask: Tensor) -> Tensor:
         """The mask at the photo's size, fading out toward its border and nothing beyond it."""
@@ -101,10 +100,10 @@ class DeepDream(MultiscaleSynthesis[Network]):
         feathered = torch.minimum(mask, blur(eroded, width / 2))
         return feathered if float(feathered.max()) > 0.5 * float(mask.max()) else mask
 
-    def steps(self) -> Iterator[Step]:
+    def steps(self, state: State | None = None) -> Iterator[Step]:
         """Run, yielding a Step for every evaluation of the network; its values rise."""
         self._generator.manual_seed(self.config.seed)
-        return self.run.steps(self)
+        return self.run.steps(self, state)
 
     def start(self, height: int, width: int) -> Tensor:
         """The photo at the coarsest octave."""

@@ -95,7 +95,7 @@ class FlightFrames(Generic[S]):
                 self.warnings += [w for w in frame.warnings if w not in self.warnings]
                 image, index = step.image, min(before + step.index, total)
                 seconds = time.perf_counter() - begun
-                yield replace(step, index=index, steps=total, seconds=seconds)
+                yield replace(step, index=index, steps=total, seconds=seconds, state=None)
             self.parts.write(number, frame.finish(image))
             picture = self.parts.read(number)
             number += 1

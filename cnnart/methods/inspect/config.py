@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from cnnart.errors import UsageError
-from cnnart.settings import SMALLEST_SIDE, Settings, setting
+from cnnart.settings import SMALLEST_SIDE, Settings, seed_setting, setting
 
 SALIENCY_METHODS = (
     "gradient",
@@ -17,8 +17,6 @@ SALIENCY_METHODS = (
 EMBED_METHODS = ("tsne", "pca")
 EMBED_LAYOUTS = ("grid", "free")
 CLASS_RECIPES = ("fourier", "yosinski", "simonyan")
-
-SEED = "Seed of all randomness."
 
 
 @dataclass(frozen=True)
@@ -108,7 +106,7 @@ class EmbedConfig(Settings):
     thumb: int | None = setting(
         None, "Long side of a thumbnail of a free layout, in pixels.", low=4, shown="what fits"
     )
-    seed: int = setting(0, SEED)
+    seed: int = seed_setting()
 
 
 @dataclass(frozen=True)
@@ -120,7 +118,7 @@ class SaliencyConfig(Settings):
         0.15, "Deviation of smoothgrad's noise; pictures span 0 to 1.", low=0, high=1
     )
     steps: int = setting(32, "Steps of the integral of integrated-gradients.", low=1)
-    seed: int = setting(0, SEED)
+    seed: int = seed_setting()
 
 
 @dataclass(frozen=True)
@@ -136,7 +134,7 @@ class ClassModelConfig(Settings):
     steps: int | None = setting(
         None, "Steps of gradient ascent.", low=1, shown="as the recipe says"
     )
-    seed: int = setting(0, SEED)
+    seed: int = seed_setting()
 
 
 @dataclass(frozen=True)
@@ -172,7 +170,7 @@ class InvertConfig(Settings):
     steps: int = setting(100, "Iterations for each layer.", low=1)
     tv_weight: float = setting(1.0, "Smoothness: times as usual.", low=0)
     gram: bool = setting(False, "From Gram matrices: of each layer and those before it.")
-    seed: int = setting(0, SEED)
+    seed: int = seed_setting()
 
     def __post_init__(self) -> None:
         if self.layers is not None and not any(self.layers):

@@ -17,10 +17,9 @@ import torch.nn.functional as F
 from torch import Tensor
 from torch.overrides import TorchFunctionMode
 
+from cnnart.networks.activations import RELUS, is_in_place
 from cnnart.networks.base import Network
 from cnnart.networks.vgg import FeatureExtractor
-
-RELUS = (F.relu, F.relu_, torch.relu, torch.relu_, Tensor.relu, Tensor.relu_)
 
 
 class _GuidedReLU(torch.autograd.Function):
@@ -71,7 +70,10 @@ class GuidedReLUs(TorchFunctionMode):
         if ceiling is None:
             return func(*args, **named)
         self.count += 1
-        return _GuidedReLU.apply(args[0] if args else named["input"], ceiling)
+        x = args[0] if args else named["input"]
+        result = _GuidedReLU.apply(x, ceiling)
+        # In place means that whoever holds x goes on with the result.
+        return x.copy_(result) if is_in_place(func, args, named) else result
 
 
 def activations_at(network: Network, pictures: Tensor, layer: str) -> Tensor:

@@ -17,7 +17,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import Tensor
 
-from cnnart.errors import CnnartError, UsageError
+from cnnart.errors import CnnartError, UsageError, reason
 from cnnart.files import write_atomically
 from cnnart.image.picture import center_crop, resize
 from cnnart.methods.inspect.pictures import Failures, Item, Progress, stream
@@ -26,6 +26,8 @@ from cnnart.networks.base import Network
 FORMAT = "cnnart-index-1"
 PIXELS = 32  # pictures are compared pixel by pixel at 32 x 32, as in CIFAR-10
 SIDE, SHORT_SIDE = 224, 256  # of networks that do not say how they want their pictures
+
+DAMAGED = (LookupError, TypeError, ValueError, AttributeError, RuntimeError)
 
 Describe = Callable[[Tensor], tuple[Tensor, Tensor]]  # picture -> features (D), pixels (P)
 
@@ -217,21 +219,31 @@ def read_index(path: Path, made_with: dict[str, str]) -> Index | None:
             if facts.get("format") != FORMAT:
                 raise UsageError(f"{path}: this is not an index of cnnart; name another `index`.")
             tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118
-    except (SafetensorError, OSError) as error:
+        found, names = json.loads(facts["made_with"]), json.loads(facts["names"])
+        index = _checked(dict(found), names, tensors)
+    except (SafetensorError, OSError, *DAMAGED) as error:
         raise UsageError(
-            f"{path}: no index can be read from this file ({' '.join(str(error).split())}); "
+            f"{path}: no index can be read from this file ({reason(error)}); "
             "delete it or name another `index`."
         ) from error
-    found = json.loads(facts["made_with"])
     if found != made_with:
         kind = f"{found.get('network')} {found.get('layer')}"
         raise UsageError(
             f"{path}: this index was made with {kind} ({_difference(found, made_with)}); "
             "name another `index`."
         )
-    stamps = zip(tensors["sizes"].tolist(), tensors["times"].tolist(), strict=True)
-    names = json.loads(facts["names"])
-    return Index(made_with, names, list(stamps), tensors["features"], tensors["pixels"])
+    return index
+
+
+def _checked(made_with: dict[str, str], names: list[str], tensors: dict[str, Tensor]) -> Index:
+    """The index of these parts. Raises one of ``DAMAGED`` if they do not belong together."""
+    features, pixels = tensors["features"].half(), tensors["pixels"]
+    stamps = list(zip(tensors["sizes"].tolist(), tensors["times"].tolist(), strict=True))
+    fits = features.ndim == pixels.ndim == 2 and pixels.dtype == torch.uint8
+    rows = {len(names), len(set(names)), len(stamps), len(features), len(pixels)}
+    if not fits or len(rows) != 1 or not all(isinstance(name, str) for name in names):
+        raise ValueError("its parts do not fit together")
+    return Index(made_with, names, stamps, features, pixels)
 
 
 def _difference(found: dict[str, str], expected: dict[str, str]) -> str:

@@ -127,10 +127,19 @@ class TopPatchSearch:
     def restore(self, state: dict[str, Any], items: Sequence[Item]) -> bool:
         """Go on from a state; False, and nothing changes, if it is of other pictures.
 
-        Raises UsageError if it is of other settings.
+        Raises UsageError if it is of other settings, or damaged.
         """
+        try:
+            return self._restore(state, items)
+        except (LookupError, TypeError, ValueError, AttributeError, ArithmeticError) as error:
+            raise UsageError(
+                f"What the unfinished run has left is damaged ({type(error).__name__}): begin anew "
+                "with `restart`."
+            ) from None
+
+    def _restore(self, state: dict[str, Any], items: Sequence[Item]) -> bool:
         if state["settings"] != self._settings():
-            old, new = state["settings"], self._settings()
+            old, new = dict(state["settings"]), self._settings()
             names = ", ".join(
                 f"{k} {old.get(k)}, now {new[k]}" for k in new if old.get(k) != new[k]
             )
@@ -140,9 +149,16 @@ class TopPatchSearch:
             )
         if state["done"] > len(items) or state["pictures"] != digest(items[: state["done"]]):
             return False
-        self.done = state["done"]
-        self.failures.found = [(name, why) for name, why in state["failures"]]
-        self.best = {c: [Place(*p) for p in places] for c, places in state["best"]}
+        failures = [(str(name), str(why)) for name, why in state["failures"]]
+        best = {
+            c: [Place(float(strength), *map(int, place)) for strength, *place in places]
+            for c, places in state["best"]
+        }
+        if set(best) != set(self.channels) or state["done"] < 0:
+            raise ValueError
+        if any(not 0 <= place.picture < state["done"] for each in best.values() for place in each):
+            raise ValueError
+        self.done, self.failures.found, self.best = state["done"], failures, best
         return True
 
     def _settings(self) -> dict[str, Any]:

@@ -13,6 +13,7 @@ from typing import Any
 from jinja2 import Environment, FileSystemLoader
 from torch import Tensor
 
+from cnnart.files import readable_values
 from cnnart.image.write import to_pil
 
 SMALL = 96  # a picture with a shorter side is shown enlarged, its pixels kept square
@@ -116,7 +117,7 @@ def shown_value(value: Any) -> str:
 
 def json_line(numbers: Mapping[str, Any]) -> str:
     """One line of JSON; NaN and infinities, which JSON does not know, become null."""
-    return json.dumps(json_values(numbers), ensure_ascii=False, allow_nan=False)
+    return json.dumps(readable_values(json_values(numbers)), ensure_ascii=False, allow_nan=False)
 
 
 def json_values(value: Any) -> Any:

@@ -12,6 +12,7 @@ from cnnart.settings import (
     STATISTICS,
     Settings,
     check_layers,
+    seed_setting,
     setting,
 )
 
@@ -79,7 +80,7 @@ class StylizeConfig(Settings):
         choices=COLOR_MODES,
         what="color mode",
     )
-    seed: int = setting(0, "Seed of all randomness.")
+    seed: int = seed_setting()
 
     def __post_init__(self) -> None:
         super().__post_init__()

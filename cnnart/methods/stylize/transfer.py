@@ -41,7 +41,7 @@ from cnnart.optim.multiscale import (
 )
 from cnnart.optim.objective import PerceptualObjective, Region, Weights
 from cnnart.optim.regions import StyledRegion, StyleImage, coverage, style_regions
-from cnnart.optim.steps import PyramidLevel, Step
+from cnnart.optim.steps import PyramidLevel, State, Step
 from cnnart.optim.tiles import gather_moments
 from cnnart.settings import SMALLEST_SIDE
 
@@ -137,9 +137,9 @@ class StyleTransfer(MultiscaleSynthesis[FeatureExtractor]):
         if not self.regions:
             raise UsageError("The masks are empty: no style applies anywhere in the picture.")
 
-    def steps(self) -> Iterator[Step]:
+    def steps(self, state: State | None = None) -> Iterator[Step]:
         """Run, yielding a Step for every evaluation of the network."""
-        return self.run.steps(self)
+        return self.run.steps(self, state)
 
     def enlarged(self, image: Tensor, size: tuple[int, int]) -> Tensor:
         """A level's result as the start of the next: enlarged, with the photo's finer details."""

@@ -83,6 +83,12 @@ class Canvas:
             )
         return nnf
 
+    def restore(self, nnf: Tensor) -> None:
+        """Copy again what another canvas had copied, by its ``nnf``."""
+        rows, columns = torch.nonzero(nnf[..., 0] >= 0, as_tuple=True)
+        found = (rows, columns, nnf[rows, columns].long())
+        self.copy_pixels(*(each.to(self.nnf.device) for each in found))
+
     def windows(self, starts: Tensor, patch: int) -> CanvasWindows:
         """The windows that begin at ``starts`` (``Bx2``: row, column)."""
         inside = torch.arange(patch, device=self.known.device)

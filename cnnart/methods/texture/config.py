@@ -5,7 +5,15 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from cnnart.errors import UsageError
-from cnnart.settings import OPTIMIZERS, POOLINGS, STATISTICS, Settings, check_layers, setting
+from cnnart.settings import (
+    OPTIMIZERS,
+    POOLINGS,
+    STATISTICS,
+    Settings,
+    check_layers,
+    seed_setting,
+    setting,
+)
 
 TEXTURE_LAYERS = {"relu1_1": 1.0, "relu2_1": 1.0, "relu3_1": 1.0, "relu4_1": 1.0, "relu5_1": 1.0}
 
@@ -52,7 +60,7 @@ class TextureConfig(Settings):
     scale: float = setting(
         1.0, "Size of the texture's features relative to the exemplar's.", low=0.05, high=20
     )
-    seed: int = setting(0, "Seed of all randomness.")
+    seed: int = seed_setting()
     preset: str = setting(
         "standard", "gram: how much work to spend.", choices=tuple(TEXTURE_PRESETS)
     )

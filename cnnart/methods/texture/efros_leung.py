@@ -23,7 +23,7 @@ from cnnart.methods.texture.guide import Guide
 from cnnart.methods.texture.patch_grid import all_starts, make_grid, mixture_labels
 from cnnart.methods.texture.wrap import wrap_axes
 from cnnart.optim.memory import idle_memory
-from cnnart.optim.steps import Clock, MemoryPlan, PyramidLevel, Step
+from cnnart.optim.steps import Clock, MemoryPlan, PyramidLevel, State, Step
 
 SEED_SIDE = 3  # pixels, as in the paper
 ROUNDS = 3  # of choosing pixels to fill at once: more find hardly any
@@ -76,7 +76,7 @@ class EfrosLeung:
         """``HxWx3`` int64: what each pixel is a copy of; see ``Canvas.nnf_within``."""
         return self._canvas.nnf_within(self.size, self.config.scale)
 
-    def steps(self) -> Iterator[Step]:
+    def steps(self, state: State | None = None) -> Iterator[Step]:
         """Run, yielding a Step for every batch of pixels; ``index`` counts the pixels.
 
         A Step's image shares the canvas's memory: copy what is to be kept.
@@ -85,9 +85,22 @@ class EfrosLeung:
         rng = torch.Generator().manual_seed(self.config.seed)
         done, total, error = 0, self._missing, 0.0
         self._labels = self._mixture(rng)
-        if not bool(canvas.known.any()):
+
+        def standing() -> State:
+            return {"done": done, "error": error, "nnf": canvas.nnf, "random": rng.get_state()}
+
+        def step() -> Step:
+            losses, picture = {"mismatch": error / max(1, done)}, canvas.picture(self.size)
+            return Step(done, total, losses, picture, self.size, clock.seconds, standing)
+
+        if state is not None:
+            done, error = state["done"], state["error"]
+            canvas.restore(state["nnf"])
+            rng.set_state(state["random"])
+            yield step()
+        elif not bool(canvas.known.any()):
             done = self._place_seed(rng)
-            yield self._step(done, total, 0.0, clock)
+            yield step()
         while done < total:
             rows, columns = self._next_pixels(rng)
             uniform = torch.rand(len(rows), generator=rng)
@@ -95,15 +108,11 @@ class EfrosLeung:
             canvas.copy_pixels(rows, columns, nnf)
             done += len(rows)
             error += float(errors.sum())
-            yield self._step(done, total, error / done, clock)
+            yield step()
 
     def finish(self, image: Tensor) -> Tensor:
         """Any Step's image as it is to be written: ``1xCxHxW`` on the CPU."""
         return image.detach().float().cpu().clone()
-
-    def _step(self, done: int, total: int, error: float, clock: Clock) -> Step:
-        picture = self._canvas.picture(self.size)
-        return Step(done, total, {"mismatch": error}, picture, self.size, clock.seconds)
 
     def _place_seed(self, rng: torch.Generator) -> int:
         """Copy a small square of an exemplar to the middle; the number of pixels."""

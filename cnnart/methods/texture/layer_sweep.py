@@ -17,7 +17,7 @@ from cnnart.methods.texture.config import TextureConfig
 from cnnart.methods.texture.neural import NeuralTexture
 from cnnart.networks.vgg import FeatureExtractor
 from cnnart.optim.memory import Limits
-from cnnart.optim.steps import MemoryPlan, PyramidLevel, Step
+from cnnart.optim.steps import MemoryPlan, PyramidLevel, State, Step
 
 
 class LayerSweep:
@@ -61,21 +61,33 @@ class LayerSweep:
         self.memory: MemoryPlan = self._level.memory
         self.schedule: list[PyramidLevel] = self._level.schedule * len(names)
 
-    def steps(self) -> Iterator[Step]:
+    def steps(self, state: State | None = None) -> Iterator[Step]:
         """Run level by level, yielding a Step for every evaluation of the network."""
-        done, seconds = 0, 0.0
-        for count in range(1, len(self.names) + 1):
+        done, seconds, first = 0, 0.0, 1
+        if state is not None:
+            done, first = state["done"], state["count"]
+            self._cells[:] = zip(state["labels"], state["pictures"], strict=True)
+
+        def standing() -> State:
+            labels, pictures = zip(*self._cells, strict=True) if self._cells else ((), ())
+            assert last.state is not None
+            numbers = {"done": done, "count": count}
+            here = {"labels": list(labels), "pictures": list(pictures), "level": last.state()}
+            return numbers | here
+
+        for count in range(first, len(self.names) + 1):
             layers = {name: self.config.layers[name] for name in self.names[:count]}
             self._level = self._make(layers)
             self._label = self.names[0] if count == 1 else f"to {self.names[count - 1]}"
             remaining = len(self.names) - count
-            for step in self._level.steps():
-                last = step
+            for step in self._level.steps(state and state["level"]):
+                last, state = step, None
                 yield replace(
                     step,
                     index=done + step.index,
                     steps=done + step.steps * (remaining + 1),
                     seconds=seconds + step.seconds,
+                    state=standing,
                 )
             self.features = self._level.features
             self.warnings += [text for text in self._level.warnings if text not in self.warnings]

@@ -39,7 +39,7 @@ from cnnart.optim.color import PaletteLoss, match_palette
 from cnnart.optim.memory import Limits
 from cnnart.optim.multiscale import CoarseToFine, Descent, MultiscaleSynthesis
 from cnnart.optim.objective import PerceptualObjective, Region, Weights
-from cnnart.optim.steps import Evaluation, Objective, PyramidLevel, Step
+from cnnart.optim.steps import Evaluation, Objective, PyramidLevel, State, Step
 
 PALETTE_TO_STYLE = 1.0  # all losses being relative
 TV_TO_STYLE = 0.001
@@ -156,9 +156,9 @@ class NeuralTexture(MultiscaleSynthesis[FeatureExtractor]):
             )
         return canvas_sizes(self.extent, [min(sides)] * 2, self.align, self.wrap)
 
-    def steps(self) -> Iterator[Step]:
+    def steps(self, state: State | None = None) -> Iterator[Step]:
         """Run, yielding a Step for every evaluation of the network."""
-        return self.run.steps(self)
+        return self.run.steps(self, state)
 
     def start(self, height: int, width: int) -> Tensor:
         """Noise in the exemplars' colors; where nothing is inpainted, the picture."""

@@ -16,6 +16,7 @@ from cnnart.methods.texture.canvas import Canvas, CanvasWindows
 from cnnart.methods.texture.exemplars import PatchExemplar, color_levels
 from cnnart.methods.texture.guide import Guide
 from cnnart.methods.texture.patch_grid import Grid, distance
+from cnnart.optim.steps import State
 
 CANDIDATES = 8  # windows whose seams are compared
 MIN_DISTANCE = 3  # pixels between candidates, for they are to differ
@@ -215,6 +216,21 @@ class UsageHistory:
         if chosen.exemplar in self._uses:
             uses = self._uses[chosen.exemplar]
             _around(uses, chosen.row, chosen.column, self._patch // 2).add_(USED)
+
+    def state(self) -> State:
+        """What was recorded."""
+        return {
+            "windows": self._windows[: self._count],
+            "starts": self._starts[: self._count],
+            "exemplars": list(self._uses),
+            "uses": list(self._uses.values()),
+        }
+
+    def restore(self, state: State) -> None:
+        """Know what another one had recorded."""
+        self._count = count = len(state["windows"])
+        self._windows[:count], self._starts[:count] = state["windows"], state["starts"]
+        self._uses = dict(zip(state["exemplars"], state["uses"], strict=True))
 
     def penalty(self, errors: Tensor, exemplar: int, start: Tensor) -> Tensor:
         """Like ``errors``: by how much each window of the exemplar ``exemplar`` counts more."""

@@ -35,7 +35,7 @@ from cnnart.methods.texture.regularity import regularity
 from cnnart.methods.texture.seams import Cut, PatchFit, fit_patches, free_cut, straight_cut
 from cnnart.methods.texture.wrap import wrap_axes
 from cnnart.optim.memory import idle_memory
-from cnnart.optim.steps import Clock, MemoryPlan, PyramidLevel, Step
+from cnnart.optim.steps import Clock, MemoryPlan, PyramidLevel, State, Step
 
 OVERLAP = 0.42  # of a patch
 SHORTLIST = 3  # windows whose free seams are compared, after straight ones
@@ -95,7 +95,7 @@ class Quilting:
         """``HxWx3`` int64: what each pixel is a copy of; see ``Canvas.nnf_within``."""
         return self._canvas.nnf_within(self.size, self.config.scale)
 
-    def steps(self) -> Iterator[Step]:
+    def steps(self, state: State | None = None) -> Iterator[Step]:
         """Run, yielding a Step for every batch of patches; ``index`` counts the patches.
 
         A Step's image shares the canvas's memory: copy what is to be kept.
@@ -109,15 +109,26 @@ class Quilting:
         self._search = PatchSearch(self._canvas, self.patch, self._history, self._guide)
         weights = [exemplar.weight for exemplar in exemplars]
         labels = mixture_labels(self._starts, weights, self._grids, rng)
-        done, seams = 0, 0.0
+        done, seams, found = 0, 0.0, 0
+        if state is not None:
+            found, seams = state["done"], state["seams"]
+            self._canvas.restore(state["nnf"])
+            self._history.restore(state["history"])
+
+        def standing() -> State:
+            copied, history = self._canvas.nnf, self._history.state()
+            return {"done": done, "seams": seams, "nnf": copied, "history": history}
+
         for wavefront in wavefronts(self._starts, self.patch, self._grids):
             for batch in wavefront.split(BATCH):
                 uniform = torch.rand(len(batch), generator=rng).tolist()
                 wanted = [labels[i] for i in batch.tolist()]
-                seams += self._fill(self._starts[batch], wanted, uniform)
                 done += len(batch)
-                image = self._canvas.picture(self.size)
-                yield Step(done, total, {"seams": seams / done}, image, self.size, clock.seconds)
+                if done > found:
+                    seams += self._fill(self._starts[batch], wanted, uniform)
+                if done >= found:
+                    image, losses = self._canvas.picture(self.size), {"seams": seams / done}
+                    yield Step(done, total, losses, image, self.size, clock.seconds, standing)
 
     def finish(self, image: Tensor) -> Tensor:
         """Any Step's image as it is to be written: ``1xCxHxW`` on the CPU."""

@@ -24,7 +24,7 @@ from cnnart.methods.texture.seam_error import typical_border
 from cnnart.methods.texture.wrap import texture_size, wrap_axes
 from cnnart.networks.vgg import FeatureExtractor
 from cnnart.optim.memory import memory_errors_named
-from cnnart.optim.steps import MemoryPlan, PyramidLevel, Step, Synthesis
+from cnnart.optim.steps import MemoryPlan, PyramidLevel, ResumableSynthesis, State, Step
 from cnnart.runtime import Runtime
 
 GRAM = "gram"
@@ -75,7 +75,7 @@ class TextureSynthesis:
         self.patches: Quilting | EfrosLeung | None = None
         with memory_errors_named():
             if self.method == GRAM:
-                self.work: Synthesis = _neural(runtime, inputs, config, self.size)
+                self.work: ResumableSynthesis = _neural(runtime, inputs, config, self.size)
             else:
                 self.work = self.patches = _patches(self.method, runtime, inputs, config, self.size)
         self.warnings = self.work.warnings
@@ -95,9 +95,9 @@ class TextureSynthesis:
         """The scales, coarsest first."""
         return self.work.schedule
 
-    def steps(self) -> Iterator[Step]:
+    def steps(self, state: State | None = None) -> Iterator[Step]:
         """Run, yielding a Step for each piece of work."""
-        return self.work.steps()
+        return self.work.steps(state)
 
     def finish(self, image: Tensor) -> Tensor:
         """Any Step's image as it is to be written: ``1x3xHxW``; sets ``alpha``."""
@@ -152,7 +152,7 @@ def _choose(runtime: Runtime, inputs: TextureInputs, config: TextureConfig) -> t
 
 def _neural(
     runtime: Runtime, inputs: TextureInputs, config: TextureConfig, size: tuple[int, int]
-) -> Synthesis:
+) -> ResumableSynthesis:
     runtime.check_layers(list(config.layers))
     background = MatteBackground(inputs.pictures)
     exemplars, mask = background.exemplars, _mask(inputs)

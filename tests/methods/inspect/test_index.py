@@ -12,7 +12,7 @@ import torch
 from safetensors.torch import save_file
 
 from cnnart.errors import CnnartError, ImageError, UsageError
-from cnnart.methods.inspect.index import Descriptor, IndexUpdate, read_index, write_index
+from cnnart.methods.inspect.index import Descriptor, Index, IndexUpdate, read_index, write_index
 from cnnart.methods.inspect.pictures import Item
 from tests.helpers.inspection import SmallNetwork, noise_items
 
@@ -206,3 +206,17 @@ def test_where_nothing_can_be_written(tmp_path):
     (tmp_path / "file").write_text("in the way")
     with pytest.raises(CnnartError, match="cannot write the index"):
         write_index(tmp_path / "file" / "index.safetensors", built(noise_items(1)).index())
+
+
+def test_an_index_whose_parts_do_not_fit_together_is_refused(tmp_path):
+    made_with = {"network": "n", "layer": "l"}
+    features, pixels = torch.rand(2, 4).half(), torch.zeros(2, 3, dtype=torch.uint8)
+    for names, stamps, rows in (
+        (["a"], [(1, 2), (3, 4)], features),
+        (["a", "a"], [(1, 2), (3, 4)], features),
+        ([None, 3], [(1, 2), (3, 4)], features),
+        (["a", "b"], [(1, 2), (3, 4)], features[:1]),
+    ):
+        write_index(tmp_path / "index", Index(made_with, names, stamps, rows, pixels))
+        with pytest.raises(UsageError, match=r"no index can be read .*delete it or name another"):
+            read_index(tmp_path / "index", made_with)

@@ -1,0 +1,248 @@
+"""Which formats are read, and what a file is by its suffix or its first bytes.
+
+Pillow knows more formats than these. Some it gives to another program (PostScript to Ghostscript),
+some it unpacks before their size is known; neither is to happen to a file from a stranger, whatever
+it is called. Nothing here imports Pillow.
+"""
+
+from __future__ import annotations
+
+from functools import cache
+from importlib.util import find_spec
+from pathlib import Path
+from typing import NamedTuple
+
+from cnnart.files import READABLE
+
+# Pillow's names of what it may be asked to open: decoded in this process, size known before.
+FORMATS = (
+    *("JPEG", "PNG", "WEBP", "TIFF", "GIF", "BMP", "DIB", "PPM", "AVIF", "JPEG2000"),
+    *("ICO", "ICNS", "TGA", "PSD", "PCX", "SGI", "QOI"),
+)
+# Read where the extra cnnart[formats] is installed: Pillow's name -> the module that brings it.
+PLUGINS = {"HEIF": "pillow_heif", "JXL": "pillow_jxl"}
+
+
+class Kind(NamedTuple):
+    """A kind of file that is no readable picture: one of them, several, what to do with one."""
+
+    one: str
+    many: str
+    remedy: str
+
+    def __str__(self) -> str:
+        return f"this is {self.one}; {self.remedy}."
+
+    @property
+    def remedy_for_many(self) -> str:
+        """What to do with several."""
+        return self.remedy.replace(" it ", " them ")
+
+
+GET_FORMATS = "export it as JPEG or PNG, or pip install 'cnnart[formats]'"
+RAW = Kind("a camera's raw file", "raw files of a camera", "develop it to JPEG or TIFF first")
+HEIC = Kind("a HEIC photo", "HEIC photos", GET_FORMATS)
+JPEG_XL = Kind("a JPEG XL picture", "JPEG XL pictures", GET_FORMATS)
+AVIF = Kind("an AVIF picture", "AVIF pictures", "update Pillow to read it, or export it as PNG")
+EXPORT = "export it as PNG first"
+POSTSCRIPT = Kind("a PostScript drawing", "PostScript drawings", EXPORT)
+PDF = Kind("a PDF document", "PDF documents", EXPORT)
+SVG = Kind("an SVG drawing", "SVG drawings", EXPORT)
+METAFILE = Kind("a Windows metafile (WMF or EMF)", "Windows metafiles", EXPORT)
+SCIENCE = "export what it shows as TIFF or PNG first"
+HDF5 = Kind("an HDF5 data file", "HDF5 data files", SCIENCE)
+GRIB = Kind("a GRIB or BUFR weather file", "GRIB or BUFR weather files", SCIENCE)
+FITS = Kind("a FITS data file", "FITS data files", SCIENCE)
+VIDEO = Kind("a video", "videos", "save one of its frames as JPEG or PNG first")
+OFFICE = Kind("an office document", "office documents", "export its picture as PNG first")
+ARCHIVE = Kind("an archive", "archives", "unpack it first")
+LFS = Kind("a git-lfs pointer, not the picture itself", "git-lfs pointers", "run `git lfs pull`")
+APPLEDOUBLE = Kind(
+    "a macOS companion file (AppleDouble), not the picture itself",
+    "macOS companion files",
+    "take the file of this name without ._ at its start",
+)
+HTML = Kind("a web page (HTML), not a picture", "web pages", "download the picture itself")
+
+RAW_SUFFIXES = frozenset(
+    [
+        ".3fr",
+        ".arw",
+        ".cr2",
+        ".cr3",
+        ".crw",
+        ".dcr",
+        ".dng",
+        ".erf",
+        ".fff",
+        ".gpr",
+        ".iiq",
+        ".kdc",
+        ".mef",
+        ".mos",
+        ".mrw",
+        ".nef",
+        ".nrw",
+        ".orf",
+        ".pef",
+        ".raf",
+        ".raw",
+        ".rw2",
+        ".rwl",
+        ".sr2",
+        ".srf",
+        ".srw",
+        ".x3f",
+    ]
+)
+PLUGIN_SUFFIXES = {
+    "HEIF": (".heic", ".heif", ".hif", ".heics", ".heifs"),
+    "JXL": (".jxl",),
+}
+OTHER_SUFFIXES = {
+    **dict.fromkeys(PLUGIN_SUFFIXES["HEIF"], HEIC),
+    **dict.fromkeys(PLUGIN_SUFFIXES["JXL"], JPEG_XL),
+    **dict.fromkeys(RAW_SUFFIXES, RAW),
+    **dict.fromkeys((".eps", ".epsf", ".ps", ".ai"), POSTSCRIPT),
+    ".svg": SVG,
+}
+
+HEIC_BRANDS = frozenset(
+    (b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"hevm", b"hevs", b"mif1", b"msf1")
+)
+AVIF_BRANDS = frozenset((b"avif", b"avis"))
+STARTS = (
+    (b"%!PS", POSTSCRIPT),
+    (b"\xc5\xd0\xd3\xc6", POSTSCRIPT),
+    (b"%PDF", PDF),
+    (b"\xd7\xcd\xc6\x9a", METAFILE),
+    (b"\x89HDF\r\n\x1a\n", HDF5),
+    (b"\x0e\x03\x13\x01", HDF5),
+    (b"GRIB", GRIB),
+    (b"BUFR", GRIB),
+    (b"SIMPLE  =", FITS),
+    (b"\xff\x0a", JPEG_XL),
+    (b"\0\0\0\x0cJXL \r\n\x87\n", JPEG_XL),
+    (b"IIRO", RAW),  # Olympus
+    (b"IIRS", RAW),
+    (b"MMOR", RAW),
+    (b"IIU\0", RAW),  # Panasonic, Leica
+    (b"FUJIFILMCCD-RAW", RAW),
+    (b"FOVb", RAW),  # Sigma
+    (b"\0MRM", RAW),  # Minolta
+    (b"\0\x05\x16\x07", APPLEDOUBLE),
+    (b"version https://git-lfs", LFS),
+    (b"\x1aE\xdf\xa3", VIDEO),  # Matroska, WebM
+    (b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1", OFFICE),
+    (b"PK\x03\x04", ARCHIVE),
+    (b"7z\xbc\xaf\x27\x1c", ARCHIVE),
+    (b"Rar!\x1a\x07", ARCHIVE),
+    (b"\x1f\x8b", ARCHIVE),
+)
+# Of formats that are read.
+BEGINNINGS = (
+    (b"\x89PNG\r\n\x1a\n", "a PNG"),
+    (b"\xff\xd8\xff", "a JPEG"),
+    (b"GIF8", "a GIF"),
+    (b"BM", "a BMP"),
+    (b"RIFF", "a WebP"),
+    (b"\0\0\0\x0cjP  ", "a JPEG 2000 picture"),
+    *((b"P%d%c" % (kind, space), "a PNM") for kind in range(1, 7) for space in b" \n\r\t"),
+)
+
+
+@cache
+def plugin_installed(format: str) -> bool:
+    """Whether what brings a format of ``PLUGINS`` is there; it is not imported."""
+    return find_spec(PLUGINS[format]) is not None
+
+
+@cache
+def readable_suffixes() -> frozenset[str]:
+    """The suffixes, in lower case, of the files that are taken out of a folder."""
+    more = (suffixes for name, suffixes in PLUGIN_SUFFIXES.items() if plugin_installed(name))
+    return frozenset(READABLE).union(*more)
+
+
+def kind_by_suffix(path: Path) -> Kind | None:
+    """What a file is that is passed over in a folder though somebody may miss it: a photo in a
+    format that cannot be read here, or a drawing. None: it is read, or is no picture at all.
+    """
+    suffix = path.suffix.lower()
+    return None if suffix in readable_suffixes() else OTHER_SUFFIXES.get(suffix)
+
+
+def kind_by_content(head: bytes) -> Kind | None:
+    """What a file is by its first bytes (512 are plenty), for what is not read; else None."""
+    for start, kind in STARTS:
+        if head.startswith(start):
+            return kind
+    if head[4:8] == b"ftyp":
+        brand = head[8:12]
+        if brand == b"crx ":  # Canon
+            return RAW
+        return HEIC if brand in HEIC_BRANDS else AVIF if brand in AVIF_BRANDS else VIDEO
+    if head[40:44] == b" EMF" and head[:4] == b"\1\0\0\0":
+        return METAFILE
+    if head[6:14] == b"HEAPCCDR":  # Canon's older raw files
+        return RAW
+    text = head.lstrip(b"\xef\xbb\xbf \t\r\n").lower()
+    if text.startswith(b"<") and b"<svg" in text:
+        return SVG
+    if text.startswith((b"<!doctype html", b"<html", b"<head", b"<?xml")):
+        return HTML
+    return None
+
+
+def what_it_is(head: bytes) -> str:
+    """One clause about a file that is no picture in a format that is read, from its first bytes."""
+    if not head:
+        return "the file is empty; get it again."
+    if kind := kind_by_content(head):
+        return str(kind)
+    if name := next((name for start, name in BEGINNINGS if head.startswith(start)), None):
+        return f"the file is truncated or damaged (it begins as {name}); get it again."
+    if not any(byte < 9 or 13 < byte < 32 for byte in head):
+        return "this is a text file, not a picture."
+    return "this is not a picture in a format that can be read; convert it to PNG or JPEG."
+
+
+def jpeg_xl_size(data: bytes) -> tuple[int, int]:
+    """Width and height of a JPEG XL picture, from its header (ISO/IEC 18181-1, D.2).
+
+    Raises ValueError where there is none.
+    """
+    at = 0 if data.startswith(b"\xff\x0a") else _codestream(data)
+    bits = int.from_bytes(data[at + 2 : at + 14], "little")
+
+    def take(count: int) -> int:
+        nonlocal bits
+        value, bits = bits & ((1 << count) - 1), bits >> count
+        return value
+
+    def side(small: bool) -> int:
+        return 8 * (take(5) + 1) if small else take((9, 13, 18, 30)[take(2)]) + 1
+
+    small = bool(take(1))
+    height, ratio = side(small), take(3)
+    if ratio == 0:
+        return side(small), height
+    above, below = ((1, 1), (12, 10), (4, 3), (3, 2), (16, 9), (5, 4), (2, 1))[ratio - 1]
+    return height * above // below, height
+
+
+def _codestream(data: bytes) -> int:
+    """Where the codestream begins in a JPEG XL container."""
+    at = 0
+    while at + 8 <= len(data):
+        size, kind, start = int.from_bytes(data[at : at + 4], "big"), data[at + 4 : at + 8], at + 8
+        if size == 1:
+            size, start = int.from_bytes(data[at + 8 : at + 16], "big"), at + 16
+        if kind in (b"jxlc", b"jxlp"):
+            start += 4 * (kind == b"jxlp")
+            if data[start : start + 2] == b"\xff\x0a":
+                return start
+        if size < 8:
+            break
+        at += size
+    raise ValueError("no codestream in the container")

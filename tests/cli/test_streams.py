@@ -1,0 +1,152 @@
+"""Standard streams that are closed, full or gone, and names that are no text."""
+
+from __future__ import annotations
+
+import io
+import json
+import os
+import sys
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+
+from cnnart import __main__ as program
+from cnnart.__main__ import Unfailing, main, open_streams
+from cnnart.cli.options import FileOptions, TalkOptions, check_options
+from cnnart.errors import SOME_FAILED, UsageError, in_words, reason
+from cnnart.run.batch import BatchOptions, Outcomes
+from cnnart.run.inputs import Source
+from cnnart.run.journal import Journal
+from cnnart.run.outputs import Task
+from cnnart.run.report import JsonLines, Plain, Reporter, Summary
+
+
+class Full(io.StringIO):
+    """As /dev/full."""
+
+    def close_down(self) -> None:
+        raise OSError(28, "No space left on device")
+
+    def write(self, text: str) -> int:
+        raise OSError(28, "No space left on device")
+
+
+class Gone(io.StringIO):
+    def write(self, text: str) -> int:
+        raise BrokenPipeError(32, "Broken pipe")
+
+
+def test_closed_streams_are_replaced(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("stdin", "stdout", "stderr"):
+        monkeypatch.setattr(sys, name, None)
+    open_streams()
+    assert sys.stdin is None, "what reads it has to say so"
+    print("x")
+    print("y", file=sys.stderr, flush=True)
+    assert not sys.stdout.isatty()
+    assert not sys.stderr.isatty()
+    with pytest.raises(UsageError, match="standard output, which is closed"):
+        check_options(FileOptions((), "-"), TalkOptions())
+    assert main(["--version"]) == 0
+
+
+def test_standard_error_that_cannot_be_written_stops_nothing(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(sys, "stderr", Full())
+    assert main(["nonsense"]) == 2
+    stream = Unfailing(SimpleNamespace(write=Full().write, flush=Full().close_down, encoding=""))
+    assert stream.write("four") == 4
+    stream.flush()
+    assert stream.encoding == ""
+
+
+@pytest.mark.parametrize("reporter", [Plain, JsonLines])
+def test_a_full_standard_output_does_not_stop_the_work_and_is_told_at_the_end(
+    reporter: type[Reporter], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sys, "stdout", Full())
+    one = reporter()
+    for name in ("a.png", "b.png"):
+        one.saved(Path(name), "result", 1.0)
+    with pytest.raises(OSError, match="No space left") as found:
+        one.done(Summary(saved=2))
+    assert str(in_words(found.value)).startswith("standard output: No space left on device.")
+
+
+def test_a_reader_that_has_gone_is_met_quietly(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(sys, "stdout", Gone())
+    one = Plain()
+    one.saved(Path("a.png"), "result", 1.0)
+    with pytest.raises(BrokenPipeError):
+        one.done(Summary(saved=1))
+    assert main(["--version"]) == 1
+    assert capsys.readouterr().err == ""
+
+
+def test_where_the_shell_stands_may_be_deleted(monkeypatch: pytest.MonkeyPatch) -> None:
+    def gone() -> str:
+        raise FileNotFoundError(2, "No such file or directory")
+
+    left: list[bool] = []
+    monkeypatch.setattr(os, "getcwd", gone)
+    monkeypatch.setattr("cnnart.files.leave_deleted_folder", lambda: left.append(True))
+    assert main(["--version"]) == 0
+    assert left == [True]
+
+
+def test_names_that_are_no_text_are_valid_json(capsys: pytest.CaptureFixture[str]) -> None:
+    JsonLines().failed(os.fsdecode(b"\xff.jpg"), "no `size`", 1)
+    assert json.loads(capsys.readouterr().out) == {
+        "event": "failed",
+        "input": "\\xff.jpg",
+        "error": "no --size",
+        "exit_code": 1,
+    }
+
+
+@pytest.mark.parametrize(
+    ("error", "line"),
+    [
+        (OSError(28, "No space left on device", "a.png"), "a.png: No space left on device. Free"),
+        (PermissionError(13, "Permission denied", "a"), "a: no permission."),
+        (OSError(36, "File name too long"), "The name is too long. Give the result a shorter"),
+        (OSError(122, "Disk quota exceeded", "a"), "a: Disk quota exceeded. Free some space"),
+        (OSError(5, "Input/output error", "a"), "a: input/output error: the disk, or"),
+        (MemoryError(), "Not enough memory"),
+        (RuntimeError("can't start new thread"), "Not enough memory"),
+    ],
+)
+def test_what_the_world_does_is_one_line_and_no_bug(
+    error: Exception,
+    line: str,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    def fail(*_: object, **__: object) -> None:
+        raise error
+
+    monkeypatch.setattr("cnnart.cli.cli.main", fail)
+    assert program.main(["info"]) == 1
+    said = capsys.readouterr().err
+    assert said.count("\n") == 1
+    assert said.startswith(f"cnnart: error: {line}".replace("`size`", "--size"))
+    assert "bug" not in said
+
+
+def test_a_bug_is_still_called_one() -> None:
+    assert in_words(KeyError("x")) is None
+    assert in_words(ValueError("x")) is None
+    assert reason(ValueError("embedded null byte")) == "no file's name holds a NUL character"
+
+
+def test_a_batch_goes_on_past_what_the_world_does(capsys: pytest.CaptureFixture[str]) -> None:
+    outcomes = Outcomes(2, Reporter(), BatchOptions(), Journal())
+    tasks = [Task(Source(Path(name), name), Path("o.png"), "png") for name in ("a.jpg", "b.jpg")]
+    outcomes.failed(tasks[0], OSError(28, "No space left on device", "a.jpg"))
+    outcomes.saved(tasks[1], "result", 1.0)
+    assert outcomes.conclude() == SOME_FAILED
+    assert "a.jpg  No space left on device. Free some space" in capsys.readouterr().err
