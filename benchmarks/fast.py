@@ -34,9 +34,9 @@ from benchmarks.table import machine, machine_line, markdown_table, write_report
 from cnnart.methods.fast.architecture import ARCHITECTURES, make_architecture
 from cnnart.methods.fast.checkpoint import Checkpoint, load_checkpoint
 from cnnart.methods.fast.header import StyleInfo
-from cnnart.methods.fast.network import StyleNetwork
+from cnnart.methods.fast.network import StyleNetwork, make_noise
 from cnnart.methods.fast.styled import StyledNetwork
-from cnnart.methods.fast.stylize import NetworkRunner
+from cnnart.methods.fast.stylize import FastStyle, NetworkRunner, on_device
 from cnnart.optim.capture import WARM_UP
 from cnnart.runtime import keep_freed_memory, pick_device, pick_precision, precision_name
 
@@ -107,20 +107,26 @@ def passes(
     on_card = device.type == "cuda"
     both = on_card and args.precision == "auto"
     found: dict[str, Contender] = {}
+
+    def noise(photo: torch.Tensor) -> torch.Tensor | None:
+        return make_noise(checkpoint.network.arch, photo.shape[-2], photo.shape[-1], [0])
+
     for precision in ("bf16", "fp32") if both else (args.precision,):
         runner = NetworkRunner(
             device, pick_precision(precision, device), compiled=args.engine == "compile"
         )
         named = f"{name}, {precision_name(runner.dtype)}"
-        vector = checkpoint.bank.style_vector({checkpoint.styles[0].name: 1.0}, 0.5)
+        pair = FastStyle(checkpoint, checkpoint.styles[0].name).pair(0.5)
         how = " recorded" if on_card and args.engine == "eager" else ""
         found[named + how] = timed(
-            device, lambda photo, r=runner, v=vector: r.run(checkpoint, photo, v, 0, [])
+            device, lambda photo, r=runner, p=pair: r.run(checkpoint, photo, p, noise(photo), 0, [])
         )
         if how:
             own = runner.prepared(checkpoint, [])
-            styled = StyledNetwork(own.network, vector.to(device), own.dtype)
-            found[f"{named} eager"] = timed(device, lambda photo, s=styled: s(photo).clamp(0, 1))
+            styled = StyledNetwork(own.network, on_device(pair, device), own.dtype)
+            found[f"{named} eager"] = timed(
+                device, lambda photo, s=styled: s(photo, noise(photo)).clamp(0, 1)
+            )
     return found
 
 

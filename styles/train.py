@@ -4,9 +4,9 @@
     python styles/train.py --photos DIR --paintings DIR [--work DIR] [--resume]
 
 The recipe is in manifest.json, under "networks": which pictures, by which settings of
-``cnnart train-style``. Four of its styles are pictures of this folder, four are paintings, which
-are looked for in ``--paintings`` by name. ``--photos`` is a folder of a thousand or so photos.
-It takes about an hour on two cores, saves itself as it goes and is continued with ``--resume``.
+``cnnart train-style``. Twelve of its styles are the pictures of this folder, four are paintings,
+which are looked for in ``--paintings`` by name. ``--photos`` is a folder of a thousand or so
+photos. It takes hours on two cores, saves itself as it goes and is continued with ``--resume``.
 """
 
 from __future__ import annotations
@@ -102,7 +102,7 @@ def check(entry: dict[str, Any]) -> list[str]:
     if [s.name for s in checkpoint.styles] != [s["name"] for s in entry["styles"]]:
         said.append(f"{path}: its styles are not those of the recipe.")
     asked = dict(zip(entry["options"][::2], entry["options"][1::2], strict=True))
-    settings = checkpoint.training["settings"]
+    settings = checkpoint.training["settings"] | {"steps": checkpoint.training["steps"]}
     for option, value in asked.items():
         if str(settings[option.strip("-").replace("-", "_")]) != value:
             said.append(f"{path}: was not trained with {option} {value}.")

@@ -15,7 +15,10 @@ from cnnart.cli.options import (
     TalkOptions,
     batch_options,
     check_options,
+    each_style_by_itself,
+    each_style_option,
     file_options,
+    journal_of,
     make_reporter,
     make_runtime,
     mask_option,
@@ -28,12 +31,14 @@ from cnnart.cli.options import (
     talk_options,
     with_timings,
 )
-from cnnart.cli.types import setting_option
+from cnnart.cli.types import DURATION, setting_option
 from cnnart.commands.fast_stylize import FastStylize, parse_trained
 from cnnart.commands.style_args import parse_mask
+from cnnart.errors import UsageError
 from cnnart.methods.fast.config import FastConfig
 
 if TYPE_CHECKING:
+    from cnnart.commands.each_style import EachStyle
     from cnnart.run.outputs import Task
 
 
@@ -46,12 +51,22 @@ def _setting(name: str, **more: Any) -> Any:
 @section(
     "Basic",
     style_option(
-        "A trained style's name (`cnnart styles list`), a checkpoint, or FILE:NAME in one of "
-        "several. Several blend."
+        "A trained style's name (`cnnart styles list`), any picture, a checkpoint, or FILE:NAME in "
+        "one of several. Several blend."
     ),
+    each_style_option,
     _setting("strength"),
     _setting("stroke"),
     _setting("size"),
+    cloup.option(
+        "--refine",
+        type=DURATION,
+        metavar="TIME",
+        help="First train the style of a picture on these photos for so long: 60s, 5m.",
+    ),
+    cloup.option(
+        "--save-style", metavar="FILE", help="Keep the refined style as this .safetensors."
+    ),
 )
 @section("Color and place", _setting("color"), mask_option)
 @file_options
@@ -73,9 +88,12 @@ def fast_stylize(
     styles: tuple[str, ...],
     masks: tuple[str, ...],
     batch: int | None,
+    each_style: bool,
+    refine: float | None,
+    save_style: str | None,
     **given: Any,
 ) -> None:
-    """Paint photos in a trained style: one pass of a network each.
+    """Paint photos in a trained style, or in that of any picture: one pass of a network each.
 
     PHOTO is a file, a folder, a glob or - for standard input. Under torchrun, each process takes
     its share of the files.
@@ -84,27 +102,62 @@ def fast_stylize(
     cnnart fast-stylize photo.jpg --style great-wave
     cnnart fast-stylize photos/ --style udnie:2 --style starry-night -o painted/
     cnnart fast-stylize photo.jpg --style my.safetensors --strength 0.8 --color keep
+    cnnart fast-stylize photo.jpg --style any.safetensors:painting.jpg --refine 60s
     """
     files, run, talk = split(given)
     check_options(files, talk)
-    command = FastStylize.make(
+    make: Any = each_style_by_itself(FastStylize.make) if each_style else FastStylize.make
+    command = make(
         [parse_trained(text) for text in styles],
         [parse_mask(text) for text in masks],
         given,
         batch,
     )
-    ctx.exit(_work_through(command, plan_tasks(command, files), files, run, talk))
+    tasks = plan_tasks(command, files)
+    if refine is not None:
+        command = _refined(command, tasks, refine, save_style, run, talk)
+    elif save_style:
+        raise UsageError("`save_style` keeps what `refine` makes: give both.")
+    ctx.exit(_work_through(command, tasks, files, run, talk))
+
+
+def _refined(
+    command: Any,
+    tasks: Sequence[Task],
+    seconds: float,
+    save_style: str | None,
+    run: RunOptions,
+    talk: TalkOptions,
+) -> FastStylize:
+    """The command in a style that was trained further, with a bar meanwhile."""
+    from cnnart.commands.refine import Refinement
+
+    if not isinstance(command, FastStylize):
+        raise UsageError("`refine` is for one style: leave out `each_style`.")
+    photos = [task.source.path for task in tasks if task.source.path]
+    if not photos:
+        raise UsageError("`refine` learns from photos in files, not from standard input.")
+    runtime = make_runtime(run)
+    work = Refinement(command, photos, seconds, runtime, save_style)
+    reporter = make_reporter(talk, paths=False)
+    reporter.start(work.start(runtime))
+    try:
+        for step in work.steps():
+            reporter.step(step)
+    finally:
+        reporter.stop()
+    return work.finished()
 
 
 def _work_through(
-    command: FastStylize,
+    command: FastStylize | EachStyle[FastStylize],
     tasks: Sequence[Task],
     files: FileOptions,
     run: RunOptions,
     talk: TalkOptions,
 ) -> int:
     until = {"command line": time.time()}
-    from cnnart.methods.fast.torchrun_env import shared
+    from cnnart.methods.fast.torchrun_env import ignored, shared
     from cnnart.run.prefetch import PrefetchingBatch
     from cnnart.run.report import Plain
 
@@ -116,8 +169,11 @@ def _work_through(
     reporter = make_reporter(talk, paths=files.output != "-")
     if len(tasks) > 1 and not (talk.quiet or talk.json):
         reporter = Plain()  # a header and a bar for each would be in each other's way
+    for line in (*files.notes, *filter(None, [ignored()])):
+        reporter.warning(line)
     if talk.debug:
         reporter = with_timings(reporter, runtime, until)
-    options, size = batch_options(files, talk), command.batch_size(runtime)
-    with shared(tasks) as mine:
-        return PrefetchingBatch(open_one, reporter, options, size).run(mine)
+    like: Any = getattr(command, "first", command)  # of several styles, each by itself
+    options, size = batch_options(files, talk), like.batch_size(runtime)
+    with shared(tasks, reporter.warning) as mine, journal_of(command, mine, files, run) as journal:
+        return PrefetchingBatch(open_one, reporter, options, size, journal).run(mine)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
@@ -14,13 +15,24 @@ from cnnart.commands.style_args import (
     blend_label,
     describe_input,
     files_of,
+    read_input,
     recorded_mask,
     with_masks,
 )
 from cnnart.errors import UsageError, did_you_mean
-from cnnart.files import READABLE
+from cnnart.files import (
+    READABLE,
+    as_path,
+    cache_folder,
+    identity,
+    is_file,
+    obstacle,
+    resolved,
+    sha256_of,
+    write_atomically,
+)
 from cnnart.methods.fast.config import FastConfig
-from cnnart.methods.fast.header import FOREIGN, NotACheckpoint, style_names
+from cnnart.methods.fast.header import FOREIGN, NotACheckpoint, paints_any, style_names
 from cnnart.run.record import RecordedFiles
 from cnnart.settings import is_number, make_config, parse_weight
 
@@ -34,6 +46,7 @@ if TYPE_CHECKING:
     from cnnart.run.outputs import Task
     from cnnart.runtime import Runtime
 
+DESCRIPTION = 1  # the way in which pictures are described; another one needs another number
 BATCH = 8  # photos of one size at once, where that is faster than one by one
 CELL = 384  # long side of a picture on a sheet
 COLUMNS = 4
@@ -41,23 +54,31 @@ COLUMNS = 4
 
 @dataclass(frozen=True)
 class TrainedStyle:
-    """A style of a checkpoint, its part in the blend, and where it applies."""
+    """A style of a checkpoint, its part in the blend, and where it applies.
+
+    ``path``: the checkpoint. ``picture``: what the style looks like (a file, or in memory) where
+    it is none of those trained, but one whose affine pairs are predicted.
+    """
 
     name: str
     path: Path
     weight: float = 1.0
     mask: MaskInput | None = None
     builtin: bool = False
+    picture: Any = None
 
     def record(self) -> dict[str, Any]:
         """File, name, weight and mask, for the record."""
-        return {
+        facts = {
             **describe_input(self.path),
             "style": self.name,
             "builtin": self.builtin,
             "weight": self.weight,
             "mask": self.mask.record() if self.mask else None,
         }
+        if self.picture is not None:
+            facts["picture"] = describe_input(self.picture)
+        return facts
 
 
 @dataclass(frozen=True)
@@ -93,7 +114,8 @@ class FastStylize:
         return blend_label([style.name for style in self.styles])
 
     def inputs(self) -> list[Path]:
-        return files_of(*self.styles, *(style.mask for style in self.styles))
+        pictures = [s.picture for s in self.styles if isinstance(s.picture, Path)]
+        return [*files_of(*self.styles, *(style.mask for style in self.styles)), *pictures]
 
     def batch_size(self, runtime: Runtime) -> int:
         """Photos of one size to compute at once. Not of use on a CPU, nor on a card where a pass
@@ -114,6 +136,10 @@ class FastStylize:
             keep_freed_memory()
         checkpoints = [open_checkpoint(style.path) for style in self.styles]
         masks = [style.mask.read() if style.mask else None for style in self.styles]
+        described = [
+            None if style.picture is None else described_picture(style.picture, made, runtime)
+            for style, made in zip(self.styles, checkpoints, strict=True)
+        ]
         runner = network_runner(runtime.device, runtime.dtype, self.config.engine == "compile")
         names = [style.name for style in self.styles]
         recorded, limits = self.record(), runtime.limits()
@@ -126,8 +152,11 @@ class FastStylize:
                     style.name,
                     style.weight,
                     style.mask.over(photo, mask, task.source.given) if style.mask else None,
+                    seen,
                 )
-                for style, checkpoint, mask in zip(self.styles, checkpoints, masks, strict=True)
+                for style, checkpoint, mask, seen in zip(
+                    self.styles, checkpoints, masks, described, strict=True
+                )
             ]
             with memory_errors_named():
                 work = FastStylization(photo.rgb, styles, self.config, runner, limits)
@@ -167,11 +196,17 @@ class FastStylize:
 
 def _recorded_style(facts: Mapping[str, Any], files: RecordedFiles) -> TrainedStyle:
     """A trained style of a record, without its mask."""
-    if facts["builtin"] and (path := trained_styles().get(facts["style"])):
-        files.compare(facts, path)
+    picture = None
+    if seen := facts.get("picture"):
+        picture = files.find(seen, "--style FILE")
+    usual = arbitrary_network() if picture else trained_styles().get(facts["style"])
+    if facts["builtin"] and usual:
+        files.compare(facts, path := usual)
     else:
         path = files.find(facts, "--style FILE")
-    return TrainedStyle(facts["style"], path, facts["weight"], builtin=facts["builtin"])
+    return TrainedStyle(
+        facts["style"], path, facts["weight"], builtin=facts["builtin"], picture=picture
+    )
 
 
 # Trained styles by name
@@ -186,8 +221,26 @@ def trained_styles() -> dict[str, Path]:
     return found
 
 
+def arbitrary_network() -> Path | None:
+    """The checkpoint that cnnart brings for styles that nobody trained, if there is one."""
+    paths = sorted(styles_folder().glob("*.safetensors"))
+    return next((path for path in paths if paints_any(path)), None)
+
+
+def picture_style(picture: Any, name: str) -> TrainedStyle:
+    """The style of a picture, a file or in memory. Raises UsageError without a network for it."""
+    network = arbitrary_network()
+    if network is None:
+        raise UsageError(_not_trained(name))
+    return TrainedStyle(name, network, builtin=True, picture=picture)
+
+
 def parse_trained(text: str) -> TrainedStyle:
-    """``NAME``, ``FILE`` or ``FILE:NAME``, each perhaps with ``:WEIGHT``. Raises UsageError."""
+    """``NAME``, ``FILE`` (a checkpoint, or a picture that looks like the style) or ``FILE:NAME``,
+    each perhaps with ``:WEIGHT``; ``CHECKPOINT:PICTURE`` for a network of one's own.
+
+    Raises UsageError.
+    """
     if found := _known(text):
         return found
     name, colon, weight = text.rpartition(":")
@@ -197,11 +250,10 @@ def parse_trained(text: str) -> TrainedStyle:
 
 
 def _known(text: str) -> TrainedStyle | None:
-    path = Path(text).expanduser()
-    if text and path.is_file():
+    if text and is_file(path := as_path(text)):
         return _of_file(path, None)
     file, colon, name = text.rpartition(":")
-    if colon and file and (path := Path(file).expanduser()).is_file():
+    if colon and file and is_file(path := as_path(file)):
         return _of_file(path, name) if not is_number(name) else None
     builtin = trained_styles().get(text)
     return TrainedStyle(text, builtin, builtin=True) if builtin else None
@@ -211,15 +263,19 @@ def _of_file(path: Path, name: str | None) -> TrainedStyle:
     """A style of a checkpoint file; ``name`` may be left out where there is one alone."""
     if path.suffix.lower() in FOREIGN:
         names = [path.stem]
+    elif name is None and path.suffix.lower() in READABLE:
+        return picture_style(path, path.stem)
     else:
         try:
             names = style_names(path)
         except NotACheckpoint as error:
-            raise UsageError(_not_trained(path, str(error))) from None
+            raise UsageError(str(error)) from None
     if name is None and len(names) == 1:
         return TrainedStyle(names[0], path)
     if name in names:
         return TrainedStyle(str(name), path)
+    if name and is_file(picture := as_path(name)) and paints_any(path):
+        return TrainedStyle(picture.stem, path, picture=picture)
     hint = did_you_mean(name, names) if name else ""
     what = f"no style {name!r}" if name else f"{len(names)} styles"
     raise UsageError(
@@ -228,13 +284,11 @@ def _of_file(path: Path, name: str | None) -> TrainedStyle:
     )
 
 
-def _not_trained(path: Path, error: str) -> str:
-    if path.suffix.lower() in READABLE:
-        return (
-            f"{path} is a picture, and fast-stylize needs a trained style: `cnnart stylize` paints "
-            "in the style of any picture, `cnnart train-style` trains one for it."
-        )
-    return error
+def _not_trained(name: str) -> str:
+    return (
+        f"{name} is a picture, and fast-stylize needs a trained style: `cnnart stylize` paints "
+        "in the style of any picture, `cnnart train-style` trains one for it."
+    )
 
 
 def _unknown(text: str) -> str:
@@ -243,6 +297,8 @@ def _unknown(text: str) -> str:
             f"The style {text!r} has no trained network here: `cnnart stylize` paints in it, and "
             f"`cnnart train-style {text}` trains one."
         )
+    if text and "no such file" not in (why := obstacle(as_path(text))):
+        return f"The trained style {text!r} cannot be read: {why}."
     known = list(trained_styles())
     there = f"There is {', '.join(known)}." if known else "No trained styles came with cnnart."
     return f"No trained style {text!r}: no such file or name.{did_you_mean(text, known)} {there}"
@@ -258,7 +314,7 @@ def open_checkpoint(path: Path) -> Checkpoint:
         changed = (facts.st_mtime_ns, facts.st_size)
     except OSError:  # reading it will tell
         changed = (0, 0)
-    return _read_checkpoint(path.resolve(), path, changed)
+    return _read_checkpoint(resolved(path), path, changed)
 
 
 @functools.lru_cache(maxsize=8)
@@ -274,6 +330,37 @@ def network_runner(device: torch.device, dtype: torch.dtype, compiled: bool) -> 
     from cnnart.methods.fast.stylize import NetworkRunner
 
     return NetworkRunner(device, dtype, compiled=compiled)
+
+
+def described_picture(picture: Any, checkpoint: Checkpoint, runtime: Runtime) -> Tensor:
+    """What a checkpoint's predictor sees of a style picture: kept in the cache by its content.
+
+    Raises ImageError for one that cannot be read.
+    """
+    import torch
+    from safetensors import SafetensorError
+    from safetensors.torch import load_file, save
+
+    from cnnart.methods.fast.predictor import describe_painting
+
+    assert checkpoint.predictor is not None
+    shape = checkpoint.predictor.shape
+    kept = None
+    if isinstance(picture, Path):
+        facts = (DESCRIPTION, sha256_of(picture), shape.layers, shape.style_size)
+        key = sha256_of(repr(facts).encode())
+        kept = cache_folder() / "styles" / f"{key[:32]}.safetensors"
+        with contextlib.suppress(OSError, SafetensorError, KeyError):
+            found = load_file(kept)["described"]
+            if found.shape == (1, shape.inputs):
+                return found
+    rgb = read_input(picture, runtime).rgb
+    features = runtime.features().with_dtype(torch.float32)
+    described = describe_painting(features, rgb, shape).cpu()
+    if kept:
+        with contextlib.suppress(OSError):  # a cache: without it, it is only slower
+            write_atomically(kept, save({"described": described}))
+    return described
 
 
 # What else is done with trained styles
@@ -317,13 +404,13 @@ def export_styles(styles: Sequence[TrainedStyle], output: str, strength: float) 
     Returns the largest difference of the ONNX network from torch's. Raises UsageError for styles of
     several networks, and for an output that cannot be.
     """
-    path = Path(output).expanduser()
+    path = as_path(output)
     suffix = path.suffix.lower()
     if suffix not in (".onnx", ".safetensors"):
         raise UsageError(f"The output {output!r} must end in .onnx or .safetensors.")
     if len({style.path for style in styles}) > 1:
         raise UsageError("Styles of several networks cannot be written as one: name one file's.")
-    if path.exists() and path.samefile(styles[0].path):
+    if identity(path) == identity(styles[0].path):
         raise UsageError(f"The result would overwrite the input {output!r}: choose another -o.")
     from cnnart.methods.fast.checkpoint import load_checkpoint, save_checkpoint
 
@@ -335,4 +422,5 @@ def export_styles(styles: Sequence[TrainedStyle], output: str, strength: float) 
 
     bank = checkpoint.bank
     vector = bank.style_vector({style.name: style.weight for style in styles}, strength)
-    return export_onnx(checkpoint, vector, path, bank.opacity(strength))
+    pair = checkpoint.network.mixed_pair(vector)
+    return export_onnx(checkpoint, pair, path, bank.opacity(strength))

@@ -15,6 +15,7 @@ from cnnart import runtime as engine
 from cnnart.__main__ import main
 from cnnart.commands.style_args import memory_mask, parse_style
 from cnnart.commands.stylize import TRAINED_AT, Stylize
+from cnnart.methods.fast.stylize import STROKE_SIDE
 from cnnart.run.inputs import Source
 from cnnart.run.outputs import Task
 from cnnart.runtime import Runtime
@@ -51,7 +52,7 @@ def test_it_is_the_fast_picture_with_strokes_that_fit_the_painting(
     found = look("night-swirls", size=96, **settings)
     assert found is not None
     asked = {key: value for key, value in settings.items() if key != "style_scale"}
-    stroke = max(0.25, settings.get("style_scale", 1.0) * 96 / TRAINED_AT)
+    stroke = min(4.0, settings.get("style_scale", 1.0) * STROKE_SIDE / TRAINED_AT)
     expected = fast("night-swirls", size=96, stroke=stroke, **asked)
     assert found.shape == (1, 3, 72, 96)
     assert torch.allclose(found, expected, atol=1 / 255)
@@ -64,7 +65,7 @@ def test_a_blend_with_masks() -> None:
     found = look(*styles, masks=[memory_mask(mask)])
     assert found is not None
     pairs = [("night-swirls", 2), ("stained-glass", 1)]
-    expected = fast(pairs, stroke=0.25, masks=[mask, None])
+    expected = fast(pairs, stroke=STROKE_SIDE / TRAINED_AT, masks=[mask, None])
     assert torch.allclose(found, expected, atol=1 / 255)
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +15,7 @@ from cnnart.methods.fast.architecture import make_architecture
 from cnnart.methods.fast.checkpoint import Checkpoint, save_checkpoint
 from cnnart.methods.fast.header import StyleInfo
 from cnnart.methods.fast.network import StyleNetwork
+from cnnart.methods.fast.predictor import PredictorShape, StylePredictor
 from cnnart.methods.fast.train.config import TrainConfig
 from cnnart.methods.fast.train.data import find_photos
 from cnnart.methods.fast.train.losses import make_losses
@@ -47,6 +50,17 @@ def checkpoint(*names: str, arch: str = TINY, seed: int = 0, span: Any = SPAN) -
     return Checkpoint(network(arch, pairs, seed), styles, span)
 
 
+def arbitrary_checkpoint(*names: str, seed: int = 0) -> Checkpoint:
+    """One whose predictor, untrained, makes a style of any picture."""
+    made = checkpoint(*names, seed=seed)
+    layers, channels = ("relu1_1", "relu2_1/2"), 64 + 128
+    shape = PredictorShape(layers, 2 * channels, sum(made.network.channels), 64, 16, 8)
+    predictor = StylePredictor(shape, seed=seed)
+    with torch.no_grad():
+        predictor.last.weight.mul_(100)
+    return replace(made, predictor=predictor)
+
+
 def saved(path: Path, *names: str, **more: Any) -> Path:
     """A checkpoint's file."""
     save_checkpoint(path, checkpoint(*names, **more))
@@ -68,6 +82,7 @@ def trainer(
     compute: ComputeOptions | None = None,
     into: Checkpoint | None = None,
     device: str = "cpu",
+    arbitrary: Sequence[Tensor] = (),
     **settings: Any,
 ) -> Trainer:
     """A run of two styles that takes a second or so."""
@@ -80,7 +95,7 @@ def trainer(
         Painting("amber", as_in_a_file(make_painting()), sha256="a"),
         Painting("blue", as_in_a_file(make_painting(seed=5, color=BLUE)), sha256="b"),
     ]
-    return Trainer(config, paintings, photos, losses, compute, into)
+    return Trainer(config, paintings, photos, losses, compute, into, arbitrary)
 
 
 def as_in_a_file(picture: Tensor) -> Tensor:

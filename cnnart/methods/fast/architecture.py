@@ -19,7 +19,9 @@ class Architecture:
     the coarsest resolution at once. ``separable``: residual blocks of depthwise and pointwise
     convolutions; in the decoder, which upsamples by repeating pixels (Odena et al. 2016), these
     would leave a grid. ``inner``: side of the residual blocks' kernels; ``outer``: of the last
-    convolution's and, unless ``direct``, of the first's.
+    convolution's and, unless ``direct``, of the first's. ``noise``: channels of noise that the
+    first convolution sees beside the photo (Ulyanov et al. 2016): without, a clear sky has nothing
+    in it from which strokes could grow.
     """
 
     name: str
@@ -30,6 +32,14 @@ class Architecture:
     separable: bool = False
     inner: int = 3
     outer: int = 9
+    noise: int = 0
+
+    @property
+    def cell(self) -> int:
+        """Side in pixels of the squares of the picture that become channels before the first
+        convolution.
+        """
+        return self.stride if self.direct else self.stem
 
     @property
     def stride(self) -> int:
@@ -41,11 +51,14 @@ class Architecture:
 
 
 SWITCHES = ("direct", "separable")
+MOST_NOISE = 16
 
 # johnson: Johnson et al. 2016 as in pytorch/examples.
 ARCHITECTURES = {
     "johnson": Architecture("johnson", (32, 64, 128)),
-    "small": Architecture("small", (32, 64), stem=2, direct=True, separable=True, inner=5, outer=3),
+    "small": Architecture(
+        "small", (32, 64), stem=2, direct=True, separable=True, inner=5, outer=3, noise=2
+    ),
 }
 
 
@@ -88,11 +101,13 @@ def architecture_from(facts: Mapping[str, Any]) -> Architecture:
 def checked(arch: Architecture) -> Architecture:
     """``arch``, if a network can have it. Raises UsageError."""
     kernels = (arch.inner, arch.outer)
-    numbers = (*arch.widths, arch.stem, *kernels)
+    numbers = (*arch.widths, arch.stem, *kernels, arch.noise + 1)
     whole = all(isinstance(n, int) and n > 0 for n in numbers) and 0 <= arch.blocks <= 64
+    whole = whole and arch.noise <= MOST_NOISE
     sane = whole and max(arch.widths) <= 1024 and arch.stem <= 8 and len(arch.widths) <= 5
     if not arch.widths or not sane or any(k % 2 == 0 or k > 15 for k in kernels):
         raise UsageError(
-            f"Architecture {arch.name!r}: widths of 1 to 1024, odd kernels and up to 64 blocks."
+            f"Architecture {arch.name!r}: widths of 1 to 1024, odd kernels, up to 64 blocks and "
+            f"{MOST_NOISE} channels of noise."
         )
     return arch

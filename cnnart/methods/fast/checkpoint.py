@@ -23,8 +23,15 @@ from cnnart.image.picture import fit_long_side, resize
 from cnnart.methods.fast.architecture import architecture_from
 from cnnart.methods.fast.header import FOREIGN, KIND, VERSION, StyleInfo, damaged, read_header
 from cnnart.methods.fast.network import StyleBank, StyleNetwork
+from cnnart.methods.fast.predictor import PredictorShape, StylePredictor
 
+PREDICTOR = "predictor."  # what the names of its tensors begin with
 THUMBNAIL = 96  # long side in pixels
+# What facts and tensors that do not fit raise on the way to a network.
+DAMAGED = (
+    *(CnnartError, SafetensorError, RuntimeError, ValueError, TypeError, AttributeError),
+    *(LookupError, ArithmeticError),
+)
 STORAGE = {"fp32": torch.float32, "fp16": torch.float16, "bf16": torch.bfloat16}
 
 
@@ -33,7 +40,8 @@ class Checkpoint:
     """A trained network with all that is to be known about it.
 
     ``strength_range``: see ``StyleBank``. ``training``: settings and the end of the loss history,
-    as JSON can hold them. ``sha256``: of the file it was read from.
+    as JSON can hold them. ``sha256``: of the file it was read from. ``predictor``: of the affine
+    pairs of any other style, if it was trained for that.
     """
 
     network: StyleNetwork
@@ -41,6 +49,7 @@ class Checkpoint:
     strength_range: tuple[float, float] | None = None
     training: dict[str, Any] = field(default_factory=dict)
     sha256: str = ""
+    predictor: StylePredictor | None = None
 
     @property
     def bank(self) -> StyleBank:
@@ -66,13 +75,20 @@ def load_checkpoint(path: Path) -> Checkpoint:
         low_high = facts["range"] and (float(facts["range"][0]), float(facts["range"][1]))
         bank = StyleBank(tuple(style.name for style in styles), low_high or None)
         network = StyleNetwork(architecture_from(facts["architecture"]), bank.pairs)
-        network.load_state_dict({key: value.float() for key, value in load_file(path).items()})
+        tensors = {key: value.float() for key, value in load_file(path).items()}
+        predictor = None
+        if shape := facts.get("predictor"):
+            predictor = StylePredictor(PredictorShape.from_dict(shape))
+            own = {key: tensors.pop(key) for key in list(tensors) if key.startswith(PREDICTOR)}
+            predictor.load_state_dict({k.removeprefix(PREDICTOR): v for k, v in own.items()})
+        network.load_state_dict(tensors)
         training = dict(facts["training"])
     except WeightsError:
         raise
-    except (CnnartError, SafetensorError, KeyError, TypeError, ValueError, RuntimeError) as error:
+    except DAMAGED as error:
         raise damaged(path, error) from None
-    return Checkpoint(network, styles, bank.strength_range, training, file_sha256(path))
+    sha256 = file_sha256(path)
+    return Checkpoint(network, styles, bank.strength_range, training, sha256, predictor)
 
 
 def save_checkpoint(path: Path, checkpoint: Checkpoint, storage: str = "fp16") -> None:
@@ -92,11 +108,12 @@ def pack(checkpoint: Checkpoint, storage: str = "fp16") -> bytes:
         "range": checkpoint.strength_range,
         "training": checkpoint.training,
     }
+    state = checkpoint.network.state_dict()
+    if predictor := checkpoint.predictor:
+        facts["predictor"] = predictor.shape.as_dict()
+        state |= {PREDICTOR + name: value for name, value in predictor.state_dict().items()}
     dtype = STORAGE[storage]
-    tensors = {
-        name: value.detach().cpu().to(dtype).contiguous()
-        for name, value in checkpoint.network.state_dict().items()
-    }
+    tensors = {name: value.detach().cpu().to(dtype).contiguous() for name, value in state.items()}
     return save_tensors(tensors, {KIND: json.dumps(facts)})
 
 

@@ -14,7 +14,8 @@ from typing import Any
 
 from safetensors import SafetensorError, safe_open
 
-from cnnart.errors import WeightsError
+from cnnart.errors import WeightsError, reason
+from cnnart.files import open_file
 
 KIND = "cnnart-style"  # the metadata's key
 VERSION = 1
@@ -65,10 +66,10 @@ def read_header(path: Path) -> dict[str, Any]:
     off.
     """
     try:
-        with path.open("rb") as stream:
+        with open_file(path) as stream:
             start = stream.read(4)
     except OSError as error:
-        raise NotACheckpoint(f"{path}: cannot be read ({error.strerror or error}).") from error
+        raise NotACheckpoint(f"{path}: cannot be read ({reason(error)}).") from error
     if start.startswith(PICKLES):
         raise NotACheckpoint(
             f"{path}: this is a PyTorch pickle, not a cnnart checkpoint; one of pytorch/examples "
@@ -79,7 +80,7 @@ def read_header(path: Path) -> dict[str, Any]:
             metadata = file.metadata() or {}
         if KIND in metadata:
             return dict(json.loads(metadata[KIND]))
-    except (SafetensorError, OSError, ValueError, TypeError) as error:
+    except (SafetensorError, OSError, ValueError, TypeError, RecursionError) as error:
         if CUT_OFF in str(error):
             raise damaged(path, error) from None
         raise NotACheckpoint(
@@ -92,6 +93,14 @@ def read_header(path: Path) -> dict[str, Any]:
 def style_names(path: Path) -> list[str]:
     """The styles in a checkpoint of cnnart's. Raises as ``read_header`` does."""
     return [str(style["name"]) for style in read_header(path).get("styles", [])]
+
+
+def paints_any(path: Path) -> bool:
+    """Whether a checkpoint can predict the affine pairs of any picture's style."""
+    try:
+        return bool(read_header(path).get("predictor"))
+    except WeightsError:
+        return False
 
 
 def damaged(path: Path, error: Exception) -> WeightsError:

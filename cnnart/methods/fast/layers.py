@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import reduce
 from typing import Any, NamedTuple
@@ -24,18 +25,17 @@ class Rows(NamedTuple):
 class ConvSpec:
     """What a block's convolution does, in this order.
 
-    ``unshuffle``: pixels to channels; ``upsample``: repeat pixels; convolve (``kernel``,
-    ``stride``), or, ``separable``, depthwise then pointwise, without a stride; ``shuffle``:
-    channels to pixels, and a box filter as large as what one pixel becomes: what repeats with that
-    period comes out constant, so that shuffling leaves no grid, at the start or ever (Sugawara et
-    al. 2018). ``outputs`` counts the channels that come out at the end.
+    ``upsample``: repeat pixels; convolve (``kernel``, ``stride``), or, ``separable``, depthwise
+    then pointwise, without a stride; ``shuffle``: channels to pixels, and a box filter as large as
+    what one pixel becomes: what repeats with that period comes out constant, so that shuffling
+    leaves no grid, at the start or ever (Sugawara et al. 2018). ``outputs`` counts the channels
+    that come out at the end.
     """
 
     inputs: int
     outputs: int
     kernel: int = 3
     stride: int = 1
-    unshuffle: int = 1
     upsample: int = 1
     shuffle: int = 1
     separable: bool = False
@@ -44,19 +44,18 @@ class ConvSpec:
 class ConvBlock(nn.Module):
     """A convolution, then conditional normalization if ``pairs``, then a ReLU if ``relu``.
 
-    ``pairs``: number of affine pairs of the normalization, see ``ConditionalNorm``.
+    ``pairs``: number of styles' affine pairs that it holds, see ``ConditionalNorm``.
     """
 
     def __init__(self, spec: ConvSpec, pairs: int = 0, *, relu: bool = True) -> None:
         super().__init__()
         self.spec = spec
         self.relu = relu
-        inputs = spec.inputs * spec.unshuffle**2
         last = spec.outputs * spec.shuffle**2
         self.depthwise: nn.Parameter | None = None
         if spec.separable:
-            self.depthwise = nn.Parameter(_he(inputs, 1, spec.kernel))
-        weight = _he(spec.outputs, inputs, 1 if spec.separable else spec.kernel)
+            self.depthwise = nn.Parameter(_he(spec.inputs, 1, spec.kernel))
+        weight = _he(spec.outputs, spec.inputs, 1 if spec.separable else spec.kernel)
         # ICNR: all pixels that one becomes start alike, so that no grid is there to be unlearned.
         weight = weight.repeat_interleave(spec.shuffle**2, 0)
         self.weight = nn.Parameter(weight.contiguous(memory_format=torch.channels_last))
@@ -67,11 +66,11 @@ class ConvBlock(nn.Module):
         else:
             self.bias = nn.Parameter(torch.zeros(last))
 
-    def forward(self, x: Tensor, style_weights: Tensor) -> Tensor:
-        """``BxCxHxW`` -> the block's output; ``style_weights``: see ``ConditionalNorm``."""
+    def forward(self, x: Tensor, pair: AffinePair | None) -> Tensor:
+        """``BxCxHxW`` -> the block's output; ``pair``: of its normalization, if it has one."""
         x = self.convolve(x)
-        if self.norm is not None:
-            x = self.norm(x, style_weights)
+        if pair is not None:
+            x = instance_norm(x, pair)
         return F.relu_(x) if self.relu else x
 
     def convolve(self, x: Tensor) -> Tensor:
@@ -89,16 +88,14 @@ class ConvBlock(nn.Module):
     def height(self, rows: int) -> int:
         """Rows that come out of so many rows."""
         s = self.spec
-        inner = rows // s.unshuffle * s.upsample
-        return -(-inner // s.stride) * s.shuffle
+        return -(-rows * s.upsample // s.stride) * s.shuffle
 
     def needed(self, rows: Rows, height: int) -> Rows:
         """The rows of an input of this height on which these output rows depend."""
         s = self.spec
         low, high = self._kernel_rows(self._filter_rows(rows, height))
-        inner = height // s.unshuffle * s.upsample
-        low, high = max(low, 0), min(high, inner)
-        return Rows(low // s.upsample * s.unshuffle, -(-high // s.upsample) * s.unshuffle)
+        low, high = max(low, 0), min(high, height * s.upsample)
+        return Rows(low // s.upsample, -(-high // s.upsample))
 
     def convolve_rows(self, x: Tensor, given: Rows, height: int, rows: Rows) -> Tensor:
         """``rows`` of the output, from the rows ``given`` of an input of that height.
@@ -109,8 +106,7 @@ class ConvBlock(nn.Module):
         x = self._before(x)
         covered = self._filter_rows(rows, height)
         low, high = self._kernel_rows(covered)
-        inner = height // s.unshuffle * s.upsample
-        offset = given.start // s.unshuffle * s.upsample
+        inner, offset = height * s.upsample, given.start * s.upsample
         top, bottom = max(0, -low), max(0, high - inner)
         x = x[..., max(low, 0) - offset : min(high, inner) - offset, :]
         x = self._kernel(self._padded(x, top, bottom))
@@ -138,10 +134,8 @@ class ConvBlock(nn.Module):
     # The convolution's parts
 
     def _before(self, x: Tensor) -> Tensor:
-        s = self.spec
-        if s.unshuffle > 1:
-            x = F.pixel_unshuffle(x, s.unshuffle)
-        return F.interpolate(x, scale_factor=s.upsample, mode="nearest") if s.upsample > 1 else x
+        factor = self.spec.upsample
+        return F.interpolate(x, scale_factor=factor, mode="nearest") if factor > 1 else x
 
     def _padded(self, x: Tensor, top: int, bottom: int) -> Tensor:
         return reflected(x, self.spec.kernel // 2, top, bottom)
@@ -226,37 +220,42 @@ class Affine(NamedTuple):
         return torch.addcmul(shift, x - mean, scale)
 
 
-class ConditionalNorm(nn.Module):
-    """Instance normalization whose affine pair is mixed from several (Dumoulin et al. 2017).
-
-    ``gamma`` and ``beta`` hold a row per affine pair; a sample's style weights, a row of ``pairs``
-    numbers that sum to 1, mix them. With one pair, or all weight on one of them, it is plain
-    instance normalization.
+class AffinePair(NamedTuple):
+    """A style, to an instance normalization: what it scales and shifts each channel by (``BxC``
+    each, float32; Dumoulin et al. 2017). Of one layer, or of all of a network's in their order.
     """
+
+    gamma: Tensor
+    beta: Tensor
+
+    def affine(self, mean: Tensor, variance: Tensor) -> Affine:
+        """What to do to activations of these statistics (``BxC``)."""
+        return Affine(mean, self.gamma * torch.rsqrt(variance + EPSILON), self.beta)
+
+    def split(self, channels: Sequence[int]) -> list[AffinePair]:
+        """Of all layers -> of each layer, which have so many channels."""
+        parts = (value.split(list(channels), 1) for value in self)
+        return [AffinePair(*each) for each in zip(*parts, strict=True)]
+
+
+class ConditionalNorm(nn.Module):
+    """The affine pairs of the styles that a normalization was trained for, a row each."""
 
     def __init__(self, channels: int, pairs: int) -> None:
         super().__init__()
         self.gamma = nn.Parameter(torch.ones(pairs, channels))
         self.beta = nn.Parameter(torch.zeros(pairs, channels))
 
-    def forward(self, x: Tensor, style_weights: Tensor) -> Tensor:
-        """``BxCxHxW`` in any precision, normalized in float32; ``style_weights``: ``Bxpairs``."""
-        # torch's own kernel is one pass fewer, but knows one sample only and neither goes backwards
-        # through mixed pairs nor exports.
-        plain = torch.is_grad_enabled() or torch.compiler.is_compiling() or torch.jit.is_tracing()
-        if len(x) == 1 and not plain and x.device.type == "cpu":
-            gamma, beta = self.pair(style_weights)
-            return F.batch_norm(x, None, None, gamma[0], beta[0], True, 0.0, EPSILON)
-        return self.affine(*statistics(x), style_weights)(x)
 
-    def pair(self, style_weights: Tensor) -> tuple[Tensor, Tensor]:
-        """The mixed affine pair, each ``BxC``."""
-        return style_weights @ self.gamma, style_weights @ self.beta
-
-    def affine(self, mean: Tensor, variance: Tensor, style_weights: Tensor) -> Affine:
-        """What to do to activations of these statistics (``BxC``)."""
-        gamma, beta = self.pair(style_weights)
-        return Affine(mean, gamma * torch.rsqrt(variance + EPSILON), beta)
+def instance_norm(x: Tensor, pair: AffinePair) -> Tensor:
+    """``BxCxHxW`` in any precision, normalized in float32."""
+    # torch's own kernel is one pass fewer, but knows one sample only and neither goes backwards
+    # through mixed pairs nor exports.
+    plain = torch.is_grad_enabled() or torch.compiler.is_compiling() or torch.jit.is_tracing()
+    if len(x) == 1 and not plain and x.device.type == "cpu":
+        gamma, beta = pair
+        return F.batch_norm(x, None, None, gamma[0], beta[0], True, 0.0, EPSILON)
+    return pair.affine(*statistics(x))(x)
 
 
 def statistics(x: Tensor) -> tuple[Tensor, Tensor]:

@@ -4,16 +4,17 @@ bank of styles that its affine pairs hold (Dumoulin et al. 2017).
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 from cnnart.errors import UsageError, did_you_mean
 from cnnart.methods.fast.architecture import Architecture
-from cnnart.methods.fast.layers import ConvBlock, ConvSpec
+from cnnart.methods.fast.layers import AffinePair, ConvBlock, ConvSpec
 
 GRAY = 0.5  # what an untrained network paints
 FIRST_OUTPUT = 0.1  # how much an untrained network's last layer is toned down
@@ -26,9 +27,6 @@ class ResidualBlock(nn.Module):
         super().__init__()
         self.first = ConvBlock(spec, pairs)
         self.second = ConvBlock(spec, pairs, relu=False)
-
-    def forward(self, x: Tensor, style_weights: Tensor) -> Tensor:
-        return x + self.second(self.first(x, style_weights), style_weights)
 
 
 class StyleNetwork(nn.Module):
@@ -50,10 +48,11 @@ class StyleNetwork(nn.Module):
 
     def _build(self, arch: Architecture, pairs: int) -> None:
         fine, coarse, levels = arch.widths[0], arch.widths[-1], list(pairwise(arch.widths))
+        seen = 3 * arch.cell**2 + arch.noise
         if arch.direct:
-            into = [ConvSpec(3, coarse, unshuffle=arch.stride)]
+            into = [ConvSpec(seen, coarse)]
         else:
-            into = [ConvSpec(3, fine, arch.outer, unshuffle=arch.stem)]
+            into = [ConvSpec(seen, fine, arch.outer)]
             into += [ConvSpec(wide, deep, stride=2) for wide, deep in levels]
         inside = ConvSpec(coarse, coarse, arch.inner, separable=arch.separable)
         out = [ConvSpec(deep, wide, upsample=2) for wide, deep in levels]
@@ -68,41 +67,110 @@ class StyleNetwork(nn.Module):
             self.head.bias.fill_(GRAY)
 
     def forward(
-        self, photos: Tensor, style_weights: Tensor, dtype: torch.dtype = torch.float32
+        self,
+        photos: Tensor,
+        style: Tensor | AffinePair,
+        dtype: torch.dtype = torch.float32,
+        noise: Tensor | None = None,
     ) -> Tensor:
         """Stylize a batch.
 
         Args:
             photos: ``Bx3xHxW`` in [0, 1], any size.
-            style_weights: ``Bxpairs`` float32, rows that sum to 1: what each picture is to look
-                like; see ``StyleBank.style_vector``.
+            style: what each picture is to look like: weights of the affine pairs, ``Bxpairs``
+                float32, rows that sum to 1 (see ``StyleBank.style_vector``), or the pair of all
+                layers itself.
             dtype: of the activations; statistics are float32 anyhow.
+            noise: for photos of that size, see ``make_noise``; None: of seed 0, for each photo.
 
         Returns ``Bx3xHxW`` float32, about [0, 1] and not clamped.
         """
         height, width = photos.shape[-2:]
         if not torch.jit.is_tracing():  # an exported network gets sizes that fit
             photos = reflect_pad_to_stride(photos, self.arch)
-        x = photos.to(dtype).contiguous(memory_format=torch.channels_last)
-        for part in (*self.encoder, *self.blocks, *self.decoder, self.head):
-            x = part(x, style_weights)
-        x = x.float()
+            if noise is None:
+                noise = make_noise(self.arch, height, width, [0] * len(photos))
+        pairs = iter(self.layer_pairs(style))
+        x = F.pixel_unshuffle(photos.to(dtype), self.arch.cell)
+        if noise is not None and self.arch.noise:
+            x = torch.cat((x, noise.to(x)), 1)
+        x = x.contiguous(memory_format=torch.channels_last)
+        for block in self.encoder:
+            x = block(x, next(pairs))
+        for residual in self._residual_blocks():
+            x = x + residual.second(residual.first(x, next(pairs)), next(pairs))
+        for block in self.decoder:
+            x = block(x, next(pairs))
+        x = self.head(x, None).float()
         return x if torch.jit.is_tracing() else x[..., :height, :width]
+
+    def layer_pairs(self, style: Tensor | AffinePair) -> list[AffinePair]:
+        """The affine pair of each normalized layer, for weights of its pairs or that of all."""
+        pair = style if isinstance(style, AffinePair) else self.mixed_pair(style)
+        return pair.split(self.channels)
+
+    def mixed_pair(self, style_weights: Tensor) -> AffinePair:
+        """The affine pair of all layers, mixed from those trained: ``Bxpairs`` -> ``BxC`` each."""
+        norms = [block.norm for block in self.conv_blocks() if block.norm is not None]
+        gamma = torch.cat([norm.gamma for norm in norms], 1)
+        beta = torch.cat([norm.beta for norm in norms], 1)
+        return AffinePair(style_weights @ gamma, style_weights @ beta)
+
+    @property
+    def channels(self) -> list[int]:
+        """Of each normalized layer."""
+        return [block.spec.outputs for block in self.normalized_blocks()]
 
     def conv_blocks(self) -> list[ConvBlock]:
         """Every convolution block, in order."""
         return [module for module in self.modules() if isinstance(module, ConvBlock)]
 
+    def _residual_blocks(self) -> list[ResidualBlock]:
+        return [block for block in self.blocks if isinstance(block, ResidualBlock)]
+
+    def normalized_blocks(self) -> list[ConvBlock]:
+        """Those that have affine pairs: all but the head."""
+        return self.conv_blocks()[:-1]
+
     def add_pairs(self, count: int) -> None:
         """Add affine pairs, each starting as the mean of those that are there."""
-        for block in self.conv_blocks():
-            if block.norm is None:
-                continue
+        for block in self.normalized_blocks():
             for name in ("gamma", "beta"):
                 old = getattr(block.norm, name).data
                 new = old.mean(0, keepdim=True).expand(count, -1)
                 setattr(block.norm, name, nn.Parameter(torch.cat((old, new))))
         self.pairs += count
+
+    @torch.no_grad()
+    def set_pair(self, index: int, pair: AffinePair) -> None:
+        """Put the pair of all layers (``1xC`` each) into a row of each."""
+        parts = pair.split(self.channels)
+        for block, part in zip(self.normalized_blocks(), parts, strict=True):
+            assert block.norm is not None
+            block.norm.gamma[index] = part.gamma[0]
+            block.norm.beta[index] = part.beta[0]
+
+
+def make_noise(arch: Architecture, height: int, width: int, seeds: Sequence[int]) -> Tensor | None:
+    """What the network sees beside photos of a size: white noise, the same for the same seed, one
+    seed for each photo: ``BxCxhxw`` on the CPU. None where it sees none.
+    """
+    if not arch.noise:
+        return None
+    rows, columns = (padded_side(side, arch) // arch.cell for side in (height, width))
+    return torch.cat(
+        [
+            torch.randn(
+                (1, arch.noise, rows, columns), generator=torch.Generator().manual_seed(seed)
+            )
+            for seed in seeds
+        ]
+    )
+
+
+def padded_side(side: int, arch: Architecture) -> int:
+    """A side of the picture as the network takes it: a multiple of its stride."""
+    return -(-max(side, smallest_side(arch)) // arch.stride) * arch.stride
 
 
 def smallest_side(arch: Architecture) -> int:
@@ -116,7 +184,7 @@ def reflect_pad_to_stride(photos: Tensor, arch: Architecture) -> Tensor:
     """``photos`` continued below and to the right by reflection, to a size the network can take."""
     for axis in (-2, -1):
         side = photos.shape[axis]
-        padded = -(-max(side, smallest_side(arch)) // arch.stride) * arch.stride
+        padded = padded_side(side, arch)
         if padded != side:
             period = max(2 * side - 2, 1)
             index = torch.arange(padded, device=photos.device) % period

@@ -13,35 +13,62 @@ from cnnart.errors import CnnartError, UsageError
 from cnnart.files import write_atomically
 from cnnart.methods.fast.architecture import Architecture
 from cnnart.methods.fast.checkpoint import Checkpoint
-from cnnart.methods.fast.network import StyleNetwork, smallest_side
+from cnnart.methods.fast.layers import AffinePair
+from cnnart.methods.fast.network import (
+    StyleNetwork,
+    make_noise,
+    reflect_pad_to_stride,
+    smallest_side,
+)
 
 EXTRA = "pip install 'cnnart[onnx]'"
 INPUT, OUTPUT = "photo", "picture"
 OPSET = 18
+NOISE_SIDE = 128  # rows and columns of the noise that is kept in a file
 TOLERANCE = 2e-3  # of pixels in [0, 1], against torch: half a level of 255
 CHECKED = ((64, 96), (77, 50))  # heights and widths
 
 
 class FixedStyle(nn.Module):
-    """A network with one style vector, as an exported file holds it: photo in, picture in [0, 1]
-    out.
+    """A network in one style, as an exported file holds it: photo in, picture in [0, 1] out.
 
-    ``opacity``: how much of the network's picture is laid over the photo.
+    The noise that the network sees is in the file, repeated over the picture, and the same for
+    every photo.
+
+    Args:
+        pair: the style's affine pair of all layers.
+        opacity: how much of the network's picture is laid over the photo.
     """
 
-    def __init__(self, network: StyleNetwork, style_vector: Tensor, opacity: float = 1.0) -> None:
+    def __init__(self, network: StyleNetwork, pair: AffinePair, opacity: float = 1.0) -> None:
         super().__init__()
         self.network = network
         self.opacity = opacity
-        self.register_buffer("style_vector", style_vector)
+        self.register_buffer("gamma", pair.gamma.detach())
+        self.register_buffer("beta", pair.beta.detach())
+        side = NOISE_SIDE * network.arch.cell
+        self.register_buffer("noise", make_noise(network.arch, side, side, [0]))
 
     def forward(self, photo: Tensor) -> Tensor:
         x = photo
         if torch.jit.is_tracing():
             x = traced_reflect_pad(x, self.network.arch)
-        picture: Tensor = self.network(x, self.style_vector)
+        else:
+            x = reflect_pad_to_stride(x, self.network.arch)
+        pair = AffinePair(self.gamma, self.beta)  # type: ignore[arg-type]
+        picture: Tensor = self.network(x, pair, torch.float32, self._noise(x))
         picture = picture[..., : photo.shape[-2], : photo.shape[-1]].clamp(0, 1)
         return picture if self.opacity == 1 else photo + self.opacity * (picture - photo)
+
+    def _noise(self, photo: Tensor) -> Tensor | None:
+        """As much noise as the network sees beside a photo of a size that fits."""
+        noise: Tensor | None = self.noise  # type: ignore[assignment]
+        if noise is not None:
+            for axis in (-2, -1):
+                cells = torch.as_tensor(photo.shape[axis]) // self.network.arch.cell
+                index = torch.arange(cells) % noise.shape[axis]  # type: ignore[call-overload]
+                noise = noise.index_select(axis, index)
+        return noise
 
 
 def traced_reflect_pad(x: Tensor, arch: Architecture) -> Tensor:
@@ -57,7 +84,7 @@ def traced_reflect_pad(x: Tensor, arch: Architecture) -> Tensor:
 
 
 def export_onnx(
-    checkpoint: Checkpoint, style_vector: Tensor, path: Path, opacity: float = 1.0
+    checkpoint: Checkpoint, pair: AffinePair, path: Path, opacity: float = 1.0
 ) -> float:
     """Write ``photo`` (``1x3xHxW`` float32 in [0, 1]) -> ``picture`` (the same), H and W dynamic.
 
@@ -65,7 +92,7 @@ def export_onnx(
     Raises UsageError without the libraries, CnnartError if the two differ.
     """
     runtime = _runtime()
-    model = FixedStyle(checkpoint.network.eval().float(), style_vector, opacity)
+    model = FixedStyle(checkpoint.network.eval().float(), pair, opacity)
     buffer = io.BytesIO()
     axes = {2: "height", 3: "width"}
     with warnings.catch_warnings(), torch.no_grad():

@@ -14,20 +14,29 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from cnnart.methods.fast.layers import Affine, ConvBlock, Rows, statistics
+from cnnart.methods.fast.layers import Affine, AffinePair, ConvBlock, Rows, statistics
 from cnnart.methods.fast.network import StyleNetwork, reflect_pad_to_stride
+from cnnart.methods.fast.styled import cells
 
 
 def in_strips(
-    network: StyleNetwork, photo: Tensor, style_weights: Tensor, dtype: torch.dtype, rows: int
+    network: StyleNetwork,
+    photo: Tensor,
+    pair: AffinePair,
+    dtype: torch.dtype,
+    noise: Tensor | None,
+    rows: int,
 ) -> Tensor:
-    """What ``network(photo, style_weights, dtype)`` returns, ``rows`` rows at a time.
+    """What ``network(photo, pair, dtype, noise)`` returns, ``rows`` rows at a time.
 
     ``photo``: ``1x3xHxW``. Memory beyond the picture and the coarsest layers depends on ``rows``.
     """
     height, width = photo.shape[-2:]
-    strips = _StripPass(style_weights, dtype, max(1, rows // network.arch.stride))
-    x = strips.stored(reflect_pad_to_stride(photo, network.arch), _blocks(network.encoder))
+    pairs = dict(zip(network.normalized_blocks(), network.layer_pairs(pair), strict=True))
+    strips = _StripPass(pairs, dtype, max(1, rows // network.arch.stride))
+    padded = reflect_pad_to_stride(photo, network.arch)
+    seen = cells(padded, network.arch, dtype, torch.channels_last, noise)
+    x = strips.stored(seen, _blocks(network.encoder))
     for residual in network.blocks:
         y = strips.stored(x, [residual.first])  # type: ignore[list-item]
         strips.add(x, y, residual.second)  # type: ignore[arg-type]
@@ -42,8 +51,8 @@ def _blocks(modules: object) -> list[ConvBlock]:
 class _StripPass:
     """``step``: rows of the coarsest layer at a time."""
 
-    def __init__(self, style_weights: Tensor, dtype: torch.dtype, step: int) -> None:
-        self.style_weights = style_weights
+    def __init__(self, pairs: dict[ConvBlock, AffinePair], dtype: torch.dtype, step: int) -> None:
+        self.pairs = pairs
         self.dtype = dtype
         self.step = step
 
@@ -114,8 +123,8 @@ class _StripPass:
             part = self._strip(source, blocks, affines, rows)
             take(rows, part)
             found.add(part)
-        norm = blocks[-1].norm
-        return None if norm is None else norm.affine(*found.result(), self.style_weights)
+        pair = self.pairs.get(blocks[-1])
+        return None if pair is None else pair.affine(*found.result())
 
     def _strip(
         self,

@@ -8,14 +8,20 @@ layer read and written as few times as can be.
 from __future__ import annotations
 
 from collections import OrderedDict
-from itertools import accumulate
 from threading import Lock
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from cnnart.methods.fast.layers import EPSILON, ConvBlock, reflected, repeated_weight
+from cnnart.methods.fast.architecture import Architecture
+from cnnart.methods.fast.layers import (
+    EPSILON,
+    AffinePair,
+    ConvBlock,
+    reflected,
+    repeated_weight,
+)
 from cnnart.methods.fast.network import StyleNetwork, reflect_pad_to_stride
 from cnnart.optim.capture import Recorder, Replay
 
@@ -29,7 +35,7 @@ class StyledNetwork:
 
     Args:
         network: on the device it is to run on.
-        style_weights: ``1xpairs`` float32, on that device.
+        pair: the style's affine pair of all layers, ``1xC`` each, on that device.
         dtype: of the activations; statistics are float32 anyhow.
         layout: of the activations; None: as suits the device.
     """
@@ -37,7 +43,7 @@ class StyledNetwork:
     def __init__(
         self,
         network: StyleNetwork,
-        style_weights: Tensor,
+        pair: AffinePair,
         dtype: torch.dtype = torch.float32,
         layout: torch.memory_format | None = None,
     ) -> None:
@@ -46,31 +52,28 @@ class StyledNetwork:
             # A CPU wants a pixel's channels side by side. On a GPU that would send every depthwise
             # convolution to cuDNN; torch's own kernel for it wants planes, and so does a matrix
             # product over the pixels.
-            on_cpu = style_weights.device.type == "cpu"
+            on_cpu = pair.gamma.device.type == "cpu"
             layout = torch.channels_last if on_cpu else torch.contiguous_format
         self.layout = layout
         *hidden, head = network.conv_blocks()
         with torch.no_grad():
-            gamma, beta = (  # of all layers, in one product
-                style_weights[0] @ torch.cat([getattr(block.norm, name) for block in hidden], 1)
-                for name in ("gamma", "beta")
-            )
-            ends = list(accumulate(block.spec.outputs for block in hidden))
             blocks = [
-                StyledBlock(block, gamma[start:end], beta[start:end], dtype, self.layout)
-                for block, start, end in zip(hidden, [0, *ends], ends, strict=False)
+                StyledBlock(block, own.gamma[0], own.beta[0], dtype, self.layout)
+                for block, own in zip(hidden, network.layer_pairs(pair), strict=True)
             ]
             self.head = StyledHead(head, dtype, self.layout)
         first, last = len(network.encoder), len(hidden) - len(network.decoder)
         self.encoder, self.decoder = blocks[:first], blocks[last:]
         self.residual = list(zip(blocks[first:last:2], blocks[first + 1 : last : 2], strict=True))
 
-    def __call__(self, photo: Tensor) -> Tensor:
-        """``1x3xHxW`` in [0, 1] -> the same float32, about [0, 1] and not clamped."""
+    def __call__(self, photo: Tensor, noise: Tensor | None) -> Tensor:
+        """``1x3xHxW`` in [0, 1], and ``make_noise``'s for it -> the same float32, about [0, 1] and
+        not clamped.
+        """
         height, width = photo.shape[-2:]
         with torch.no_grad():
             x = reflect_pad_to_stride(photo, self.arch)
-            x = cells(x, self.encoder[0].spec.unshuffle, self.dtype, self.layout)
+            x = cells(x, self.arch, self.dtype, self.layout, noise)
             for block in self.encoder:
                 x = block(x)
             for first, second in self.residual:
@@ -89,22 +92,28 @@ class RepeatedPasses:
 
     def __init__(self, styled: StyledNetwork, recorder: Recorder | None = None) -> None:
         self._styled, self._recorder = styled, recorder
-        self._sizes: OrderedDict[torch.Size, tuple[Replay, Tensor]] = OrderedDict()
+        self._sizes: OrderedDict[torch.Size, tuple[Replay, list[Tensor]]] = OrderedDict()
         self._lock = Lock()  # threads that paint in one style share what is recorded
 
-    def __call__(self, photo: Tensor) -> Tensor:
-        """``1x3xHxW`` in [0, 1] -> the same, stylized, clamped; a tensor of its own."""
+    def __call__(self, photo: Tensor, noise: Tensor | None) -> Tensor:
+        """``1x3xHxW`` in [0, 1], noise on the CPU -> the same, stylized, clamped; a tensor of its
+        own.
+        """
         if photo.device.type == "cpu" and self._recorder is None:
-            return self._styled(photo).clamp_(0, 1)
+            return self._styled(photo, noise).clamp_(0, 1)
+        given = [photo] if noise is None else [photo, noise]
         with self._lock:
             if photo.shape not in self._sizes:
                 while len(self._sizes) >= SIZES:
                     self._sizes.popitem(last=False)
-                self._sizes[photo.shape] = Replay(photo.device, self._recorder), photo.clone()
+                places = [value.to(photo.device, copy=True) for value in given]
+                self._sizes[photo.shape] = Replay(photo.device, self._recorder), places
             self._sizes.move_to_end(photo.shape)
-            replay, static = self._sizes[photo.shape]
-            static.copy_(photo)
-            return replay(lambda: self._styled(static)).clamp(0, 1)
+            replay, places = self._sizes[photo.shape]
+            for place, value in zip(places, given, strict=True):
+                place.copy_(value)
+            static, grain = places[0], places[1] if len(places) > 1 else None
+            return replay(lambda: self._styled(static, grain)).clamp(0, 1)
 
     @property
     def recording(self) -> bool:
@@ -191,16 +200,26 @@ def box_sum(x: Tensor, side: int, axis: int) -> Tensor:
     return total
 
 
-def cells(photo: Tensor, side: int, dtype: torch.dtype, layout: torch.memory_format) -> Tensor:
-    """``F.pixel_unshuffle``, with the change of layout in the same pass."""
+def cells(
+    photo: Tensor,
+    arch: Architecture,
+    dtype: torch.dtype,
+    layout: torch.memory_format,
+    noise: Tensor | None,
+) -> Tensor:
+    """``F.pixel_unshuffle``, the noise behind it, with the change of layout in the same pass."""
     batch, channels, height, width = photo.shape
+    side = arch.cell
     squares = (
         photo.to(dtype).unflatten(-1, (width // side, side)).unflatten(-3, (height // side, side))
     )
     squares = squares.permute(0, 1, 3, 5, 2, 4)
-    shape = (batch, channels * side**2, height // side, width // side)
+    pixels = channels * side**2
+    shape = (batch, pixels + arch.noise, height // side, width // side)
     found = torch.empty(shape, dtype=dtype, device=photo.device, memory_format=layout)
-    found.unflatten(1, (channels, side, side)).copy_(squares)
+    found[:, :pixels].unflatten(1, (channels, side, side)).copy_(squares)
+    if noise is not None:
+        found[:, pixels:].copy_(noise)
     return found
 
 

@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import contextlib
 import copy
+import logging
+import math
 import threading
 import time
+import zlib
 from collections import OrderedDict
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 from weakref import WeakKeyDictionary
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from cnnart.errors import OutOfMemory, UsageError, is_out_of_memory
@@ -19,7 +24,8 @@ from cnnart.image.picture import output_size, resize
 from cnnart.methods.fast.architecture import Architecture
 from cnnart.methods.fast.checkpoint import Checkpoint
 from cnnart.methods.fast.config import FastConfig
-from cnnart.methods.fast.network import StyleNetwork
+from cnnart.methods.fast.layers import AffinePair
+from cnnart.methods.fast.network import StyleNetwork, make_noise
 from cnnart.methods.fast.styled import RepeatedPasses, StyledNetwork
 from cnnart.optim.memory import (
     FREE_SHARE,
@@ -51,15 +57,40 @@ STYLES = 4  # whose passes are kept ready
 TOLERANCE = 0.1  # of pixels, by which half precision may differ from float32
 TRIAL = 64  # side of the picture
 
+# Strokes.
+STROKE_SIDE = 512  # long side of a picture whose strokes are those of training
+NEARLY = 1.4  # times as large as the picture: no need to paint it larger
+LARGEST_FACTOR = 4.0  # by which a small photo is enlarged to be painted
+COARSER = 2.0  # than a level: what the next one takes from it
+
+SEEDED_BY = 8  # levels of a color, that a photo's noise is seeded by
+
 
 @dataclass(frozen=True)
 class FastStyle:
-    """A style of a checkpoint and its part in the blend; ``mask``: see ``StyleImage``."""
+    """A style of a checkpoint and its part in the blend; ``mask``: see ``StyleImage``.
+
+    ``described``: of a style that the network was not trained for, the description of its picture
+    (``describe_painting``); ``name`` is only what it is called, then.
+    """
 
     checkpoint: Checkpoint
     name: str
     weight: float = 1.0
     mask: Tensor | None = None
+    described: Tensor | None = None
+
+    def pair(self, strength: float) -> AffinePair:
+        """Its affine pair of all layers, ``1xC`` each, on the CPU."""
+        bank, network = self.checkpoint.bank, self.checkpoint.network
+        with torch.no_grad():
+            if self.described is None:
+                return network.mixed_pair(bank.style_vector({self.name: 1.0}, strength))
+            predictor = self.checkpoint.predictor
+            assert predictor is not None
+            position = torch.tensor([bank.position(strength)])
+            predicted: AffinePair = predictor(self.described.cpu(), position)
+            return predicted
 
 
 @dataclass(frozen=True)
@@ -79,6 +110,8 @@ class FastStylization:
     Args:
         runner: runs networks on a device.
         limits: of memory; time it does not need.
+        seeds: of each photo's noise; None: each has its own, so that no ornament comes at the same
+            place of every photo.
 
     Raises UsageError for settings that make no sense, OutOfMemory for what cannot fit.
     """
@@ -90,6 +123,7 @@ class FastStylization:
         config: FastConfig,
         runner: NetworkRunner,
         limits: Limits | None = None,
+        seeds: Sequence[int] | None = None,
     ) -> None:
         if not styles:
             raise UsageError("No style given: name at least one.")
@@ -97,12 +131,10 @@ class FastStylization:
         self.warnings: list[str] = []
         self.schedule: list[PyramidLevel] = []  # one pass has no scales
         self._runner, self._limits = runner, limits or Limits()
+        self.seeds = list(seeds) if seeds else [seed_of(photo) for photo in photos]
         size = output_size(photos.shape[-2], photos.shape[-1], config.size)
         self.photo = resize(to_device(photos, runner.device), *size)
-        self.working = (
-            max(1, round(size[0] / config.stroke)),
-            max(1, round(size[1] / config.stroke)),
-        )
+        self.levels = stroke_levels(size, config.stroke_scale, in_pixels=config.in_pixels)
         masks = [None if s.mask is None else s.mask.to(runner.device) for s in styles]
         # Regions know styles by their pictures; here a style is where it stands in the list.
         self.regions = style_regions(
@@ -120,7 +152,7 @@ class FastStylization:
             max((s.checkpoint.network.arch for s in styles), key=lambda a: _per_pixel(a, 4)),
             len(photos),
             1 if runner.one_by_one else len(photos),
-            self.working,
+            self.levels[-1],
             runner.device,
             max(torch.finfo(dtype).bits // 8 for dtype in dtypes),
             self._limits,
@@ -129,7 +161,8 @@ class FastStylization:
     def can_join(self, other: FastStylization) -> bool:
         """Whether the photos of the two can be computed as one batch: the same but for pixels."""
         own, theirs = (
-            [(id(s.checkpoint), s.name, s.weight) for s in work.styles] for work in (self, other)
+            [(id(s.checkpoint), s.name, s.weight, id(s.described)) for s in work.styles]
+            for work in (self, other)
         )
         return (
             self.photo.shape[1:] == other.photo.shape[1:]
@@ -142,23 +175,46 @@ class FastStylization:
     def joined(self, works: Sequence[FastStylization]) -> FastStylization:
         """All their photos in one batch, for works that can be joined. Raises OutOfMemory."""
         photos = torch.cat([work.photo for work in works])
-        whole = FastStylization(photos, self.styles, self.config, self._runner, self._limits)
+        seeds = [seed for work in works for seed in work.seeds]
+        whole = FastStylization(photos, self.styles, self.config, self._runner, self._limits, seeds)
         whole.warnings[:0] = [line for work in works for line in work.warnings]
         return whole
 
     def steps(self) -> Iterator[Step]:
         """Run; a Step for each region, the last of which holds the picture."""
         begun, count = time.monotonic(), len(self.regions)
-        photo = resize(self.photo, *self.working)
+        photos = [resize(self.photo, *self.levels[-1])]
+        for level in reversed(self.levels[:-1]):
+            photos.insert(0, resize(photos[0], *level))
         size = (self.photo.shape[-2], self.photo.shape[-1])
         result: Tensor | None = None
         for index, region in enumerate(self.regions, start=1):
             with torch.no_grad():
-                picture = self._at_output_size(self._painted(photo, region), photo)
+                picture = self.photo
+                if self.config.strength > 0:
+                    painted = self._coarse_to_fine(photos, region)
+                    picture = self._at_output_size(painted, photos[-1])
                 if region.mask is not None:
                     picture = picture * region.mask
                 result = picture if result is None else result + picture
             yield Step(index, count, {}, result, size, time.monotonic() - begun)
+
+    def _coarse_to_fine(self, photos: Sequence[Tensor], region: StyledRegion) -> Tensor:
+        """The photos, given at each level, in a region's blend, at the last one's size.
+
+        Strokes grow with the picture: what is coarse comes from the level below, colors and large
+        forms; on it, a pass paints the photo's details and finer strokes, sharp at this size.
+        """
+        result = self._painted(photos[0], region)
+        for photo in photos[1:]:
+            size = photo.shape[-2], photo.shape[-1]
+            coarse = [max(1, round(side / COARSER)) for side in result.shape[-2:]]
+            below = _smaller(result, coarse)
+            seen = photo + _larger(below - _smaller(photo, coarse), size)
+            result = self._painted(seen.clamp_(0, 1), region)
+            result = result + _larger(below - _smaller(result, coarse), size)
+            result.clamp_(0, 1)
+        return result
 
     def finish(self, image: Tensor) -> Tensor:
         """The last step's picture as it is to be written: colors as asked, on the device, so that
@@ -184,16 +240,14 @@ class FastStylization:
         total = sum(weight for _, weight in chosen)
         result: Tensor | None = None
         for checkpoint in {id(s.checkpoint): s.checkpoint for s, _ in chosen}.values():
-            weights: dict[str, float] = {}
-            for style, weight in chosen:
-                if style.checkpoint is checkpoint:
-                    weights[style.name] = weights.get(style.name, 0.0) + weight
-            bank, strength = checkpoint.bank, self.config.strength
-            share, opacity = sum(weights.values()) / total, bank.opacity(strength)
+            blend = [(style, w) for style, w in chosen if style.checkpoint is checkpoint]
+            strength, own = self.config.strength, sum(weight for _, weight in blend)
+            share, opacity = own / total, checkpoint.bank.opacity(strength)
             picture = photo
             if opacity > 0:
-                vector = bank.style_vector(weights, strength)
-                picture = self._through(checkpoint, photo, vector)
+                pairs = [style.pair(strength) for style, _ in blend]
+                weights = [weight / own for _, weight in blend]
+                picture = self._through(checkpoint, photo, blended(pairs, weights))
             # Only what has to be mixed: each pass over a picture costs a part of the network's.
             if 0 < opacity < 1:
                 picture = photo.lerp(picture, opacity)
@@ -203,12 +257,13 @@ class FastStylization:
         assert result is not None
         return result
 
-    def _through(self, checkpoint: Checkpoint, photo: Tensor, style_weights: Tensor) -> Tensor:
+    def _through(self, checkpoint: Checkpoint, photo: Tensor, pair: AffinePair) -> Tensor:
         """One network's pictures; in strips, or smaller ones, when memory runs out."""
+        noise = make_noise(checkpoint.network.arch, photo.shape[-2], photo.shape[-1], self.seeds)
         while True:
             rows = self.memory.tile
             try:
-                return self._runner.run(checkpoint, photo, style_weights, rows, self.warnings)
+                return self._runner.run(checkpoint, photo, pair, noise, rows, self.warnings)
             except (MemoryError, RuntimeError) as error:
                 if not is_out_of_memory(error):
                     raise
@@ -224,12 +279,14 @@ class FastStylization:
             self.warnings.append(f"Out of memory: going on in strips of {smaller[0]} rows.")
 
     def _at_output_size(self, picture: Tensor, photo: Tensor) -> Tensor:
-        """At the output's size; the weaker the style, the more of the photo's finer details."""
+        """At the output's size, which strokes in pixels are not painted at; the weaker the style,
+        the more of the photo's finer details.
+        """
         size = (self.photo.shape[-2], self.photo.shape[-1])
         if picture.shape[-2:] == self.photo.shape[-2:]:
             return picture
         result = resize(picture, *size)
-        if self.config.stroke > 1:
+        if max(size) > max(photo.shape[-2:]):
             detail = self.photo - resize(photo, *size)
             result = (result + (1 - self.config.strength) * detail).clamp(0, 1)
         return result
@@ -241,6 +298,54 @@ class FastStylization:
         if self.config.color == "keep":
             return recolor(picture, color_gaussian(picture), color_gaussian(photo))
         return color_result(self.config.color, picture, photo)
+
+
+def stroke_levels(
+    size: tuple[int, int], scale: float, *, in_pixels: bool = False
+) -> list[tuple[int, int]]:
+    """Heights and widths that the network paints at, from the one at which its strokes are right
+    to the picture's own, each about twice the one before.
+
+    Args:
+        size: height and width of the picture.
+        scale: of the strokes.
+        in_pixels: strokes are as large as in training: a single level.
+    """
+    if in_pixels:
+        factors = [1 / scale]
+    else:
+        first = min(STROKE_SIDE / scale / max(size), LARGEST_FACTOR)
+        doublings = max(0, round(-math.log2(first)))
+        # One that is a little larger than right, or smaller, is painted at its own size.
+        own = first if first > NEARLY else 1.0
+        factors = [first ** (i / doublings) for i in range(doublings, 0, -1)] + [own]
+    return [(max(1, round(size[0] * f)), max(1, round(size[1] * f))) for f in factors]
+
+
+def _smaller(pictures: Tensor, size: Sequence[int]) -> Tensor:
+    """Means of areas: quick, and all that is needed of what is coarse."""
+    return F.interpolate(pictures, size=tuple(size), mode="area")
+
+
+def _larger(pictures: Tensor, size: Sequence[int]) -> Tensor:
+    return F.interpolate(pictures, size=tuple(size), mode="bilinear", align_corners=False)
+
+
+def seed_of(photo: Tensor) -> int:
+    """A number that differs from photo to photo (``3xHxW`` in [0, 1]), and is the same for the same
+    photo at (almost) any size: of the colors of its quarters, roughly.
+    """
+    quarters = F.interpolate(photo[None].float(), size=(2, 2), mode="area").clamp(0, 1)
+    levels = (quarters * SEEDED_BY).floor().byte()
+    return zlib.crc32(levels.cpu().numpy().tobytes())
+
+
+def blended(pairs: Sequence[AffinePair], weights: Sequence[float]) -> AffinePair:
+    """The mean of affine pairs by weights that sum to 1."""
+    gamma, beta = torch.zeros_like(pairs[0].gamma), torch.zeros_like(pairs[0].beta)
+    for weight, pair in zip(weights, pairs, strict=True):
+        gamma, beta = gamma + weight * pair.gamma, beta + weight * pair.beta
+    return AffinePair(gamma, beta)
 
 
 def to_device(photos: Tensor, device: torch.device) -> Tensor:
@@ -295,24 +400,46 @@ def _per_pixel(arch: Architecture, item: int) -> float:
 class PreparedNetwork:
     """A network on a device, in the precision it computes right in.
 
-    ``compiled``: it, compiled. ``styled``: its passes in the styles last used, by style weights.
+    ``compiled``: it, compiled. ``styled``: its passes in the styles last used, by affine pair.
     """
 
     network: StyleNetwork
     dtype: torch.dtype
     compiled: Callable[..., Tensor] | None = None
-    styled: OrderedDict[tuple[float, ...], RepeatedPasses] = field(default_factory=OrderedDict)
+    styled: OrderedDict[bytes, RepeatedPasses] = field(default_factory=OrderedDict)
 
-    def passes(self, style_weights: Tensor, device: torch.device) -> RepeatedPasses:
+    def passes(self, pair: AffinePair, device: torch.device) -> RepeatedPasses:
         """Its passes in a style, made ready if it is not among the last."""
-        key = tuple(style_weights[0].tolist())
+        key = b"".join(value.numpy().tobytes() for value in pair)
         if key not in self.styled:
             while len(self.styled) >= STYLES:
                 self.styled.popitem(last=False)
-            styled = StyledNetwork(self.network, style_weights.to(device), self.dtype)
+            styled = StyledNetwork(self.network, on_device(pair, device), self.dtype)
             self.styled[key] = RepeatedPasses(styled)
         self.styled.move_to_end(key)
         return self.styled[key]
+
+
+def on_device(pair: AffinePair, device: torch.device) -> AffinePair:
+    return AffinePair(*(value.to(device) for value in pair))
+
+
+def no_compiler(error: Exception) -> str:
+    """The line for a torch.compile that does not work."""
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    why = f"{type(error).__name__}: {lines[0][:100]}" if lines else type(error).__name__
+    return f"torch.compile does not work here ({why}): running without it."
+
+
+@contextlib.contextmanager
+def without_logs() -> Iterator[None]:
+    """Keep torch's compiler from logging pages about what is then told in a line."""
+    before = logging.root.manager.disable
+    logging.disable(logging.CRITICAL)
+    try:
+        yield
+    finally:
+        logging.disable(before)
 
 
 class NetworkRunner:
@@ -338,40 +465,49 @@ class NetworkRunner:
         self,
         checkpoint: Checkpoint,
         photos: Tensor,
-        style_weights: Tensor,
+        pair: AffinePair,
+        noise: Tensor | None,
         rows: int,
         warnings: list[str],
     ) -> Tensor:
         """``Bx3xHxW`` stylized, float32 in [0, 1].
 
         Args:
-            style_weights: ``1xpairs``, on the CPU: of all the photos.
+            pair: of all layers, ``1xC`` each, on the CPU: of all the photos.
+            noise: what the network sees beside each photo, on the CPU; see ``make_noise``.
             rows: of a strip, 0: the whole picture at once.
             warnings: gets a line for what is found not to work.
         """
         own = self.prepared(checkpoint, warnings)
+        grains = [None] * len(photos) if noise is None else noise.split(1)
+        each = list(zip(photos.split(1), grains, strict=True))
+        here = on_device(pair, self.device)
         if rows:
             from cnnart.methods.fast.strips import in_strips
 
-            vector = style_weights.to(self.device)
             return torch.cat(
-                [in_strips(own.network, one, vector, own.dtype, rows) for one in photos.split(1)]
+                [
+                    in_strips(own.network, photo, here, own.dtype, grain, rows)
+                    for photo, grain in each
+                ]
             ).clamp_(0, 1)
         if own.compiled is None and self.device.type in STYLED_ON:
-            passes = own.passes(style_weights, self.device)
+            passes = own.passes(pair, self.device)
             # One by one: the statistics are each photo's own, and a recorded pass costs no launch.
-            pictures = [passes(photo) for photo in photos.split(1)]
+            pictures = [passes(photo, grain) for photo, grain in each]
             return pictures[0] if len(pictures) == 1 else torch.cat(pictures)
-        vectors = style_weights.to(self.device).expand(len(photos), -1)
+        here = AffinePair(*(value.expand(len(photos), -1) for value in here))
+        if noise is not None:
+            noise = noise.to(self.device)
         if own.compiled is not None:
             try:
-                return own.compiled(photos, vectors, own.dtype).clamp(0, 1)
+                with without_logs():
+                    return own.compiled(photos, here, own.dtype, noise).clamp(0, 1)
             except Exception as error:  # no compiler, an unknown platform: it fails in many ways
-                reason = type(error).__name__
-                warnings.append(f"torch.compile does not work here ({reason}): running without it.")
+                warnings.append(no_compiler(error))
                 own.compiled = None
-                return self.run(checkpoint, photos, style_weights, rows, warnings)
-        result: Tensor = own.network(photos, vectors, own.dtype)
+                return self.run(checkpoint, photos, pair, noise, rows, warnings)
+        result: Tensor = own.network(photos, here, own.dtype, noise)
         return result.clamp_(0, 1)
 
     def forget_passes(self) -> bool:
@@ -407,7 +543,17 @@ class NetworkRunner:
             for name in ("weight", "bias", "depthwise"):
                 if (value := getattr(block, name)) is not None:
                     value.data = value.data.to(dtype)
-        return PreparedNetwork(network, dtype, torch.compile(network) if self.compiled else None)
+        return PreparedNetwork(network, dtype, self._compile(network, warnings))
+
+    def _compile(self, network: StyleNetwork, warnings: list[str]) -> Callable[..., Tensor] | None:
+        """The network, to be compiled by its first pass; None where that is not to be had."""
+        if not self.compiled:
+            return None
+        try:
+            return cast("Callable[..., Tensor]", torch.compile(network))
+        except Exception as error:  # a cache folder that cannot be, an unknown platform
+            warnings.append(no_compiler(error))
+            return None
 
     def _exact_in_half(self, network: StyleNetwork) -> bool:
         """False where half precision overflows or is computed wrongly."""

@@ -24,6 +24,7 @@ from cnnart.methods.fast.checkpoint import (
 )
 from cnnart.methods.fast.header import KIND, StyleInfo, style_names
 from cnnart.methods.fast.onnx import export_onnx
+from cnnart.methods.fast.stylize import FastStyle
 from tests.helpers.fast import checkpoint, saved
 from tests.helpers.pictures import make_painting
 
@@ -177,14 +178,15 @@ def test_an_exported_network_takes_any_size(tmp_path: Path) -> None:
     runtime = pytest.importorskip("onnxruntime")
     pytest.importorskip("onnx")
     made, path = checkpoint("candy", "waves"), tmp_path / "candy.onnx"
-    vector = made.bank.style_vector({"waves": 1}, 0.4)
-    assert export_onnx(made, vector, path, opacity=0.75) <= 2e-3
+    pair = made.network.mixed_pair(made.bank.style_vector({"waves": 1}, 0.4))
+    assert export_onnx(made, pair, path, opacity=0.75) <= 2e-3
+    exported = exporting.FixedStyle(made.network, pair)
     session = runtime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
     for size in ((3, 50), (41, 23)):
         photo = torch.rand(1, 3, *size)
         found = torch.from_numpy(session.run(["picture"], {"photo": photo.numpy()})[0])
         with torch.no_grad():
-            painted = made.network(photo, vector).clamp(0, 1)
+            painted = exported(photo)
         assert torch.allclose(found, photo + 0.75 * (painted - photo), atol=2e-3)
 
 
@@ -194,7 +196,7 @@ def test_a_wrong_export_is_not_written(tmp_path: Path, monkeypatch: pytest.Monke
     monkeypatch.setattr(exporting, "difference", lambda *_: float("nan"))
     made = checkpoint("candy")
     with pytest.raises(CnnartError, match="nothing was written"):
-        export_onnx(made, made.bank.style_vector({"candy": 1}, 0.5), tmp_path / "x.onnx")
+        export_onnx(made, FastStyle(made, "candy").pair(0.5), tmp_path / "x.onnx")
     assert not (tmp_path / "x.onnx").exists()
 
 
@@ -202,4 +204,4 @@ def test_without_its_libraries_export_says_which(monkeypatch: pytest.MonkeyPatch
     monkeypatch.setitem(__import__("sys").modules, "onnxruntime", None)
     made = checkpoint("candy")
     with pytest.raises(UsageError, match=r"pip install 'cnnart\[onnx\]'"):
-        export_onnx(made, made.bank.style_vector({"candy": 1}, 0.5), Path("x.onnx"))
+        export_onnx(made, FastStyle(made, "candy").pair(0.5), Path("x.onnx"))

@@ -7,6 +7,7 @@ from collections import Counter
 from itertools import pairwise
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from PIL import Image
@@ -40,10 +41,30 @@ def test_unusable_files_are_found_before_training(tmp_path: Path) -> None:
     reasons = {path.name: why for path, why in photos.skipped}
     assert set(reasons) == {"broken.jpg", "small.png", "cut.png", "cut.jpg"}
     assert reasons["small.png"] == "too small (20 pixels, 64 needed)"
-    assert all(reasons[n].startswith("not readable") for n in ("broken.jpg", "cut.png", "cut.jpg"))
+    damaged = "the file is truncated or damaged ("
+    assert all(reasons[n].startswith(damaged) for n in ("cut.png", "cut.jpg"))
+    assert reasons["broken.jpg"] == "this is a text file, not a picture"
     assert len(photos.train) == 5
     assert len(photos.held_out) == 1
     assert not set(photos.train) & set(photos.held_out)
+
+
+def test_what_passes_the_check_can_be_read(tmp_path: Path) -> None:
+    """Files that open and cannot be used: nothing of that may stop a run hours later."""
+    values = np.random.default_rng(0).random((80, 100)).astype("f4")
+    depths = {"nan": np.where(values > 0.5, np.nan, values), "far": values * 1e6, "low": -values}
+    for name, each in {**depths, "whole": values}.items():
+        Image.fromarray(each.astype("f4")).save(tmp_path / f"{name}.tif")
+    rgb = Image.fromarray((np.dstack([values] * 3) * 255).astype("u1"))
+    for mode, name in (("CMYK", "a.jpg"), ("LA", "a.png"), ("1", "b.png"), ("LAB", "a.tif")):
+        rgb.convert(mode).save(tmp_path / name)
+    (tmp_path / "drawing.jpg").write_bytes(b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 99 99\n")
+    photos = find_photos(sorted(tmp_path.iterdir()), side=64)
+    reasons = {path.name: why for path, why in photos.skipped}
+    assert set(reasons) == {"nan.tif", "far.tif", "low.tif", "drawing.jpg"}
+    assert reasons["drawing.jpg"] == "this is a PostScript drawing; export it as PNG first"
+    for path in (*photos.train, *photos.held_out):
+        assert read_photo(path, 64).shape[0] == 3
 
 
 def test_nothing_to_train_on_is_wrong_usage(tmp_path: Path) -> None:

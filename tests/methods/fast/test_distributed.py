@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -11,12 +12,24 @@ from pathlib import Path
 import pytest
 import torch
 
+from cnnart.errors import CnnartError
 from cnnart.image.write import write_image
-from cnnart.methods.fast.torchrun_env import local_device, restarted, shared, world
+from cnnart.methods.fast import torchrun_env
+from cnnart.methods.fast.torchrun_env import ignored, local_device, restarted, shared, world
 from cnnart.methods.fast.train.distributed import Group
 from tests.helpers.fast import BLUE, TINY, photo_folder, saved, trainer
 from tests.helpers.pictures import make_painting
 
+# As torchrun sets them for the last of four processes.
+TORCHRUN = {
+    "TORCHELASTIC_RUN_ID": "1",
+    "TORCHELASTIC_RESTART_COUNT": "0",
+    "RANK": "3",
+    "LOCAL_RANK": "3",
+    "WORLD_SIZE": "4",
+    "MASTER_ADDR": "127.0.0.1",
+    "MASTER_PORT": "29876",
+}
 WORKER = Path(__file__).parents[2] / "helpers" / "fast_worker.py"
 
 needs_gloo = pytest.mark.skipif(
@@ -84,7 +97,7 @@ def test_every_file_of_a_folder_is_painted_exactly_once(tmp_path: Path) -> None:
 
 
 def test_without_torchrun_there_is_one_process(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in ("RANK", "WORLD_SIZE", "TORCHELASTIC_RESTART_COUNT"):
+    for name in TORCHRUN:
         monkeypatch.delenv(name, raising=False)
     assert world() == (0, 1)
     assert not restarted()
@@ -97,9 +110,54 @@ def test_without_torchrun_there_is_one_process(monkeypatch: pytest.MonkeyPatch) 
     assert group.leads
 
 
+FOREIGN = [
+    {"WORLD_SIZE": "2"},
+    {"WORLD_SIZE": "2", "RANK": "0", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": "29876"},
+    {"WORLD_SIZE": "", "RANK": ""},
+    {"WORLD_SIZE": "two", "RANK": "-1", "TORCHELASTIC_RESTART_COUNT": "x"},
+    {"RANK": "3", "SLURM_PROCID": "1", "SLURM_NTASKS": "4"},
+    TORCHRUN | {"RANK": "4"},
+    TORCHRUN | {"MASTER_PORT": ""},
+]
+
+
+@pytest.mark.parametrize("variables", FOREIGN)
+def test_variables_that_torchrun_did_not_set_mean_nothing(
+    variables: dict[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in TORCHRUN:
+        monkeypatch.delenv(name, raising=False)
+    for name, value in variables.items():
+        monkeypatch.setenv(name, value)
+    assert world() == (0, 1)
+    assert not restarted()
+    alone = variables.get("WORLD_SIZE") == "2"
+    assert bool(ignored()) == alone, "a line only where several were meant"
+
+
+def test_others_that_do_not_come_are_not_waited_for_in_silence(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    for name, value in (TORCHRUN | {"MASTER_PORT": str(port)}).items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.setattr(torchrun_env, "PATIENCE", 0.01)
+    monkeypatch.setattr(torchrun_env, "LONGEST_WAIT", 1.0)
+    told: list[str] = []
+    with (
+        pytest.raises(CnnartError, match=f"The 4 processes of torchrun at 127.0.0.1:{port} did"),
+        torchrun_env.shared([1, 2], told.append),
+    ):
+        pass
+    assert len(told) == 1
+    assert "waiting for the 4 processes" in told[0]
+
+
 def test_each_process_takes_its_own_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("WORLD_SIZE", "4")
-    monkeypatch.setenv("LOCAL_RANK", "3")
+    for name, value in TORCHRUN.items():
+        monkeypatch.setenv(name, value)
     assert local_device(torch.device("cuda")) == torch.device("cuda", 3)
     assert local_device(torch.device("cuda", 1)) == torch.device("cuda", 1)
     assert local_device(torch.device("cpu")) == torch.device("cpu")

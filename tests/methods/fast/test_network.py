@@ -8,8 +8,15 @@ import torch.nn.functional as F
 
 from cnnart.errors import UsageError
 from cnnart.methods.fast.architecture import ARCHITECTURES, architecture_from, make_architecture
-from cnnart.methods.fast.layers import ConditionalNorm, ConvBlock, ConvSpec, Rows, statistics
-from cnnart.methods.fast.network import StyleNetwork, reflect_pad_to_stride
+from cnnart.methods.fast.layers import (
+    AffinePair,
+    ConvBlock,
+    ConvSpec,
+    Rows,
+    instance_norm,
+    statistics,
+)
+from cnnart.methods.fast.network import StyleNetwork, make_noise, reflect_pad_to_stride
 from cnnart.methods.fast.strips import RunningStatistics, in_strips
 from tests.helpers.fast import TINY, network
 
@@ -36,37 +43,75 @@ def one_hot(index: int, pairs: int) -> torch.Tensor:
 @pytest.mark.parametrize("grad", [False, True], ids=["kernel", "by hand"])
 def test_one_pair_is_plain_instance_normalization(grad: bool) -> None:
     x = 3 + 2 * torch.randn(1, 5, 9, 7, generator=torch.Generator().manual_seed(0))
-    norm = ConditionalNorm(5, 1)
-    with torch.no_grad():
-        norm.gamma.copy_(torch.linspace(0.5, 1.5, 5)[None])
-        norm.beta.copy_(torch.linspace(-1, 1, 5)[None])
-    expected = F.instance_norm(x, weight=norm.gamma[0], bias=norm.beta[0])
+    pair = AffinePair(torch.linspace(0.5, 1.5, 5)[None], torch.linspace(-1, 1, 5)[None])
+    expected = F.instance_norm(x, weight=pair.gamma[0], bias=pair.beta[0])
     with torch.set_grad_enabled(grad):
-        found = norm(x.contiguous(memory_format=torch.channels_last), torch.ones(1, 1))
+        found = instance_norm(x.contiguous(memory_format=torch.channels_last), pair)
     assert torch.allclose(found, expected, atol=1e-5)
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16, torch.float16])
 @pytest.mark.parametrize("grad", [False, True], ids=["kernel", "by hand"])
 def test_a_blank_channel_becomes_its_shift(grad: bool, dtype: torch.dtype) -> None:
-    norm = ConditionalNorm(2, 1)
-    with torch.no_grad():
-        norm.gamma.fill_(2)
-        norm.beta.fill_(0.5)
+    pair = AffinePair(torch.full((1, 2), 2.0), torch.full((1, 2), 0.5))
     blank = torch.tensor([101.5, 0.3])[:, None, None].expand(1, 2, 24, 24).to(dtype)
     with torch.set_grad_enabled(grad):
-        found = norm(blank, torch.ones(1, 1))
+        found = instance_norm(blank, pair)
     assert torch.allclose(found.float(), torch.full_like(found, 0.5).float(), atol=0.02)
 
 
 def test_each_sample_of_a_batch_gets_its_own_mix() -> None:
-    norm = ConditionalNorm(2, 2)
+    net = network("small,widths=2,stem=4,blocks=0", 2)
+    assert net.encoder[0].norm is not None
     with torch.no_grad():
-        norm.beta.copy_(torch.tensor([[0.0, 0.0], [10.0, 20.0]]))
+        net.encoder[0].norm.beta.copy_(torch.tensor([[0.0, 0.0], [10.0, 20.0]]))
     x = picture(6, 5, batch=3)[:, :2]
     weights = torch.tensor([[1.0, 0.0], [0.0, 1.0], [0.5, 0.5]])
-    means = norm(x, weights).mean((2, 3))
+    (pair,) = net.layer_pairs(weights)
+    means = instance_norm(x, pair).mean((2, 3))
     assert torch.allclose(means, torch.tensor([[0.0, 0.0], [10.0, 20.0], [5.0, 10.0]]), atol=1e-4)
+
+
+def test_the_pair_of_all_layers_is_that_of_each() -> None:
+    net, weights = network(pairs=2), torch.tensor([[0.25, 0.75]])
+    whole, photo = net.mixed_pair(weights), picture(20, 24)
+    assert whole.gamma.shape == whole.beta.shape == (1, sum(net.channels))
+    parts = net.layer_pairs(weights)
+    for block, part in zip(net.normalized_blocks(), parts, strict=True):
+        assert block.norm is not None
+        assert torch.equal(part.gamma, weights @ block.norm.gamma)
+        assert torch.equal(part.beta, weights @ block.norm.beta)
+    with torch.no_grad():
+        assert torch.equal(net(photo, whole), net(photo, weights))
+
+
+# Noise
+
+
+def test_noise_is_the_seeds_and_of_the_size_that_the_network_sees() -> None:
+    arch = make_architecture(TINY)
+    noise = make_noise(arch, 30, 50, [5, 6])
+    assert noise is not None
+    assert noise.shape == (2, 2, 8, 13)
+    again = make_noise(arch, 30, 50, [6])
+    assert again is not None
+    assert torch.equal(noise[1:], again)
+    assert not torch.equal(noise[:1], again)
+    assert make_noise(ARCHITECTURES["johnson"], 30, 50, [0]) is None
+
+
+def test_noise_lets_a_network_paint_where_there_is_nothing() -> None:
+    """On a clear sky, too, two seeds differ, and one without noise has nothing to paint."""
+    sky = torch.full((1, 3, 32, 32), 0.6)
+    seen, blind = network(), network(TINY + ",noise=0")
+    with torch.no_grad():
+        first, second = (
+            seen(sky, torch.ones(1, 1), noise=make_noise(seen.arch, 32, 32, [s])) for s in (1, 2)
+        )
+        empty = blind(sky, torch.ones(1, 1))
+    assert first.std() > 0.01
+    assert (first - second).abs().mean() > 0.01
+    assert empty.std((2, 3)).max() < 1e-3
 
 
 def test_statistics_of_pieces_are_those_of_the_whole() -> None:
@@ -96,10 +141,11 @@ def test_output_has_the_input_size_and_strips_change_nothing(
     arch: str, size: tuple[int, int]
 ) -> None:
     net, photo = network(arch, 2), picture(*size)
-    weights = torch.tensor([[0.3, 0.7]])
+    noise = make_noise(net.arch, *size, [3])
     with torch.no_grad():
-        whole = net(photo, weights)
-        strips = in_strips(net, photo, weights, torch.float32, rows=16)
+        pair = net.mixed_pair(torch.tensor([[0.3, 0.7]]))
+        whole = net(photo, pair, noise=noise)
+        strips = in_strips(net, photo, pair, torch.float32, noise, rows=16)
     assert whole.shape == strips.shape == photo.shape
     assert torch.allclose(whole, strips, atol=2e-4)
 

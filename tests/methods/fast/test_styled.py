@@ -9,9 +9,11 @@ import pytest
 import torch
 import torch.nn.functional as F
 
+from cnnart.methods.fast.architecture import make_architecture
 from cnnart.methods.fast.layers import statistics
+from cnnart.methods.fast.network import StyleNetwork, make_noise
 from cnnart.methods.fast.styled import SIZES, RepeatedPasses, StyledNetwork, cells, moments
-from cnnart.methods.fast.stylize import STYLES, NetworkRunner
+from cnnart.methods.fast.stylize import STYLES, FastStyle, NetworkRunner, on_device
 from cnnart.optim.capture import WARM_UP
 from tests.helpers.fast import TINY, checkpoint, network
 from tests.helpers.waits import NoWaits
@@ -26,6 +28,16 @@ SHAPES = (
 )
 LAYOUTS = (torch.channels_last, torch.contiguous_format)
 MIX = torch.tensor([[0.3, 0.7]])
+
+
+def styled(net: StyleNetwork, *more: Any, **named: Any) -> StyledNetwork:
+    """It in a mix of its two styles."""
+    with torch.no_grad():
+        return StyledNetwork(net, net.mixed_pair(MIX), *more, **named)
+
+
+def grain(net: StyleNetwork, photo: torch.Tensor) -> torch.Tensor | None:
+    return make_noise(net.arch, photo.shape[-2], photo.shape[-1], [0])
 
 
 def picture(height: int, width: int, seed: int = 0) -> torch.Tensor:
@@ -43,17 +55,18 @@ def test_it_is_what_was_trained(arch: str, size: tuple[int, int]) -> None:
                 block.norm.gamma[:, 1] = 0
     expected = net(picture(*size), MIX).detach()  # with gradients: the training's own arithmetic
     for layout in LAYOUTS:  # a CPU's and a card's
-        found = StyledNetwork(net, MIX, layout=layout)(picture(*size))
+        photo = picture(*size)
+        found = styled(net, layout=layout)(photo, grain(net, photo))
         assert found.shape == expected.shape
         assert torch.allclose(found, expected, rtol=1e-5, atol=2e-5)
 
 
 def test_half_precision_is_as_near_to_float32_as_the_training_pass() -> None:
     net, photo = network("small,widths=16-16,blocks=2", 2), picture(64, 80)
-    exact = StyledNetwork(net, MIX)(photo)
+    exact = styled(net)(photo, grain(net, photo))
     with torch.no_grad():
         trained = net(photo, MIX, torch.bfloat16)
-    found = StyledNetwork(net, MIX, torch.bfloat16)(photo)
+    found = styled(net, torch.bfloat16)(photo, grain(net, photo))
     assert found.dtype == torch.float32
     assert (found - exact).abs().mean() <= 1.1 * (trained - exact).abs().mean()
 
@@ -63,9 +76,11 @@ def test_half_precision_is_as_near_to_float32_as_the_training_pass() -> None:
 def test_cells_are_pixels_gathered_into_channels(
     dtype: torch.dtype, layout: torch.memory_format
 ) -> None:
-    photo = picture(12, 20)
-    found = cells(photo, 4, dtype, layout)
-    assert torch.equal(found, F.pixel_unshuffle(photo, 4).to(dtype))
+    photo, arch = picture(12, 20), make_architecture(TINY)
+    noise = torch.randn(1, 2, 3, 5, generator=torch.Generator().manual_seed(0))
+    found = cells(photo, arch, dtype, layout, noise)
+    assert torch.equal(found[:, :48], F.pixel_unshuffle(photo, 4).to(dtype))
+    assert torch.equal(found[:, 48:], noise.to(dtype))
     assert found.is_contiguous(memory_format=layout)
 
 
@@ -78,9 +93,10 @@ def test_moments_are_float32_whatever_comes_in(dtype: torch.dtype) -> None:
 
 
 def test_a_pass_never_waits_for_its_device() -> None:
-    styled = StyledNetwork(network(pairs=2), MIX)
+    net, photo = network(pairs=2), picture(33, 47)
+    ready, noise = styled(net), grain(net, photo)
     with NoWaits():
-        styled(picture(33, 47))
+        ready(photo, noise)
 
 
 # Passes that come again
@@ -107,22 +123,24 @@ class Tape:
 
 
 def test_a_size_that_comes_again_is_recorded_and_each_photo_is_its_own() -> None:
-    styled, tape = StyledNetwork(network(pairs=2), MIX), Tape()
-    passes = RepeatedPasses(styled, tape)
+    net, tape = network(pairs=2), Tape()
+    ready = styled(net)
+    passes = RepeatedPasses(ready, tape)
     photos = [picture(20, 24, seed) for seed in range(WARM_UP + 3)]
-    found = [passes(photo) for photo in photos]
+    noises = [make_noise(net.arch, 20, 24, [seed]) for seed in range(WARM_UP + 3)]
+    found = [passes(photo, noise) for photo, noise in zip(photos, noises, strict=True)]
     assert (tape.recorded, tape.replayed) == (1, 3)
-    for photo, result in zip(photos, found, strict=True):
-        assert torch.equal(result, styled(photo).clamp(0, 1))
+    for photo, noise, result in zip(photos, noises, found, strict=True):
+        assert torch.equal(result, ready(photo, noise).clamp(0, 1))
 
 
 def test_an_odd_size_is_not_recorded_and_few_sizes_are_kept() -> None:
-    tape = Tape()
-    passes = RepeatedPasses(StyledNetwork(network(pairs=2), MIX), tape)
+    net, tape = network(pairs=2), Tape()
+    passes = RepeatedPasses(styled(net), tape)
     assert not passes.recording
     for _ in range(2):
         for side in range(20, 20 + 4 * (SIZES + 1), 4):
-            passes(picture(side, 24))
+            passes(picture(side, 24), make_noise(net.arch, side, 24, [0]))
     assert tape.recorded == 0
     assert len(passes._sizes) == SIZES
     assert passes.recording
@@ -132,11 +150,12 @@ def test_a_runner_keeps_the_styles_last_used_and_gives_them_up() -> None:
     made = checkpoint("candy", "waves")
     runner = NetworkRunner(torch.device("cpu"), torch.float32)
     photo = picture(20, 24)
-    vectors = [made.bank.style_vector({"candy": 1}, s / 10) for s in range(2, 2 + STYLES + 2)]
-    first = [runner.run(made, photo, vector, 0, []) for vector in vectors]
+    pairs = [FastStyle(made, "candy").pair(s / 10) for s in range(2, 2 + STYLES + 2)]
+    noise = grain(made.network, photo)
+    first = [runner.run(made, photo, pair, noise, 0, []) for pair in pairs]
     own = runner.prepared(made, [])
     assert len(own.styled) == STYLES
-    again = runner.run(made, photo, vectors[0], 0, [])
+    again = runner.run(made, photo, pairs[0], noise, 0, [])
     assert torch.equal(first[0], again)
     assert not torch.equal(first[0], first[-1])
     assert not runner.forget_passes()  # on a CPU nothing is recorded
@@ -147,11 +166,14 @@ def test_a_runner_keeps_the_styles_last_used_and_gives_them_up() -> None:
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
 def test_recorded_passes_on_a_card_are_the_photos_own(dtype: torch.dtype) -> None:
     device = torch.device("cuda")
-    styled = StyledNetwork(network(pairs=2).to(device), MIX.to(device), dtype)
-    passes = RepeatedPasses(styled)
+    net = network(pairs=2)
+    pair = on_device(net.mixed_pair(MIX), device)
+    ready = StyledNetwork(net.to(device), pair, dtype)
+    passes = RepeatedPasses(ready)
     for seed in range(WARM_UP + 3):
-        photo = picture(96, 128, seed).to(device)
-        assert torch.allclose(passes(photo), styled(photo).clamp(0, 1), atol=1e-5)
+        photo, noise = picture(96, 128, seed).to(device), make_noise(net.arch, 96, 128, [seed])
+        expected = ready(photo, noise).clamp(0, 1)
+        assert torch.allclose(passes(photo, noise), expected, atol=1e-5)
     replay, _ = passes._sizes[photo.shape]
     assert replay._recorded is not None
 
@@ -159,6 +181,10 @@ def test_recorded_passes_on_a_card_are_the_photos_own(dtype: torch.dtype) -> Non
 @pytest.mark.gpu
 def test_a_card_paints_what_a_cpu_paints() -> None:
     net, photo = network(pairs=2), picture(96, 128)
-    expected = StyledNetwork(net, MIX)(photo)
-    found = StyledNetwork(net.cuda(), MIX.cuda())(photo.cuda()).cpu()
-    assert (found - expected).abs().mean() < 2e-3  # TF32, where it is allowed
+    expected, pair, noise = (
+        styled(net)(photo, grain(net, photo)),
+        net.mixed_pair(MIX),
+        grain(net, photo),
+    )
+    found = StyledNetwork(net.cuda(), on_device(pair, torch.device("cuda")))(photo.cuda(), noise)
+    assert (found.cpu() - expected).abs().mean() < 2e-3  # TF32, where it is allowed

@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import gc
+import logging
 import weakref
 
 import pytest
 import torch
 
 from cnnart.errors import OutOfMemory, UsageError
-from cnnart.image.picture import luma
+from cnnart.image.picture import luma, resize
 from cnnart.methods.fast import stylize as stylize
 from cnnart.methods.fast.architecture import make_architecture
 from cnnart.methods.fast.config import FastConfig
-from cnnart.methods.fast.stylize import FastStyle, FastStylization, NetworkRunner
+from cnnart.methods.fast.network import make_noise
+from cnnart.methods.fast.stylize import FastStyle, FastStylization, NetworkRunner, seed_of
 from cnnart.optim.color import color_gaussian
 from cnnart.optim.memory import Limits
 from tests.helpers.fast import checkpoint
@@ -22,6 +24,7 @@ from tests.helpers.pictures import make_photo
 PHOTO = make_photo(50, 70)
 MADE = checkpoint("candy", "waves")
 OTHER = checkpoint("moss", seed=9, span=None)
+NOISE = make_noise(MADE.network.arch, 50, 70, [seed_of(PHOTO[0])])
 
 
 def runner() -> NetworkRunner:
@@ -42,22 +45,71 @@ def paint(
 def test_the_network_decides_what_a_picture_looks_like() -> None:
     vector = MADE.bank.style_vector({"candy": 1}, 0.7)
     with torch.no_grad():
-        expected = MADE.network(PHOTO, vector).clamp(0, 1)
-    assert torch.allclose(paint(strength=0.7), expected, atol=1e-5)
+        expected = MADE.network(PHOTO, vector, noise=NOISE).clamp(0, 1)
+    assert torch.allclose(paint(strength=0.7, stroke="pixels=1"), expected, atol=1e-5)
 
 
 def test_strength_goes_from_the_photo_to_the_style() -> None:
     assert torch.equal(paint(strength=0.0), PHOTO)
-    distances = [float((paint(strength=s) - PHOTO).abs().mean()) for s in (0.1, 0.2)]
+    distances = [
+        float((paint(strength=s, stroke="pixels=1") - PHOTO).abs().mean()) for s in (0.1, 0.2)
+    ]
     assert distances[0] == pytest.approx(distances[1] / 2, rel=0.01)
     assert not torch.equal(paint(strength=0.5), paint(strength=1.0))
 
 
-def test_stroke_runs_the_network_at_another_size_and_keeps_the_pictures() -> None:
-    for stroke in (0.5, 1.5, 2.0):
+def test_strokes_in_pixels_run_the_network_at_another_size_and_keep_the_pictures() -> None:
+    for stroke in ("pixels=0.5", "pixels=1.5", "pixels=2"):
         assert paint(stroke=stroke).shape == PHOTO.shape
-    larger = FastStylization(PHOTO, [FastStyle(MADE, "candy")], FastConfig(stroke=2.0), runner())
-    assert larger.working == (25, 35)
+    larger = FastStylization(
+        PHOTO, [FastStyle(MADE, "candy")], FastConfig(stroke="pixels=2"), runner()
+    )
+    assert larger.levels == [(25, 35)]
+
+
+@pytest.mark.parametrize(
+    ("size", "scale", "expected"),
+    [
+        ((512, 384), 1.0, [(512, 384)]),
+        ((600, 450), 1.0, [(600, 450)]),  # nearly right as it is
+        ((1024, 768), 1.0, [(512, 384), (1024, 768)]),
+        ((2048, 1024), 1.0, [(512, 256), (1024, 512), (2048, 1024)]),
+        ((1024, 1024), 2.0, [(256, 256), (512, 512), (1024, 1024)]),
+        ((512, 512), 0.5, [(1024, 1024)]),  # finer than the picture's own pixels
+        (
+            (64, 32),
+            1.0,
+            [(256, 128)],
+        ),  # small photos are enlarged, but not to what they cannot show
+    ],
+)
+def test_levels_lead_from_the_strokes_to_the_pictures_size(
+    size: tuple[int, int], scale: float, expected: list[tuple[int, int]]
+) -> None:
+    assert stylize.stroke_levels(size, scale) == expected
+
+
+def test_a_large_picture_looks_like_the_small_one_and_is_sharp(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Reduced, it is nearer to the small one's painting than a pass at its own size is; and it has
+    details that enlarging the small one would not give.
+    """
+    monkeypatch.setattr(stylize, "STROKE_SIDE", 48)
+    mild = checkpoint("mild")
+    with torch.no_grad():
+        mild.network.head.weight.mul_(0.1)
+    photo, style = make_photo(192, 144), FastStyle(mild, "mild")
+    small = resize(photo, 48, 36)
+    wanted, found = paint(style, photo=small), paint(style, photo=photo)
+    plain = paint(style, photo=photo, stroke="pixels=1")
+    near, far = (
+        float((resize(p, 24, 18) - resize(wanted, 24, 18)).abs().mean()) for p in (found, plain)
+    )
+    assert near < 0.5 * far
+    fine = found - resize(resize(found, 48, 36), 192, 144)
+    enlarged = resize(wanted, 192, 144)
+    assert fine.std() > 2 * (enlarged - resize(resize(enlarged, 48, 36), 192, 144)).std()
 
 
 def test_size_is_the_outputs() -> None:
@@ -83,14 +135,15 @@ def test_colors_can_be_kept() -> None:
 def test_weights_of_one_network_are_mixed_within_it() -> None:
     vector = MADE.bank.style_vector({"candy": 1, "waves": 3}, 0.5)
     with torch.no_grad():
-        expected = MADE.network(PHOTO, vector).clamp(0, 1)
-    found = paint(FastStyle(MADE, "candy", 1.0), FastStyle(MADE, "waves", 3.0))
-    assert torch.allclose(found, expected, atol=1e-6)
+        expected = MADE.network(PHOTO, vector, noise=NOISE).clamp(0, 1)
+    found = paint(FastStyle(MADE, "candy", 1.0), FastStyle(MADE, "waves", 3.0), stroke="pixels=1")
+    assert torch.allclose(found, expected, atol=1e-5)
 
 
 def test_several_networks_pictures_are_averaged() -> None:
-    candy, moss = paint(), paint(FastStyle(OTHER, "moss"))
-    found = paint(FastStyle(MADE, "candy", 3.0), FastStyle(OTHER, "moss", 1.0))
+    candy = paint(stroke="pixels=1")
+    moss = paint(FastStyle(OTHER, "moss"), stroke="pixels=1")
+    found = paint(FastStyle(MADE, "candy", 3.0), FastStyle(OTHER, "moss", 1.0), stroke="pixels=1")
     assert torch.allclose(found, 0.75 * candy + 0.25 * moss, atol=1e-5)
 
 
@@ -175,14 +228,15 @@ def test_little_memory_means_strips_and_too_little_is_told() -> None:
 def test_running_out_of_memory_means_strips(monkeypatch: pytest.MonkeyPatch) -> None:
     original = NetworkRunner.run
 
-    def scarce(self: NetworkRunner, made, photos, weights, rows, warnings):  # type: ignore[no-untyped-def]
+    def scarce(self: NetworkRunner, made, photos, pair, noise, rows, warnings):  # type: ignore[no-untyped-def]
         if rows == 0 or rows > 64:
             raise RuntimeError("DefaultCPUAllocator: can't allocate memory")
-        return original(self, made, photos, weights, rows, warnings)
+        return original(self, made, photos, pair, noise, rows, warnings)
 
-    expected = paint(photo=make_photo(200, 40))
+    config = FastConfig(stroke="pixels=1")
+    expected = paint(photo=make_photo(200, 40), stroke="pixels=1")
     monkeypatch.setattr(NetworkRunner, "run", scarce)
-    work = FastStylization(make_photo(200, 40), [FastStyle(MADE, "candy")], FastConfig(), runner())
+    work = FastStylization(make_photo(200, 40), [FastStyle(MADE, "candy")], config, runner())
     assert torch.allclose(work.pictures(), expected, atol=1e-4)
     assert work.warnings == [
         "Out of memory: going on in strips of 128 rows.",
@@ -216,14 +270,38 @@ def test_compiling_that_fails_is_no_failure(monkeypatch: pytest.MonkeyPatch) -> 
     fast = NetworkRunner(torch.device("cpu"), torch.float32, compiled=True)
     work = FastStylization(PHOTO, [FastStyle(MADE, "candy")], FastConfig(engine="compile"), fast)
     assert torch.equal(work.pictures(), paint())
-    assert work.warnings == ["torch.compile does not work here (RuntimeError): running without it."]
+    assert work.warnings == [
+        "torch.compile does not work here (RuntimeError: no C++ compiler): running without it."
+    ]
+
+
+def test_a_compiler_that_cannot_even_be_asked_for_is_no_failure(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def no_cache(network: object) -> object:
+        raise FileNotFoundError(2, "No such file or directory", "/proc/nowhere")
+
+    monkeypatch.setattr(stylize.torch, "compile", no_cache)
+    fast = NetworkRunner(torch.device("cpu"), torch.float32, compiled=True)
+    work = FastStylization(PHOTO, [FastStyle(MADE, "candy")], FastConfig(engine="compile"), fast)
+    assert torch.equal(work.pictures(), paint())
+    assert len(work.warnings) == 1
+    assert "'/proc/nowhere'" in work.warnings[0]
+
+
+def test_the_compilers_log_is_not_shown(caplog: pytest.LogCaptureFixture) -> None:
+    with stylize.without_logs():
+        logging.getLogger("torch").error("pages")
+    assert not caplog.records
+    logging.getLogger("torch").error("again")
+    assert len(caplog.records) == 1
 
 
 @pytest.mark.parametrize(
     ("settings", "sentence"),
     [
         ({"strength": 1.5}, "Strength 1.5 is out of range"),
-        ({"stroke": 9.0}, "Stroke 9 is out of range"),
+        ({"stroke": 9.0}, "`stroke` 9.0 is out of range"),
         ({"color": "gray"}, "Unknown color mode 'gray'"),
         ({"engine": "onnx"}, "Unknown engine 'onnx': use eager, compile"),
         ({"size": 4}, "too small to stylize"),

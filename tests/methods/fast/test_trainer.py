@@ -38,8 +38,8 @@ def train(run: Trainer, until: int | None = None) -> Trainer:
 def same(first: Trainer, second: Trainer) -> bool:
     pairs = [
         *zip(
-            first.train_step.network.state_dict().values(),
-            second.train_step.network.state_dict().values(),
+            first.train_step.model.network.state_dict().values(),
+            second.train_step.model.network.state_dict().values(),
             strict=True,
         ),
         *zip(
@@ -95,7 +95,10 @@ def test_threads_and_accumulation_change_no_result(photos: Path) -> None:
     accumulated = trainer(photos, steps=6)
     accumulated.train_step.accumulation_steps = 2
     train(accumulated)
-    a, b = plain.train_step.network.head.weight, accumulated.train_step.network.head.weight
+    a, b = (
+        plain.train_step.model.network.head.weight,
+        accumulated.train_step.model.network.head.weight,
+    )
     assert torch.allclose(a, b, atol=1e-4)
 
 
@@ -180,7 +183,9 @@ def test_out_of_memory_means_accumulated_gradients(
     assert run.warnings[0] == "Out of memory: going on with a batch in 2 pieces."
     assert run.train_step.accumulation_steps == 2
     assert torch.allclose(
-        run.train_step.network.head.weight, plain.train_step.network.head.weight, atol=1e-4
+        run.train_step.model.network.head.weight,
+        plain.train_step.model.network.head.weight,
+        atol=1e-4,
     )
 
 
@@ -279,9 +284,9 @@ def test_a_recorded_step_repeated_is_the_step(
     run = recorded.steps()
     for step in run:
         if step.index == 11:
-            before = recorded.train_step.network.head.weight.clone()
+            before = recorded.train_step.model.network.head.weight.clone()
         if step.index == 12:
-            assert not torch.equal(before, recorded.train_step.network.head.weight)
+            assert not torch.equal(before, recorded.train_step.model.network.head.weight)
     assert len(replays) == 2  # one for each size of crops
     assert all(replay._recorded for replay in replays)
     assert recorded.history.entries == plain.history.entries
@@ -308,7 +313,7 @@ def test_a_step_that_is_not_finite_leaves_no_trace(
 
 def test_a_run_without_finite_gradients_ends(photos: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     run = trainer(photos)
-    before = {k: v.clone() for k, v in run.train_step.network.state_dict().items()}
+    before = {k: v.clone() for k, v in run.train_step.model.network.state_dict().items()}
     original = TrainStep.forward
 
     def broken(self: TrainStep, batch: TrainBatch):  # type: ignore[no-untyped-def]
@@ -317,7 +322,9 @@ def test_a_run_without_finite_gradients_ends(photos: Path, monkeypatch: pytest.M
     monkeypatch.setattr(TrainStep, "forward", broken)
     with pytest.raises(CnnartError, match="Training broke down at step 10"):
         train(run)
-    assert all(torch.equal(v, before[k]) for k, v in run.train_step.network.state_dict().items())
+    assert all(
+        torch.equal(v, before[k]) for k, v in run.train_step.model.network.state_dict().items()
+    )
 
 
 def test_a_run_that_goes_bad_is_stopped(photos: Path) -> None:
@@ -326,13 +333,13 @@ def test_a_run_that_goes_bad_is_stopped(photos: Path) -> None:
         if step.index == 16:
             break
     with torch.no_grad():
-        for net in (run.train_step.network, run.train_step.ema):
+        for net in (run.train_step.model.network, run.train_step.ema.network):
             net.head.weight.zero_()
             net.head.weight.requires_grad_(False)
     run.train_step.optimizer.param_groups[0]["params"] = [
         p
         for p in run.train_step.optimizer.param_groups[0]["params"]
-        if p is not run.train_step.network.head.weight
+        if p is not run.train_step.model.network.head.weight
     ]
     with pytest.raises(
         CnnartError, match="3 validations in a row show a picture of almost nothing"

@@ -23,7 +23,7 @@ from cnnart.methods.fast.train.losses import Terms
 TERMS = ("content", "style", "palette", "pixel", "tv", "grid", "excess")
 
 # At strength 0.5, against the content loss.
-STYLE_TO_CONTENT = 2.8
+STYLE_TO_CONTENT = 4.0
 PALETTE_TO_CONTENT = 1.0
 TV_TO_CONTENT = 1.0
 PIXEL_TO_CONTENT = 4.0
@@ -67,13 +67,19 @@ class LossBalancer:
         config: the expert weights, and the ratio to aim at.
         scales: from a few photos.
         last_step: the step after which factors stay as they are; the first ones are left out.
+        own: how many styles, the first, have a factor each; the others share one. None: all.
     """
 
-    def __init__(self, config: TrainConfig, scales: LossScales, last_step: int) -> None:
+    def __init__(
+        self, config: TrainConfig, scales: LossScales, last_step: int, own: int | None = None
+    ) -> None:
         self._config = config
         self.scales = scales
         self.last_step = last_step
-        count, device = len(scales.palette), scales.palette.device
+        styles, device = len(scales.palette), scales.palette.device
+        own = styles if own is None else own
+        self._factor_of = torch.arange(styles, device=device).clamp_max(own)
+        count = min(styles, own + 1)
         self.factors = torch.ones(count, device=device)
         self.seen = torch.zeros(3, count, device=device)  # sums of style left, content, pictures
         weights = [*config.style_layers.values(), *config.coarse_layers.values()]
@@ -88,7 +94,7 @@ class LossBalancer:
         """The weighted terms, each a mean over the batch; their sum is what is minimized."""
         config = self._config
         style, palette = self.left_over(terms, styles)
-        factor = self.factors[styles]
+        factor = self.factors[self._factor_of[styles]]
         strong = style_ratio(strengths)
         weak = (0.5 - strengths).clamp_min(0) / strengths.clamp_min(1e-3)
         # Divided by its own weight, so that strong samples do not drown the others.
@@ -110,7 +116,7 @@ class LossBalancer:
         style, _ = self.left_over(terms, styles)
         found = torch.stack((style, terms.content, torch.ones_like(style)))
         found = torch.where(strengths == 0.5, found, 0.0)
-        return torch.zeros_like(self.seen).index_add_(1, styles, found)
+        return torch.zeros_like(self.seen).index_add_(1, self._factor_of[styles], found)
 
     def move(self, totals: Tensor, step: int) -> None:
         """Correct the factors by ``seen``, summed over all processes, and forget it."""

@@ -8,7 +8,7 @@ from typing import Any
 
 from cnnart.errors import UsageError
 from cnnart.methods.fast.architecture import make_architecture
-from cnnart.settings import Settings, check_layers, setting
+from cnnart.settings import Settings, check_layers, seed_setting, setting
 
 # How long to train: steps, a batch each.
 TRAIN_PRESETS = {"draft": 800, "standard": 5000, "fine": 16000}
@@ -56,7 +56,7 @@ class TrainConfig(Settings):
         (0.2, 1.0), "The weakest and the strongest strength to train; none: 0.5 alone."
     )
     balance: float = setting(
-        0.32,
+        0.27,
         "Style left over, relative to content changed, to aim at: smaller is more style.",
         above=0,
     )
@@ -88,7 +88,7 @@ class TrainConfig(Settings):
         0.5, "Fraction of the steps, the first, with crops of half the side.", low=0, high=1
     )
     validate_every: int = setting(250, "Steps between validations.", low=1)
-    seed: int = setting(0, "Seed of all randomness.")
+    seed: int = seed_setting()
 
     def __post_init__(self) -> None:
         if isinstance(self.batch, str) and self.batch != AUTO:

@@ -18,7 +18,6 @@ from pathlib import Path
 from typing import NamedTuple
 
 import torch
-from PIL import Image
 from torch import Tensor
 
 from cnnart.errors import CnnartError, UsageError
@@ -38,13 +37,15 @@ DRAFT = 2  # a JPEG is decoded at that many times the size that is needed, and t
 class Photos:
     """``train`` and ``held_out`` files; ``skipped``: (path, why) of those that are of no use.
 
-    ``bytes``: what each one of ``train`` takes at most when ``read_photo`` has decoded it.
+    ``bytes``: what each one of ``train`` takes at most when ``read_photo`` has decoded it;
+    ``sizes``: the height and width of each.
     """
 
     train: tuple[Path, ...]
     held_out: tuple[Path, ...]
     skipped: tuple[tuple[Path, str], ...] = ()
     bytes: tuple[int, ...] = ()
+    sizes: tuple[tuple[int, int], ...] = ()
 
 
 @dataclass(frozen=True)
@@ -82,23 +83,25 @@ def find_photos(paths: Sequence[Path], side: int) -> Photos:
     train = tuple(p for p in good if p not in left)
     # Decoded at a fraction of its size, a photo's sides are rounded once more.
     taken = tuple(math.ceil(3.03 * math.prod(reduced_size(*sizes[p], side))) for p in train)
-    return Photos(train, tuple(held_out), tuple(skipped), taken)
+    return Photos(train, tuple(held_out), tuple(skipped), taken, tuple(sizes[p] for p in train))
 
 
 def examine(path: Path, smallest_side: int) -> tuple[int, int] | str:
-    """A photo's height and width, or why it cannot be trained on. JPEGs are decoded at a reduced
-    size: quick.
+    """A photo's height and width, or why it cannot be trained on.
+
+    By the steps of ``read_photo``, so that what passes here can be read there. JPEGs are decoded at
+    a reduced size: quick.
     """
     try:
-        with Image.open(path) as image:
+        with opened(path) as (stream, name), recognized(stream, name, MAX_PIXELS) as image:
             width, height = image.size
-            if min(image.size) >= smallest_side:
-                image.draft("RGB", (1, 1))
-                image.load()
-    except Exception as error:  # decoders raise anything on damaged bytes
-        return f"not readable ({' '.join(str(error).split())[:80]})"
-    if min(height, width) < smallest_side:
-        return f"too small ({min(height, width)} pixels, {smallest_side} needed)"
+            if min(height, width) < smallest_side:
+                return f"too small ({min(height, width)} pixels, {smallest_side} needed)"
+            image.draft(image.mode, (1, 1))
+            decode(image, name)
+            unpacked(image, name)
+    except CnnartError as error:
+        return str(error).removeprefix(f"{path}: ").rstrip(".")
     return height, width
 
 
@@ -143,8 +146,10 @@ class Sampler:
     """Which photo, style and strength each sample of a run has: a function of seed and number.
 
     Args:
+        styles: the first ones, that have affine pairs of their own.
         window: how many photos a sample is chosen among where memory does not hold all of them;
             0: every photo comes once before any comes again.
+        arbitrary: styles after those, whose pairs are predicted; every other sample has one.
     """
 
     def __init__(
@@ -154,8 +159,9 @@ class Sampler:
         seed: int,
         strength_range: tuple[float, float] | None,
         window: int = 0,
+        arbitrary: int = 0,
     ) -> None:
-        self._photos, self._styles = photos, styles
+        self._photos, self._styles, self._arbitrary = photos, styles, arbitrary
         self._seed, self._strength_range = seed, strength_range
         self.window = window
         self._order = functools.lru_cache(2)(self._shuffled)  # a window may lie in two epochs
@@ -164,16 +170,29 @@ class Sampler:
         """Sample ``number`` of the run."""
         key = f"{self._seed}/sample/{number}"
         epoch, place = divmod(self._entry(number, key), self._photos)
-        turn, index = divmod(number, self._styles)
-        styles = list(range(self._styles))
-        random.Random(f"{self._seed}/styles/{turn}").shuffle(styles)
+        style = self._style(number)
         rng = random.Random(f"{key}/strength")
         # Half of them at the strength that most pictures are made with, and the others at the ends:
         # what lies between mixes the two, and they part only as far as they are seen apart.
         strength = 0.5
         if self._strength_range and rng.random() < 0.5:
             strength = rng.choice(self._strength_range)
-        return Sample(self._order(epoch)[place], styles[index], strength, key)
+        return Sample(self._order(epoch)[place], style, strength, key)
+
+    def _style(self, number: int) -> int:
+        """Each of a kind comes once before any comes again."""
+        kind, first, count = "styles", 0, self._styles
+        if self._arbitrary:
+            number, odd = divmod(number, 2)
+            if odd:
+                kind, first, count = "arbitrary", self._styles, self._arbitrary
+        turn, index = divmod(number, count)
+        return first + self._shuffled_styles(kind, turn, count)[index]
+
+    def _shuffled_styles(self, kind: str, turn: int, count: int) -> list[int]:
+        styles = list(range(count))
+        random.Random(f"{self._seed}/{kind}/{turn}").shuffle(styles)
+        return styles
 
     def _entry(self, number: int, key: str) -> int:
         """A sample's place in the endless row of photos, one shuffled epoch after the other.

@@ -8,7 +8,7 @@ import torch
 import torch.distributed as dist
 from torch import Tensor, nn
 
-from cnnart.methods.fast.torchrun_env import init_process_group, world
+from cnnart.methods.fast.torchrun_env import Tell, init_process_group, world
 
 CPU = torch.device("cpu")
 
@@ -69,12 +69,15 @@ class Group:
             dist.destroy_process_group()
 
 
-def join(device: torch.device) -> Group:
-    """Join the other processes that torchrun has started: gloo on CPUs, nccl on CUDA."""
+def join(device: torch.device, tell: Tell = lambda line: None) -> Group:
+    """Join the other processes that torchrun has started: gloo on CPUs, nccl on CUDA.
+
+    ``tell`` is told what is waited for. Raises CnnartError when the others do not come.
+    """
     rank, size = world()
     if size == 1:
         return Group(device=device)
     if device.type == "cuda":
         torch.cuda.set_device(device)
-    init_process_group("nccl" if device.type == "cuda" else "gloo", "training")
+    init_process_group("nccl" if device.type == "cuda" else "gloo", "training", tell)
     return Group(rank, size, device)

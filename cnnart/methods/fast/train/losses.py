@@ -10,6 +10,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from cnnart.methods.fast.predictor import HALVED, describe
 from cnnart.methods.fast.train.artifacts import detail_of, grid_loss
 from cnnart.methods.fast.train.config import TrainConfig
 from cnnart.networks.vgg import FeatureExtractor
@@ -19,7 +20,6 @@ from cnnart.optim.losses import BF16_PIECE, EPSILON
 PALETTE_PATCH = 8  # pixels: the palette is judged by means, so that dithering does not help
 QUANTILES = 1024
 GRID = 8  # pixels: two steps of the coarsest layers' grid, and so those of all finer ones
-HALVED = "/2"  # suffix of the names of layers of the picture at half its size
 
 
 @dataclass(frozen=True)
@@ -38,6 +38,11 @@ class StyleTargets:
 
     def __len__(self) -> int:
         return len(self.details)
+
+    def described(self) -> Tensor:
+        """What a ``StylePredictor`` sees of each style: ``SxD``."""
+        variances = {k: v.diagonal(dim1=1, dim2=2) for k, v in self.covariances.items()}
+        return describe([(self.means[name], variances[name]) for name in self.means])
 
 
 @dataclass(frozen=True)
@@ -86,8 +91,9 @@ class PerceptualLosses:
         self.features = features
         self._directions = color_directions(device=features.device)
 
-    def targets(self, paintings: Sequence[Tensor]) -> StyleTargets:
+    def targets(self, paintings: Iterable[Tensor]) -> StyleTargets:
         """Paintings (``1x3xHxW``, each of its own size) as targets, numbered in their order."""
+        details = []
         means: dict[str, list[Tensor]] = {name: [] for name in self.style_layers}
         covariances: dict[str, list[Tensor]] = {name: [] for name in self.style_layers}
         quantiles = []
@@ -99,11 +105,12 @@ class PerceptualLosses:
                     means[name].append(mean)
                     covariances[name].append(covariance)
                 quantiles.append(spread(self._projected(painting), QUANTILES))
+                details.append(detail_of(painting))
         return StyleTargets(
             {name: torch.cat(values) for name, values in means.items()},
             {name: torch.cat(values) for name, values in covariances.items()},
             torch.cat(quantiles),
-            tuple(detail_of(painting) for painting in paintings),
+            tuple(details),
         )
 
     def __call__(

@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 import io
-import pickle
+import warnings
 from collections.abc import Mapping
 from typing import Any
 
 import torch
 
-from cnnart.errors import UsageError, WeightsError
+from cnnart.errors import CnnartError, UsageError, WeightsError
 from cnnart.methods.fast.train.trainer import Trainer
 
-FORMAT = 2
-
-DAMAGED = (pickle.UnpicklingError, EOFError, KeyError, TypeError, ValueError, RuntimeError)
+FORMAT = 3
 
 
 def save_state(trainer: Trainer) -> bytes:
@@ -32,7 +30,7 @@ def restore_state(trainer: Trainer, data: bytes, name: str) -> None:
     written by another version.
     """
     try:
-        state = torch.load(io.BytesIO(data), map_location="cpu", weights_only=True)
+        state = _unpacked(data)
         if state.get("format") != FORMAT:
             raise WeightsError(
                 f"{name}: this run was saved by another version of cnnart, and can only be "
@@ -40,7 +38,9 @@ def restore_state(trainer: Trainer, data: bytes, name: str) -> None:
             )
         check_same(state["settings"], identity(trainer), name)
         trainer.load_state_dict(state["run"])
-    except DAMAGED as error:
+    except (CnnartError, MemoryError):
+        raise
+    except Exception as error:  # torch's reader, and what it makes, raise anything
         raise WeightsError(
             f"{name}: this saved run is damaged ({type(error).__name__}); remove it to begin anew."
         ) from None
@@ -49,10 +49,17 @@ def restore_state(trainer: Trainer, data: bytes, name: str) -> None:
 def saved_batch(data: bytes) -> int:
     """The photos per step of a saved run; 1 for data that ``restore_state`` will refuse."""
     try:
-        state = torch.load(io.BytesIO(data), map_location="cpu", weights_only=True)
+        state = _unpacked(data)
         return int(state["settings"]["batch"])
-    except DAMAGED:
+    except Exception:
         return 1
+
+
+def _unpacked(data: bytes) -> Any:
+    """What ``save_state`` packed. Raises anything for other data; executes nothing of it."""
+    with warnings.catch_warnings():  # torch warns about what is then refused anyway
+        warnings.simplefilter("ignore")
+        return torch.load(io.BytesIO(data), map_location="cpu", weights_only=True)
 
 
 def identity(trainer: Trainer) -> dict[str, Any]:
@@ -62,6 +69,7 @@ def identity(trainer: Trainer) -> dict[str, Any]:
         **trainer.config.recorded(),
         "styles": [s.name for s in trainer.styles],
         "paintings": [p.sha256 for p in trainer.paintings],
+        "arbitrary": len(trainer.targets) - len(trainer.paintings),
         "photos": [p.name for p in (*photos.train, *photos.held_out)],
     }
 

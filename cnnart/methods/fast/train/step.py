@@ -17,14 +17,15 @@ import torch
 from torch import Tensor, nn
 
 from cnnart.errors import CnnartError, OutOfMemory, is_out_of_memory
-from cnnart.methods.fast.network import StyleNetwork
 from cnnart.methods.fast.train.balance import TERMS, LossBalancer
 from cnnart.methods.fast.train.config import TrainConfig
 from cnnart.methods.fast.train.distributed import Group
 from cnnart.methods.fast.train.losses import PerceptualLosses, StyleTargets, Terms
+from cnnart.methods.fast.train.model import StyleModel
 from cnnart.optim.capture import Replay
 from cnnart.optim.memory import release_memory
 
+RATES = (1.0, 0.2)  # of the learning rate: the network's, and the predictor's, which is no convnet
 MAX_NONFINITE = 10  # steps in a row without a usable gradient
 
 
@@ -47,13 +48,16 @@ class ComputeOptions:
 class TrainBatch:
     """``photos``: ``Bx3xHxW``; the rest per photo. ``styles`` (``B``, int64) and ``style_vectors``
     (``Bxpairs``) say the same twice: by number among the styles trained, and as weights of the
-    network's affine pairs. ``strengths``: ``B``.
+    network's affine pairs, if it has pairs for the style. ``strengths``, and ``positions`` between
+    the weak pair and the strong one: ``B``. ``noise``: see ``make_noise``; no channels if none.
     """
 
     photos: Tensor
     styles: Tensor
     strengths: Tensor
     style_vectors: Tensor
+    positions: Tensor
+    noise: Tensor
 
     def part(self, start: int, stop: int) -> TrainBatch:
         """Some of its photos."""
@@ -68,7 +72,7 @@ class TrainStep:
     """A network being trained, and all that changes with it.
 
     Args:
-        network: on its device; parameters that require no gradient stay as they are.
+        model: on its device; parameters that require no gradient stay as they are.
         losses, targets, balancer: what is minimized.
 
     ``ema``: the moving average of the weights. ``warnings`` gets a line when memory runs out.
@@ -76,28 +80,32 @@ class TrainStep:
 
     def __init__(
         self,
-        network: StyleNetwork,
+        model: StyleModel,
         losses: PerceptualLosses,
         targets: StyleTargets,
         balancer: LossBalancer,
         config: TrainConfig,
         compute: ComputeOptions,
     ) -> None:
-        self.network, self.losses, self.targets = network, losses, targets
+        self.model, self.losses, self.targets = model, losses, targets
         self.balancer, self.config, self.compute = balancer, config, compute
         self.device = losses.features.device
         self.warnings: list[str] = []
         self.accumulation_steps = 1
-        self.ema = copy.deepcopy(network).requires_grad_(False)
-        self._wrapped = compute.group.wrap(network)
+        self.ema = copy.deepcopy(model).requires_grad_(False)
+        self._wrapped = compute.group.wrap(model)
         # The sums of the losses since they were read, the steps that count, and how many of the
         # latest in a row were not finite.
         self._tally = torch.zeros(len(TERMS) + 2, device=self.device)
-        self._rate = torch.tensor(config.learning_rate, device=self.device)
+        self._rates = [torch.zeros((), device=self.device) for _ in RATES]
         self._ema_weight = torch.zeros((), device=self.device)
+        parts = (model.network, model.predictor)
         self.optimizer = torch.optim.Adam(
-            [p for p in network.parameters() if p.requires_grad],
-            lr=self._rate,
+            [
+                {"params": [p for p in part.parameters() if p.requires_grad], "lr": rate}
+                for part, rate in zip(parts, self._rates, strict=True)
+                if part is not None
+            ],
             fused=True,
             capturable=self.device.type == "cuda",
         )
@@ -116,7 +124,8 @@ class TrainStep:
 
         Raises OutOfMemory.
         """
-        self._rate.fill_(self.config.learning_rate * rate_factor)
+        for rate, share in zip(self._rates, RATES, strict=True):
+            rate.fill_(share * self.config.learning_rate * rate_factor)
         # Faster while there is little to average.
         self._ema_weight.fill_(1 - min(self.config.ema_decay, index / (index + 10)))
         while True:
@@ -152,13 +161,20 @@ class TrainStep:
 
     def forward(self, batch: TrainBatch) -> tuple[Terms, Tensor]:
         """The terms of a batch's pictures, and the first of these."""
-        output = self._wrapped(batch.photos, batch.style_vectors, self.compute.dtype)
+        output = self._wrapped(
+            batch.photos,
+            batch.styles,
+            batch.style_vectors,
+            batch.positions,
+            batch.noise,
+            self.compute.dtype,
+        )
         return self.losses(output, batch.photos, self.targets, batch.styles), output[:1].detach()
 
     def state_dict(self) -> dict[str, Any]:
         """All that changes from step to step."""
         return {
-            "network": self.network.state_dict(),
+            "model": self.model.state_dict(),
             "ema": self.ema.state_dict(),
             "optimizer": self.optimizer.state_dict(),
             "scaler": self.scaler.state_dict(),
@@ -167,11 +183,11 @@ class TrainStep:
         }
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        self.network.load_state_dict(state["network"])
+        self.model.load_state_dict(state["model"])
         self.ema.load_state_dict(state["ema"])
         self.optimizer.load_state_dict(state["optimizer"])
-        for group in self.optimizer.param_groups:
-            group["lr"] = self._rate
+        for group, rate in zip(self.optimizer.param_groups, self._rates, strict=False):
+            group["lr"] = rate
         self.scaler.load_state_dict(state["scaler"])
         self._tally.copy_(state["tally"])
         self.accumulation_steps = state["accumulation_steps"]
@@ -191,7 +207,7 @@ class TrainStep:
         """Gradient, optimizer and averages of one batch, on the device alone."""
         losses, observed, image = self._gradient(batch)
         self.scaler.unscale_(self.optimizer)
-        norm = nn.utils.clip_grad_norm_(self.network.parameters(), self.config.max_grad_norm)
+        norm = nn.utils.clip_grad_norm_(self.model.parameters(), self.config.max_grad_norm)
         broken = ~(norm.isfinite() & losses.sum().isfinite())
         broken = self.compute.group.sum(broken.float()) > 0
         # As torch's GradScaler tells a fused optimizer that a step is to leave no trace. Metal's
@@ -239,5 +255,5 @@ class TrainStep:
     def _update_ema(self, finite: Tensor) -> None:
         """Move the average of the weights towards them."""
         weight = self._ema_weight * finite
-        for mean, now in zip(self.ema.parameters(), self.network.parameters(), strict=True):
+        for mean, now in zip(self.ema.parameters(), self.model.parameters(), strict=True):
             mean.lerp_(now, weight)  # leaves what does not change exactly as it is

@@ -8,20 +8,24 @@ small first, and what is kept is the moving average of the weights at its best v
 from __future__ import annotations
 
 import copy
+import random
 import time
+import zlib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import chain
 from typing import Any
 
 import torch
 from torch import Tensor
 
 from cnnart.errors import UsageError
-from cnnart.image.picture import fit_long_side, resize
 from cnnart.methods.fast.architecture import make_architecture
 from cnnart.methods.fast.checkpoint import Checkpoint, thumbnail
 from cnnart.methods.fast.header import UNSTATED, StyleInfo
-from cnnart.methods.fast.network import StyleBank, StyleNetwork
+from cnnart.methods.fast.layers import AffinePair
+from cnnart.methods.fast.network import StyleBank, StyleNetwork, make_noise
+from cnnart.methods.fast.predictor import PredictorShape, StylePredictor, at_style_size
 from cnnart.methods.fast.train.balance import END, LossBalancer, LossScales
 from cnnart.methods.fast.train.config import TrainConfig
 from cnnart.methods.fast.train.data import (
@@ -36,6 +40,7 @@ from cnnart.methods.fast.train.data import (
 )
 from cnnart.methods.fast.train.history import EVERY, History
 from cnnart.methods.fast.train.losses import PerceptualLosses
+from cnnart.methods.fast.train.model import StyleModel
 from cnnart.methods.fast.train.schedule import Schedule
 from cnnart.methods.fast.train.step import ComputeOptions, TrainBatch, TrainStep
 from cnnart.methods.fast.train.validation import JudgedStyle, Validator
@@ -45,18 +50,27 @@ from cnnart.optim.steps import Step
 CALIBRATION_PHOTOS = 8
 MIN_SCALE = 1e-3  # of a loss scale: what photos have already cannot be divided by
 AHEAD = 4  # photos that are read ahead for each thread, and steps at least
+STYLES_AT_ONCE = 64  # that are compared with a photo before training
+VARIANTS = 2  # of each painting from which any painting's pairs are learnt
+UNSEEN = 3  # of these paintings that are only judged by, at most; one in so many:
+HELD_OUT = 20
+SMALLEST_PART = 0.5  # of a painting's sides, that a variant shows
 WARM_STEPS = 2  # on a CPU, that take longer than those to come
 JUDGED_COST = 0.4  # of a step's for one photo: painting and judging it
 
 
 @dataclass(frozen=True)
 class Painting:
-    """A style to learn: ``image`` is ``1x3xHxW`` in [0, 1]."""
+    """A style to learn: ``image`` is ``1x3xHxW`` in [0, 1].
+
+    ``pairs``: the weak and the strong affine pair to begin with, of all layers; None: as it comes.
+    """
 
     name: str
     image: Tensor
     license: str = UNSTATED
     sha256: str = ""
+    pairs: tuple[AffinePair, AffinePair] | None = None
 
     def info(self) -> StyleInfo:
         return StyleInfo(self.name, self.license, self.sha256, thumbnail(self.image))
@@ -72,6 +86,8 @@ class Trainer:
         losses: on the device to train on.
         compute: precision, threads, time, processes.
         into: a trained checkpoint to which the styles are added; all else in it stays as it is.
+        arbitrary: paintings (``1x3xHxW`` in [0, 1]) from which a predictor learns what the affine
+            pairs of any painting are.
 
     ``steps()`` trains and yields a Step for each; ``checkpoint()`` is the best so far. Raises
     UsageError for what makes no sense, CnnartError when training goes bad.
@@ -85,6 +101,7 @@ class Trainer:
         losses: PerceptualLosses,
         compute: ComputeOptions | None = None,
         into: Checkpoint | None = None,
+        arbitrary: Sequence[Tensor] = (),
     ) -> None:
         self.config, self.losses, self.compute = config, losses, compute or ComputeOptions()
         self.paintings, self.photos = list(paintings), photos
@@ -98,6 +115,7 @@ class Trainer:
         # What nothing waits for can be read at every step: on a CPU.
         self.read_every = 1 if self.device.type == "cpu" else EVERY
         network = self._prepared(into)
+        learnt, held_out = split_paintings(arbitrary)
         self.pool = self._opened_pool()
         window = 0
         if not self.pool.holds_all and self.device.type != "cpu":
@@ -109,29 +127,41 @@ class Trainer:
             config.seed,
             self.bank.strength_range,
             int(self.group.agree(window)),
+            VARIANTS * len(learnt),
         )
         self._ahead: dict[int, list[Sample]] = {}  # steps whose photos are being read
-        self.targets = losses.targets([self._painting(p.image) for p in paintings])
+        self.targets = losses.targets(
+            chain(
+                (self._painting(p.image) for p in paintings),
+                (self._painting(v) for p in learnt for v in variants(p, config.seed)),
+                (self._painting(p) for p in held_out),
+            )
+        )
         names = [p.name for p in paintings]
         weakest, strongest = self.bank.strength_range or (0.5, 0.5)
+        others = torch.zeros(len(self.targets) - len(names), self.bank.pairs)
         self._style_ends = [
-            torch.cat([self.bank.style_vector({name: 1.0}, s) for name in names]).to(self.device)
+            torch.cat([*(self.bank.style_vector({name: 1.0}, s) for name in names), others]).to(
+                self.device
+            )
             for s in (weakest, strongest)
         ]
+        own = len(names) if arbitrary else None
         scales = self._loss_scales()
-        self.balancer = LossBalancer(config, scales, round(END * config.total_steps))
+        self.balancer = LossBalancer(config, scales, round(END * config.total_steps), own)
+        model = self._model(network, len(names), bool(arbitrary))
         self.train_step = TrainStep(
-            network, losses, self.targets, self.balancer, config, self.compute
+            model, losses, self.targets, self.balancer, config, self.compute
         )
         self.warnings = self.train_step.warnings
         self.history = History()
         self.lost: dict[str, float] = {}  # means of the steps that were read last
+        judged = dict(enumerate(names))
+        first = len(self.targets) - len(held_out)
+        judged |= {first + i: f"unseen-{i + 1}" for i in range(len(held_out))}
         self.validator = Validator(
             self.train_step.ema,
-            [
-                JudgedStyle(name, self._style_vectors(torch.tensor([i]), torch.tensor([0.5])))
-                for i, name in enumerate(names)
-            ],
+            [self._judged(name, number) for number, name in judged.items()],
             ValidationPhotos(photos, config.size, self.device),
             losses,
             self.targets,
@@ -169,12 +199,38 @@ class Trainer:
         if into:
             network = copy.deepcopy(into.network)
             network.add_pairs(self.bank.pairs - network.pairs)
+            for painting in self.paintings:
+                for strength, pair in zip(strength_range or (), painting.pairs or (), strict=False):
+                    vector = self.bank.style_vector({painting.name: 1.0}, strength)
+                    network.set_pair(int(vector.argmax()), pair)
         else:
             arch = make_architecture(self.config.arch)
             network = StyleNetwork(arch, self.bank.pairs, seed=self.config.seed)
         for name, parameter in network.named_parameters():
             parameter.requires_grad_(into is None or name.endswith((".gamma", ".beta")))
         return network.to(self.device)
+
+    def _model(self, network: StyleNetwork, own: int, predicts: bool) -> StyleModel:
+        """The network, with a predictor of the pairs of all styles but the first ``own``."""
+        if not predicts:
+            return StyleModel(network)
+        described = self.targets.described()
+        shape = PredictorShape(
+            tuple(self.losses.style_layers),
+            described.shape[1],
+            sum(network.channels),
+            self.config.style_size,
+        )
+        predictor = StylePredictor(shape, seed=self.config.seed).to(self.device)
+        predictor.fit_inputs(described)
+        return StyleModel(network, predictor, described, own)
+
+    def _judged(self, name: str, number: int) -> JudgedStyle:
+        """A style as validations see it."""
+        one, half = torch.tensor([number], device=self.device), torch.tensor([0.5])
+        return JudgedStyle(
+            name, one, self._style_vectors(one, half), self._positions(half).to(self.device)
+        )
 
     def _opened_pool(self) -> PhotoPool:
         capacity = self.compute.pool
@@ -194,9 +250,7 @@ class Trainer:
 
     def _painting(self, painting: Tensor) -> Tensor:
         """A painting at the size that its strokes are learnt at."""
-        long_side = min(self.config.style_size, max(painting.shape[-2:]))
-        size = fit_long_side(painting.shape[-2], painting.shape[-1], long_side)
-        return resize(painting, *size).to(self.device)
+        return at_style_size(painting, self.config.style_size).to(self.device)
 
     @torch.no_grad()
     def _loss_scales(self) -> LossScales:
@@ -209,10 +263,11 @@ class Trainer:
             photo = center_crop(read_photo(path, self.config.size), self.config.size)
             photo = photo.to(self.device)
             one = self.losses.activations(photo)
-            found = {k: v.expand(len(styles), -1, -1, -1) for k, v in one.items()}
-            style += self.losses.style(found, self.targets, styles) / count
-            batch = photo.expand(len(styles), -1, -1, -1)
-            palette += self.losses.palette(batch, self.targets, styles) / count
+            for some in styles.split(STYLES_AT_ONCE):
+                found = {k: v.expand(len(some), -1, -1, -1) for k, v in one.items()}
+                style[some] += self.losses.style(found, self.targets, some) / count
+                batch = photo.expand(len(some), -1, -1, -1)
+                palette[some] += self.losses.palette(batch, self.targets, some) / count
         return LossScales(style.clamp_min(MIN_SCALE), palette.clamp_min(MIN_SCALE))
 
     def steps(self) -> Iterator[Step]:
@@ -272,7 +327,13 @@ class Trainer:
         photos = self.pool.crops(samples, self.schedule.side(index))
         styles = self.pool.on_device(torch.tensor([s.style for s in samples]))
         strengths = self.pool.on_device(torch.tensor([s.strength for s in samples]))
-        batch = TrainBatch(photos, styles, strengths, self._style_vectors(styles, strengths))
+        positions = self.pool.on_device(
+            self._positions(torch.tensor([s.strength for s in samples]))
+        )
+        vectors = self._style_vectors(styles, strengths)
+        batch = TrainBatch(
+            photos, styles, strengths, vectors, positions, self._noise(samples, index)
+        )
         image = self.train_step.run(batch, index, self.schedule.rate_factor(index))
         if self.balancer.due(index):
             self.balancer.move(self.group.sum(self.balancer.seen).clone(), index)
@@ -283,18 +344,38 @@ class Trainer:
         ``StyleBank.style_vector``.
         """
         weak, strong = (ends[styles] for ends in self._style_ends)
+        position = self._positions(strengths)[:, None].to(weak.device)
+        return torch.lerp(weak, strong, position)
+
+    def _positions(self, strengths: Tensor) -> Tensor:
+        """``StyleBank.position`` of each, ``B``."""
         if not self.bank.strength_range:
-            return weak
+            return torch.zeros_like(strengths)
         low, high = self.bank.strength_range
-        position = ((strengths - low) / (high - low)).clamp(0, 1)
-        return torch.lerp(weak, strong, position[:, None].to(weak.device))
+        return ((strengths - low) / (high - low)).clamp(0, 1)
+
+    def _noise(self, samples: Sequence[Sample], index: int) -> Tensor:
+        """What the network sees beside a step's crops; each time another."""
+        side = self.schedule.side(index)
+        seeds = [zlib.crc32(sample.key.encode()) for sample in samples]
+        noise = make_noise(self.train_step.model.network.arch, side, side, seeds)
+        if noise is None:
+            return torch.empty(len(samples), 0, 1, 1, device=self.device)
+        return self.pool.on_device(noise)
 
     def checkpoint(self) -> Checkpoint:
         """The best network so far."""
         best = copy.deepcopy(self.train_step.ema)
         if self.validator.best_weights is not None:
             best.load_state_dict(self.validator.best_weights)
-        return Checkpoint(best.cpu(), self.styles, self.bank.strength_range, self.facts())
+        best = best.cpu()
+        return Checkpoint(
+            best.network,
+            self.styles,
+            self.bank.strength_range,
+            self.facts(),
+            predictor=best.predictor,
+        )
 
     def facts(self) -> dict[str, Any]:
         """How it was trained, for the checkpoint."""
@@ -333,3 +414,29 @@ class Trainer:
         self.train_step.load_state_dict(state["step"])
         self.balancer.load_state_dict(state["balancer"])
         self.validator.load_state_dict(state["validator"])
+
+
+def split_paintings(paintings: Sequence[Tensor]) -> tuple[list[Tensor], list[Tensor]]:
+    """Those to learn from, and a few to be judged by."""
+    count = min(UNSEEN, len(paintings) // HELD_OUT)
+    every = len(paintings) // count if count else len(paintings) + 1
+    held_out = set(range(every // 2, len(paintings), every)) if count else set()
+    chosen = sorted(held_out)[:count]
+    learnt = [p for i, p in enumerate(paintings) if i not in chosen]
+    return learnt, [paintings[i] for i in chosen]
+
+
+def variants(painting: Tensor, seed: int) -> list[Tensor]:
+    """A painting (``1x3xHxW``), and parts of it in other colors: more styles than there are
+    paintings.
+    """
+    found = [painting]
+    height, width = painting.shape[-2:]
+    rng = random.Random(f"{seed}/{height}x{width}/{float(painting.mean()):.6f}")
+    while len(found) < VARIANTS:
+        share = rng.uniform(SMALLEST_PART, 1)
+        rows, columns = max(1, round(share * height)), max(1, round(share * width))
+        top, left = rng.randint(0, height - rows), rng.randint(0, width - columns)
+        part = painting[..., top : top + rows, left : left + columns]
+        found.append(part[:, rng.sample(range(3), 3)])
+    return found

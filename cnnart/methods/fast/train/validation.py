@@ -12,11 +12,11 @@ from torch import Tensor
 
 from cnnart.errors import CnnartError
 from cnnart.image.contact_sheet import draw_sheet
-from cnnart.methods.fast.network import StyleNetwork
 from cnnart.methods.fast.train.artifacts import BLANK, NOT_FINITE, describe, measure
 from cnnart.methods.fast.train.balance import LossBalancer
 from cnnart.methods.fast.train.data import ValidationPhotos
 from cnnart.methods.fast.train.losses import PerceptualLosses, StyleTargets
+from cnnart.methods.fast.train.model import StyleModel
 from cnnart.methods.fast.train.step import ComputeOptions
 
 MAX_PAIRS = 24  # of photo and style in one validation
@@ -28,18 +28,22 @@ SHEET_PHOTOS, SHEET_STYLES = 3, 7
 
 @dataclass(frozen=True)
 class JudgedStyle:
-    """A style being trained; ``style_vector``: ``1xpairs`` for strength 0.5, on the device."""
+    """A style at strength 0.5, on the device. ``number``: among the targets, ``1``;
+    ``style_vector`` (``1xpairs``) and ``position`` (``1``): see ``TrainBatch``.
+    """
 
     name: str
+    number: Tensor
     style_vector: Tensor
+    position: Tensor
 
 
 class Validator:
     """Runs the average of the weights on photos that are never trained on.
 
     Args:
-        network: the average, which changes while training goes on.
-        styles: in the order in which the targets and the balancer count them.
+        model: the average, which changes while training goes on.
+        styles: to judge.
         photos: to judge on.
         losses, targets, balancer: the loss that steps are compared by.
         compute: precision and processes.
@@ -50,7 +54,7 @@ class Validator:
 
     def __init__(
         self,
-        network: StyleNetwork,
+        model: StyleModel,
         styles: Sequence[JudgedStyle],
         photos: ValidationPhotos,
         losses: PerceptualLosses,
@@ -58,7 +62,7 @@ class Validator:
         balancer: LossBalancer,
         compute: ComputeOptions,
     ) -> None:
-        self._network, self._styles, self._photos = network, styles, photos
+        self._model, self._styles, self._photos = model, styles, photos
         self._losses, self._targets = losses, targets
         self._balancer, self._compute = balancer, compute
         self.history: list[dict[str, Any]] = []
@@ -84,7 +88,7 @@ class Validator:
         dead = any(said[0] in (BLANK, NOT_FINITE) for said in wrong.values())
         if math.isfinite(loss) and not group.agree(dead) and loss < self.best:
             self.best, self.best_step = loss, index
-            state = self._network.state_dict()
+            state = self._model.state_dict()
             self.best_weights = {k: v.detach().clone() for k, v in state.items()}
         late = index > TRUSTED_FROM * total
         hopeless = late and (dead or 2 * len(wrong) > len(measures))
@@ -104,10 +108,9 @@ class Validator:
         for photo_index, style_index in self._pairs():
             photo, style = self._photos[photo_index], self._styles[style_index]
             output = self.painted(photo, style)
-            number = torch.tensor([style_index], device=photo.device)
-            terms = self._losses(output, photo, self._targets, number)
-            losses.append(float(self._balancer.score(terms, number)[0]))
-            detail = self._targets.details[style_index]
+            terms = self._losses(output, photo, self._targets, style.number)
+            losses.append(float(self._balancer.score(terms, style.number)[0]))
+            detail = self._targets.details[int(style.number)]
             found.setdefault(style.name, []).append(measure(output, photo, detail))
         means = {
             name: {key: round(sum(o[key] for o in ones) / len(ones), 4) for key in ones[0]}
@@ -130,12 +133,20 @@ class Validator:
     def painted(self, photo: Tensor, style: JudgedStyle) -> Tensor:
         """A photo in one of the styles at strength 0.5, by the average of the weights."""
         with torch.no_grad():
-            output: Tensor = self._network(photo, style.style_vector, self._compute.dtype)
+            output: Tensor = self._model(
+                photo,
+                style.number,
+                style.style_vector,
+                style.position,
+                None,
+                self._compute.dtype,
+            )
         return output
 
     def sheet(self, index: int) -> Tensor:
         """A few held-out photos in a few styles after step ``index``: ``1x3xHxW``."""
-        styles = self._styles[:SHEET_STYLES]
+        every = -(-len(self._styles) // SHEET_STYLES)
+        styles = self._styles[::every]
         cells: list[tuple[str, Tensor]] = []
         for number in range(min(SHEET_PHOTOS, len(self._photos))):
             photo = self._photos[number]

@@ -1,0 +1,141 @@
+"""``fast-stylize --refine``: a picture's style trained further, on the photos that it is for."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from cnnart.commands.fast_stylize import (
+    FastStylize,
+    TrainedStyle,
+    described_picture,
+    open_checkpoint,
+)
+from cnnart.commands.style_args import read_input
+from cnnart.errors import UsageError
+from cnnart.files import as_path, cache_folder, sha256_of
+from cnnart.methods.fast.checkpoint import save_checkpoint
+from cnnart.methods.fast.stylize import FastStyle
+from cnnart.methods.fast.train.config import CROP_MULTIPLE, TrainConfig
+from cnnart.methods.fast.train.data import find_photos
+from cnnart.methods.fast.train.losses import make_losses
+from cnnart.methods.fast.train.step import ComputeOptions
+from cnnart.methods.fast.train.trainer import Painting, Trainer
+from cnnart.optim.memory import memory_errors_named
+from cnnart.optim.steps import Step
+from cnnart.run.report import Start
+from cnnart.runtime import Runtime, device_reason, precision_name
+
+SUFFIX = ".safetensors"
+
+# Crops as large as the photos allow, within these bounds in pixels.
+SMALLEST_CROP, LARGEST_CROP = 64, 192
+LEARNING_RATE = 2e-3  # pairs that are nearly right are not to be forgotten first
+
+
+class Refinement:
+    """Trains the affine pairs of one predicted style and keeps them as a checkpoint.
+
+    Args:
+        command: with one style, a picture's.
+        photos: the files that are to be painted; crops of them are learnt from.
+        seconds: how long to train.
+        keep: the checkpoint to write; None: one in the cache.
+
+    Raises UsageError for another command, and where no photo is large enough.
+    """
+
+    def __init__(
+        self,
+        command: FastStylize,
+        photos: Sequence[Path],
+        seconds: float,
+        runtime: Runtime,
+        keep: str | None = None,
+    ) -> None:
+        if len(command.styles) != 1 or command.styles[0].picture is None:
+            raise UsageError(
+                "`refine` is for one style that is a picture: name a single picture as `style`."
+            )
+        self.command, self._style = command, command.styles[0]
+        self.path = self._kept_at(photos, seconds) if keep is None else as_path(keep)
+        if self.path.suffix.lower() != SUFFIX:
+            raise UsageError(f"`save_style` {str(keep)!r} must end in {SUFFIX}.")
+        self.trainer = self._trainer(photos, seconds, runtime)
+
+    def _kept_at(self, photos: Sequence[Path], seconds: float) -> Path:
+        parts = [sha256_of(path) for path in (*photos, self._style.path)]
+        key = sha256_of(f"{self._style.picture} {seconds} {parts}".encode())
+        return cache_folder() / "styles" / f"{key[:32]}{SUFFIX}"
+
+    def _trainer(self, photos: Sequence[Path], seconds: float, runtime: Runtime) -> Trainer:
+        style = self._style
+        base = open_checkpoint(style.path)
+        assert base.predictor is not None
+        described = described_picture(style.picture, base, runtime)
+        one = FastStyle(base, style.name, described=described)
+        low, high = base.strength_range or (0.5, 0.5)
+        try:
+            found = find_photos(photos, SMALLEST_CROP)
+        except UsageError:
+            raise UsageError(
+                f"`refine` learns from the photos, and none of the {len(photos)} has as much as "
+                f"{SMALLEST_CROP} x {SMALLEST_CROP} pixels: leave it out."
+            ) from None
+        shortest = min(min(size) for size in found.sizes)
+        side = min(LARGEST_CROP, shortest // CROP_MULTIPLE * CROP_MULTIPLE)
+        config = TrainConfig(
+            size=side,
+            style_size=base.predictor.shape.style_size,
+            steps=10**6,
+            learning_rate=LEARNING_RATE,
+            warmup_steps=10,
+            ema_decay=0.98,
+            validate_every=10**6,
+        )
+        painting = Painting(
+            style.name,
+            read_input(style.picture, runtime).rgb,
+            sha256=sha256_of(style.picture) if isinstance(style.picture, Path) else "",
+            pairs=(one.pair(low), one.pair(high)),
+        )
+        others = tuple(s for s in base.styles if s.name != style.name)
+        if len(others) < len(base.styles):
+            raise UsageError(f"The network knows a style {style.name!r}: rename the picture.")
+        losses = make_losses(runtime.features(), config)
+        compute = ComputeOptions(runtime.dtype, 0, seconds)
+        with memory_errors_named():
+            trainer = Trainer(config, [painting], found, losses, compute, base)
+        trainer.validator.stops = False
+        return trainer
+
+    def start(self, runtime: Runtime) -> Start:
+        """The facts of the header."""
+        trainer, name = self.trainer, self._style.name
+        return Start(
+            command="fast-stylize",
+            input=f"{len(trainer.photos.train)} photos",
+            output=str(self.path),
+            size=(trainer.config.size, trainer.config.size),
+            about=f"style {name}, refined",
+            details={"styles": [name]},
+            device=str(runtime.device),
+            device_reason=device_reason(runtime.device),
+            precision=precision_name(runtime.dtype),
+            seed=trainer.config.seed,
+            memory=0,
+            tile=0,
+            schedule=trainer.schedule.stages(),
+        )
+
+    def steps(self) -> Iterator[Step]:
+        """Train until the time is up."""
+        yield from self.trainer.steps()
+
+    def finished(self) -> FastStylize:
+        """The command with the refined style, which is kept from now on."""
+        save_checkpoint(self.path, self.trainer.checkpoint())
+        style = self._style
+        refined = TrainedStyle(style.name, self.path, style.weight, style.mask)
+        return replace(self.command, styles=(refined,))
