@@ -36,7 +36,7 @@ MAX_RATIO = 8.0  # of style to content at strength 1, against 1 at strength 0.5
 BEGIN, END = 0.3, 0.8
 EVERY = 10  # steps between two moves
 EXPONENT = 0.15  # of a move: what is wrong by a factor of 2 is corrected by 11 %
-FACTORS = (0.5, 2.0)
+FACTORS = (0.5, 1.5)
 PALETTE_SHARE = 0.25  # of the style's, in the score
 
 
