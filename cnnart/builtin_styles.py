@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from cnnart.errors import CnnartError, UsageError, did_you_mean
+from cnnart.errors import CnnartError, UsageError, did_you_mean, reason
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -88,9 +88,9 @@ def _manifest() -> tuple[list[Style], list[StyleNetworkFile]]:
             for entry in manifest["networks"]
         ]
     except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
-        reason = f"{type(error).__name__}: {error}"
+        why = f"{type(error).__name__}: {reason(error)}"
         raise CnnartError(
-            f"{folder / 'manifest.json'}: the list of built-in styles cannot be read ({reason});"
+            f"{folder / 'manifest.json'}: the list of built-in styles cannot be read ({why});"
             " install cnnart again."
         ) from error
     return styles, networks
@@ -118,7 +118,7 @@ def defect(style: Style) -> str | None:
             picture.load()
             size, mode = picture.size, picture.mode
     except (OSError, SyntaxError, ValueError) as error:
-        return f"{style.name}: {style.path} does not open as a picture ({error})."
+        return f"{style.name}: {style.path} does not open as a picture ({reason(error)})."
     if size != (SIDE, SIDE) or mode != "RGB":
         return f"{style.name}: {style.path} is {size[0]}x{size[1]} {mode}, not {SIDE}x{SIDE} RGB."
     return None
@@ -166,7 +166,8 @@ def contact_sheet(styles: Sequence[Style], tile: int = 320, columns: int = 4) ->
                 small = picture.convert("RGB").resize((tile, tile), Image.Resampling.LANCZOS)
         except (OSError, SyntaxError, ValueError) as error:
             raise CnnartError(
-                f"{style.name}: {style.path} does not open ({error}); see `cnnart styles check`."
+                f"{style.name}: {style.path} does not open ({reason(error)}); "
+                "see `cnnart styles check`."
             ) from error
         sheet.paste(small, corner)
         pen.text((corner[0], corner[1] + tile + 5), style.name, fill=(40, 38, 36), font=font)

@@ -17,7 +17,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
-from cnnart.errors import CnnartError, ImageError, UsageError
+from cnnart.errors import CnnartError, ImageError, UsageError, reason
 from cnnart.files import (
     WRITABLE,
     as_path,
@@ -309,7 +309,9 @@ def read_state(path: Path) -> dict[str, Any] | None:
     except FileNotFoundError:
         return None
     except (OSError, ValueError, RecursionError) as error:
-        raise CnnartError(f"{path}: the unfinished run is damaged ({error}); delete it.") from error
+        raise CnnartError(
+            f"{path}: the unfinished run is damaged ({reason(error)}); delete it."
+        ) from error
     if not isinstance(state, dict) or "settings" not in state:
         raise CnnartError(f"{path}: this is no unfinished run of cnnart; choose another -o.")
     return state

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from cnnart.errors import CnnartError
+from cnnart.errors import CnnartError, reason
 from cnnart.run.record import RecordedFiles, not_for_this_version
 from cnnart.version import __version__
 
@@ -85,4 +85,4 @@ class Rerun:
             raise
         # Anything may stand in a record that somebody else has written.
         except (LookupError, TypeError, AttributeError, ValueError, ArithmeticError) as error:
-            raise CnnartError(f"The record is damaged ({error}).") from None
+            raise CnnartError(f"The record is damaged ({reason(error)}).") from None

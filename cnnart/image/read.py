@@ -121,7 +121,7 @@ def unpacked(image: Image.Image, name: str, notes: Sequence[str] = ()) -> Pictur
         raise
     except Exception as error:  # Pillow's converters raise much
         raise ImageError(
-            f"{name}: pixels of mode {image.mode} cannot be converted ({error})."
+            f"{name}: pixels of mode {image.mode} cannot be converted ({reason(error)})."
         ) from error
     if alpha is not None and not bool(alpha.any()):
         told.append("it is transparent everywhere, and taken as if it were not.")
@@ -309,7 +309,7 @@ def tiff_of_a_kind(stream: BinaryIO, name: str) -> str:
             bits, samples = tags.get(BITS, (1,)), tags.get(SAMPLES, (1,))[0]
             photometric = tags.get(PHOTOMETRIC)
     except Exception as error:  # broken in any way
-        return f"the file is truncated or damaged ({error}); get it again."
+        return f"the file is truncated or damaged ({reason(error)}); get it again."
     if photometric in SENSORS or Path(name).suffix.lower() in RAW_SUFFIXES:
         return str(RAW)
     kind = {2: "signed integers", 3: "floats"}.get(samples, "integers")
@@ -344,7 +344,7 @@ def decode(image: Image.Image, name: str) -> None:
         if (packed := image.info.get("compression")) in RARE_COMPRESSIONS:
             raise ImageError(
                 f"{name}: this TIFF is packed by {packed}, which cannot be unpacked here, or it is"
-                f" damaged ({error}); save it without compression, or as PNG."
+                f" damaged ({reason(error)}); save it without compression, or as PNG."
             ) from error
         raise damaged(name, error) from error
     try:

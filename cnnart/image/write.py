@@ -12,7 +12,7 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from cnnart.errors import ImageError, UsageError
+from cnnart.errors import ImageError, UsageError, reason
 from cnnart.files import WRITABLE, write_atomically
 from cnnart.image.metadata import add_tags, save_options, tiff_tags
 
@@ -123,7 +123,7 @@ def write_image(
             raise
         except Exception as error:
             if block is None:
-                message = f"{name}: cannot encode the picture as {kind} ({error})."
+                message = f"{name}: cannot encode the picture as {kind} ({reason(error)})."
                 raise ImageError(message) from error
             # Else it may be the EXIF, which fails in many ways, and is not worth the picture.
     try:

@@ -76,7 +76,7 @@ def load_cached(backbone: Backbone) -> VGGWeights:
                 for layer, *_ in backbones.layers(backbone)
             }
     except (SafetensorError, OSError) as error:
-        raise WeightsError(f"{damaged} ({error}).") from error
+        raise WeightsError(f"{damaged} ({reason(error)}).") from error
     if metadata.get("format") != CACHE_FORMAT or convs_sha256(convs) != metadata.get("sha256"):
         raise WeightsError(f"{damaged} (its checksum differs).")
     try:

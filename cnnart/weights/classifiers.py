@@ -124,7 +124,7 @@ def download(weights: Any, name: str, url: str) -> None:
         )
     except (OSError, HTTPException, RuntimeError) as error:
         raise WeightsError(
-            f"{name} could not be downloaded from {url} ({error}): get the file "
+            f"{name} could not be downloaded from {url} ({reason(error)}): get the file "
             "another way and run `cnnart weights import FILE`."
         ) from error
 

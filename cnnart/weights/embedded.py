@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from safetensors import safe_open
 
-from cnnart.errors import WeightsError
+from cnnart.errors import WeightsError, reason
 from cnnart.files import file_sha256
 from cnnart.weights import backbones
 from cnnart.weights.backbones import BACKBONES, EMBEDDED, VGGWeights
@@ -48,7 +48,7 @@ def embedded_digest(name: str) -> str:
         digest = file_sha256(embedded_path(name))
     except OSError as error:
         raise WeightsError(
-            f"The embedded {name} is missing ({error}): reinstall cnnart."
+            f"The embedded {name} is missing ({reason(error)}): reinstall cnnart."
         ) from error
     if digest != manifest()[name]["sha256"]:
         raise WeightsError(

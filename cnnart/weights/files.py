@@ -76,7 +76,8 @@ def _read_safetensors(path: Path) -> dict[str, Tensor]:
         return load_file(path)
     except (SafetensorError, OSError) as error:
         raise WeightsError(
-            f"{path.name} is a damaged or truncated safetensors file ({error}). Download it again."
+            f"{path.name} is a damaged or truncated safetensors file ({reason(error)}). "
+            "Download it again."
         ) from error
 
 
