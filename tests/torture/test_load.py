@@ -48,8 +48,9 @@ def test_the_last_photo_costs_what_the_first_does(
     before, after = (statistics.median(s[2] for s in part) for part in (early, late))
     assert after < before * (1 + GROWTH) + FEW
     assert max(s[3] for s in late) <= max(s[3] for s in early) + 1
-    middle = min(samples, key=lambda s: abs(s[0] - photos / 2))
-    first, last = samples[0], samples[-1]
-    rates = [(b[0] - a[0]) / (b[1] - a[1]) for a, b in ((first, middle), (middle, last))]
-    assert rates[1] > rates[0] * (1 - SLOWER)
+    if photos == all_photos:  # of few, the machine's moods would decide
+        middle = min(samples, key=lambda s: abs(s[0] - photos / 2))
+        first, last = samples[0], samples[-1]
+        rates = [(b[0] - a[0]) / (b[1] - a[1]) for a, b in ((first, middle), (middle, last))]
+        assert rates[1] > rates[0] * (1 - SLOWER)
     count(f"photos in one run: {arguments[0]}", photos)
