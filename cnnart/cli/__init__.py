@@ -38,6 +38,12 @@ def _fast_stylize() -> click.Command:
     return fast_stylize
 
 
+def _sweep() -> click.Command:
+    from cnnart.cli.sweep import sweep
+
+    return sweep
+
+
 def _inspect() -> click.Command:
     from cnnart.cli.inspect import inspect
 
@@ -81,6 +87,7 @@ COMMANDS = {
     "dream": (_dream, "Let a network paint what it sees into photos."),
     "train-style": (_train_style, "Train a network for your own style."),
     "fast-stylize": (_fast_stylize, "Paint photos in a trained style, in a blink."),
+    "sweep": (_sweep, "Try several values of settings: one labelled sheet of all."),
     "inspect": (_inspect, "Look into a network: what its layers see and want."),
     "export": (_export, "Write a trained style as ONNX or as a checkpoint."),
     "styles": (_styles, "List, show and check the built-in styles."),
