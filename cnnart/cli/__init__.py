@@ -80,6 +80,12 @@ def _rerun() -> click.Command:
     return rerun
 
 
+def _completion() -> click.Command:
+    from cnnart.cli.completion import completion
+
+    return completion
+
+
 # name: (what imports it, its line in `cnnart --help`). Kept here so that help imports nothing.
 COMMANDS = {
     "stylize": (_stylize, "Paint photos in the style of one or more pictures."),
@@ -94,6 +100,7 @@ COMMANDS = {
     "weights": (_weights, "List, verify, import and fetch network weights."),
     "info": (_info, "Show versions, devices and weights: what a bug report needs."),
     "rerun": (_rerun, "Make a picture again from the record inside it."),
+    "completion": (_completion, "Let the shell complete commands, options and values."),
 }
 
 

@@ -74,6 +74,14 @@ class Several(click.ParamType):
         values = Values({text: self.each.convert(text, param, ctx) for text in texts})
         return values if len(values) > 1 else next(iter(values.values()))
 
+    def shell_complete(self, ctx: Any, param: Any, incomplete: str) -> list[Any]:
+        """What the type offers for the value after the last comma."""
+        before, comma, last = incomplete.rpartition(",")
+        offered = self.each.shell_complete(ctx, param, last)
+        for item in offered:
+            item.value = f"{before}{comma}{item.value}"
+        return offered
+
 
 @dataclass(frozen=True)
 class Swept:
