@@ -32,9 +32,12 @@ def main(argv: list[str] | None = None) -> int:
         code = cli.main(argv, prog_name="cnnart", standalone_mode=False)
         sys.stdout.flush()  # here, where a closed pipe can still be met quietly
         return code if isinstance(code, int) else 0
-    except (BrokenPipeError, SystemExit):  # Click exits where a pipe is broken
+    except BrokenPipeError:
         _silence_stdout()
         return 1
+    except SystemExit as error:  # Click's, where a pipe is broken and when a shell has asked it
+        _silence_stdout()
+        return error.code if isinstance(error.code, int) else 1
     except (click.Abort, KeyboardInterrupt):
         return _fail("interrupted.", INTERRUPTED)
     except CnnartError as error:

@@ -1,4 +1,4 @@
-"""Write docs/cli.md: the help of every command, as the commands print it.
+"""Write docs/cli.md and the man page: the help of every command, as the commands print it.
 
     python tools/make_cli_reference.py            write it
     python tools/make_cli_reference.py --check    exit 1 if it is not what the commands say
@@ -13,7 +13,7 @@ import argparse
 import os
 import re
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from importlib.metadata import version
 from pathlib import Path
 
@@ -23,7 +23,9 @@ from cnnart.cli import cli
 
 ROOT = Path(__file__).resolve().parent.parent
 PAGE = ROOT / "docs" / "cli.md"
+MAN_PAGE = ROOT / "docs" / "cnnart.1"
 WIDTH = 100  # columns of the help, whatever the terminal's
+MAN_WIDTH = 72  # the same in the man page, whose lines are indented
 WRITERS = ("click", "cloup")  # the packages that lay it out
 INTRODUCTION = """# Command line
 
@@ -32,30 +34,63 @@ What `cnnart COMMAND -h` prints, for every command. This page is written by
 """
 
 
+MAN_HEAD = r""".TH CNNART 1 "" "cnnart" "User Commands"
+.SH NAME
+cnnart \- neural image stylization: any size, offline, on the hardware you have
+.SH SYNOPSIS
+.B cnnart
+.I COMMAND
+.RI [ OPTIONS ]
+.RI [ PICTURES ]
+.SH EXIT STATUS
+0 done, 1 could not, 2 wrong usage, 3 some of a batch failed, 130 stopped.
+.SH COMMANDS
+"""
+
+
 def page() -> str:
     """``docs/cli.md``."""
-    # The environment must not show: a default may come from it.
-    kept = {name: os.environ.pop(name) for name in list(os.environ) if name.startswith("CNNART_")}
-    try:
-        sections = [section(context) for context in contexts(cli, "cnnart")]
-    finally:
-        os.environ.update(kept)
+    sections = helps(section, WIDTH)
     writers = ", ".join(f"{name} {version(name)}" for name in WRITERS)
     return "\n".join([INTRODUCTION, f"<!-- {writers} -->\n", *sections])
 
 
+def man_page() -> str:
+    """``docs/cnnart.1``."""
+    writers = ", ".join(f"{name} {version(name)}" for name in WRITERS)
+    return f'.\\" {writers}\n{MAN_HEAD}{"".join(helps(man_section, MAN_WIDTH))}'
+
+
+def man_section(context: click.Context) -> str:
+    """A command's help as roff, line by line as it is."""
+    lines = [line.rstrip().replace("\\", "\\e") for line in context.get_help().splitlines()]
+    told = [f"\\&{line}" if line.startswith((".", "'")) else line for line in lines]
+    told = [line.replace("-", "\\-") for line in told]
+    return "\n".join([f".SS {context.command_path}".replace("-", "\\-"), ".nf", *told, ".fi", ""])
+
+
+def helps(written: Callable[[click.Context], str], width: int) -> list[str]:
+    """Every command's help as ``written`` writes it."""
+    # The environment must not show: a default may come from it.
+    kept = {name: os.environ.pop(name) for name in list(os.environ) if name.startswith("CNNART_")}
+    try:
+        return [written(context) for context in contexts(cli, "cnnart", width=width)]
+    finally:
+        os.environ.update(kept)
+
+
 def contexts(
-    command: click.Command, name: str, parent: click.Context | None = None
+    command: click.Command, name: str, parent: click.Context | None = None, width: int = WIDTH
 ) -> Iterator[click.Context]:
     """A command and all below it, in the order of its help."""
-    settings = {**command.context_settings, "terminal_width": WIDTH, "max_content_width": WIDTH}
+    settings = {**command.context_settings, "terminal_width": width, "max_content_width": width}
     context = command.context_class(command, info_name=name, parent=parent, color=False, **settings)
     yield context
     if isinstance(command, click.Group):
         for child in command.list_commands(context):
             found = command.get_command(context, child)
             assert found is not None
-            yield from contexts(found, child, context)
+            yield from contexts(found, child, context, width)
 
 
 def section(context: click.Context) -> str:
@@ -71,6 +106,15 @@ def is_current(found: str) -> bool:
     if found == wanted:
         return True
     return _writers(found) != _writers(wanted) and _said(found) == _said(wanted)
+
+
+def is_current_man_page(found: str) -> bool:
+    """The same for the man page."""
+    wanted = man_page()
+    if found == wanted:
+        return True
+    flags = [re.findall(r"^\.SS .*|(?<=\\-)[a-z][a-z\\-]*", text, re.M) for text in (found, wanted)]
+    return found.splitlines()[0] != wanted.splitlines()[0] and set(flags[0]) == set(flags[1])
 
 
 def _writers(text: str) -> list[str]:
@@ -91,10 +135,17 @@ def main() -> int:
     args = parser.parse_args()
     if not args.check:
         PAGE.write_text(page(), encoding="utf-8", newline="\n")
-    elif not PAGE.is_file() or not is_current(PAGE.read_text(encoding="utf-8")):
-        print("docs/cli.md is stale: python tools/make_cli_reference.py", file=sys.stderr)
-        return 1
-    return 0
+        MAN_PAGE.write_text(man_page(), encoding="utf-8", newline="\n")
+        return 0
+    pages = ((PAGE, is_current), (MAN_PAGE, is_current_man_page))
+    stale = [
+        path.name
+        for path, holds in pages
+        if not path.is_file() or not holds(path.read_text(encoding="utf-8"))
+    ]
+    for name in stale:
+        print(f"docs/{name} is stale: python tools/make_cli_reference.py", file=sys.stderr)
+    return int(bool(stale))
 
 
 if __name__ == "__main__":

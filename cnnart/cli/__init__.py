@@ -38,6 +38,12 @@ def _fast_stylize() -> click.Command:
     return fast_stylize
 
 
+def _sweep() -> click.Command:
+    from cnnart.cli.sweep import sweep
+
+    return sweep
+
+
 def _inspect() -> click.Command:
     from cnnart.cli.inspect import inspect
 
@@ -74,6 +80,12 @@ def _rerun() -> click.Command:
     return rerun
 
 
+def _completion() -> click.Command:
+    from cnnart.cli.completion import completion
+
+    return completion
+
+
 # name: (what imports it, its line in `cnnart --help`). Kept here so that help imports nothing.
 COMMANDS = {
     "stylize": (_stylize, "Paint photos in the style of one or more pictures."),
@@ -81,12 +93,14 @@ COMMANDS = {
     "dream": (_dream, "Let a network paint what it sees into photos."),
     "train-style": (_train_style, "Train a network for your own style."),
     "fast-stylize": (_fast_stylize, "Paint photos in a trained style, in a blink."),
+    "sweep": (_sweep, "Try several values of settings: one labelled sheet of all."),
     "inspect": (_inspect, "Look into a network: what its layers see and want."),
     "export": (_export, "Write a trained style as ONNX or as a checkpoint."),
     "styles": (_styles, "List, show and check the built-in styles."),
     "weights": (_weights, "List, verify, import and fetch network weights."),
     "info": (_info, "Show versions, devices and weights: what a bug report needs."),
     "rerun": (_rerun, "Make a picture again from the record inside it."),
+    "completion": (_completion, "Let the shell complete commands, options and values."),
 }
 
 

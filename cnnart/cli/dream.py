@@ -143,20 +143,14 @@ def dream(
     flight = {name: settings.pop(name) for name in FLIGHT if name in settings}
     if flight and frames is None:
         raise UsageError(f"--{next(iter(flight))} is for flights: also say --frames N.")
-    if "layers" in settings:
-        settings["layers"] = parse_layers(settings["layers"])
-    if "neuron" in settings:
-        settings["neuron"] = parse_place(settings["neuron"])
     command: Dream | Flight | FromNoise | LayerSheet
     if sheet or source == "noise":
         if files.photos or frames:
             raise UsageError("--sheet and --from noise start from nothing: no PHOTO, no --frames.")
+        settings = parsed(settings)
         command = LayerSheet.make(sheet, settings) if sheet else FromNoise.make(settings)
     else:
-        guide, mask = settings.pop("guide", None), settings.pop("mask", None)
-        command = Dream.make(
-            settings, find_guide(guide) if guide else None, parse_mask(mask) if mask else None
-        )
+        command = command_of(**settings)
         if not files.photos:
             raise UsageError(
                 "No PHOTO given; without one there are --from noise and --sheet LAYER."
@@ -174,6 +168,25 @@ def dream(
             recursive=files.recursive,
         )
     ctx.exit(work_through(command, tasks, files, run, talk))
+
+
+def command_of(guide: str | None = None, mask: str | None = None, **settings: Any) -> Dream:
+    """The command that the options ask for where photos are dreamed of, but for the shared ones."""
+    return Dream.make(
+        parsed(settings),
+        find_guide(guide) if guide else None,
+        parse_mask(mask) if mask else None,
+    )
+
+
+def parsed(settings: dict[str, Any]) -> dict[str, Any]:
+    """The settings that are given, without those that are left to cnnart."""
+    found = {name: value for name, value in settings.items() if value not in (None, ())}
+    if "layers" in found:
+        found["layers"] = parse_layers(found["layers"])
+    if "neuron" in found:
+        found["neuron"] = parse_place(found["neuron"])
+    return found
 
 
 def parse_layers(texts: Sequence[str]) -> dict[str, float]:

@@ -84,14 +84,7 @@ def _setting(name: str, **more: Any) -> Any:
 @talk_options(without=("save_every", "preview"))
 @click.pass_context
 def fast_stylize(
-    ctx: click.Context,
-    styles: tuple[str, ...],
-    masks: tuple[str, ...],
-    batch: int | None,
-    each_style: bool,
-    refine: float | None,
-    save_style: str | None,
-    **given: Any,
+    ctx: click.Context, refine: float | None, save_style: str | None, **given: Any
 ) -> None:
     """Paint photos in a trained style, or in that of any picture: one pass of a network each.
 
@@ -106,19 +99,27 @@ def fast_stylize(
     """
     files, run, talk = split(given)
     check_options(files, talk)
-    make: Any = each_style_by_itself(FastStylize.make) if each_style else FastStylize.make
-    command = make(
-        [parse_trained(text) for text in styles],
-        [parse_mask(text) for text in masks],
-        given,
-        batch,
-    )
+    command = command_of(**given)
     tasks = plan_tasks(command, files)
     if refine is not None:
         command = _refined(command, tasks, refine, save_style, run, talk)
     elif save_style:
         raise UsageError("`save_style` keeps what `refine` makes: give both.")
     ctx.exit(_work_through(command, tasks, files, run, talk))
+
+
+def command_of(
+    styles: tuple[str, ...],
+    masks: tuple[str, ...] = (),
+    batch: int | None = None,
+    each_style: bool = False,
+    **given: Any,
+) -> Any:
+    """The command that the options ask for, but for the shared ones."""
+    make: Any = each_style_by_itself(FastStylize.make) if each_style else FastStylize.make
+    return make(
+        [parse_trained(text) for text in styles], [parse_mask(text) for text in masks], given, batch
+    )
 
 
 def _refined(

@@ -29,13 +29,14 @@ from cnnart.version import __version__
 
 if TYPE_CHECKING:
     from cnnart.commands.each_style import EachStyle
+    from cnnart.commands.sweep import Sweep
     from cnnart.run.batch import BatchOptions
     from cnnart.run.command import Command
     from cnnart.run.journal import Journal
     from cnnart.run.report import Reporter
     from cnnart.runtime import Runtime
 
-    AnyCommand = Command | EachStyle[Any]
+    AnyCommand = Command | EachStyle[Any] | Sweep
 
 USE_VGG19 = ("stylize", "dream")  # the commands that begin with the embedded network
 

@@ -74,14 +74,7 @@ def _setting(name: str, **more: Any) -> Any:
 @runtime_options()
 @talk_options()
 @click.pass_context
-def stylize(
-    ctx: click.Context,
-    styles: tuple[str, ...],
-    masks: tuple[str, ...],
-    init: str | None,
-    each_style: bool,
-    **given: Any,
-) -> None:
+def stylize(ctx: click.Context, **given: Any) -> None:
     """Paint photos in the style of one picture, or a blend of several.
 
     PHOTO is a file, a folder, a glob or - for standard input. Ctrl-C stops and saves the picture so
@@ -94,14 +87,25 @@ def stylize(
     cnnart stylize photos/ --each-style --style sea-mosaic --style river-dots -o painted/
     """
     files, run, talk = split(given)
+    command = command_of(**given)
+    check_options(files, talk)
+    ctx.exit(work_through(command, plan_tasks(command, files), files, run, talk))
+
+
+def command_of(
+    styles: tuple[str, ...],
+    masks: tuple[str, ...] = (),
+    init: str | None = None,
+    each_style: bool = False,
+    **given: Any,
+) -> Any:
+    """The command that the options ask for, but for the shared ones."""
     start = None if init in (None, *STARTS) else picture_to_start_from(str(init))
     given["init"] = init if init in STARTS else None
     make: Any = each_style_by_itself(Stylize.make) if each_style else Stylize.make
-    command = make(
+    return make(
         [parse_style(text) for text in styles], [parse_mask(text) for text in masks], given, start
     )
-    check_options(files, talk)
-    ctx.exit(work_through(command, plan_tasks(command, files), files, run, talk))
 
 
 def picture_to_start_from(name: str) -> Path:

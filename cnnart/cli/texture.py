@@ -51,7 +51,9 @@ def with_tileable_value(args: Sequence[str]) -> list[str]:
     end = args.index("--") if "--" in args else len(args)
     following = [*args[1:end], ""]
     options = [
-        "--tileable=both" if arg == "--tileable" and after not in TILEABLE else arg
+        "--tileable=both"
+        if arg == "--tileable" and not set(after.split(",")) <= set(TILEABLE)
+        else arg
         for arg, after in zip(args[:end], following, strict=True)
     ]
     return [*options, *args[end:]]
@@ -122,17 +124,7 @@ def with_tileable_value(args: Sequence[str]) -> list[str]:
 @runtime_options()
 @talk_options()
 @click.pass_context
-def texture(
-    ctx: click.Context,
-    tiles: tuple[int, int] | None,
-    mix: bool,
-    guides: tuple[str, ...],
-    guide_target: str | None,
-    inpaint: str | None,
-    companions: tuple[str, ...],
-    ladder: bool,
-    **given: Any,
-) -> None:
+def texture(ctx: click.Context, mix: bool, **given: Any) -> None:
     """Make more of a texture: any size, seamless if you like.
 
     EXEMPLAR is a file, a folder, a glob or - for standard input; each becomes a texture of its own,
@@ -151,20 +143,8 @@ def texture(
     if not mix:
         check_single(exemplars, files)
     sources = [source for source, _ in exemplars]
-    command = Texture(
-        make_config(TextureConfig, given),
-        mixed=further_files(sources[1:]) if mix else (),
-        weights=tuple(1.0 if weight is None else weight for _, weight in exemplars)
-        if mix
-        else (1.0,),
-        guides=existing_files(guides, "--guide"),
-        guide_target=existing_file(guide_target, "--guide-target"),
-        inpaint=existing_file(inpaint, "--inpaint"),
-        companions=existing_files(companions, "--companion"),
-        tiles=tiles,
-        ladder=ladder,
-    )
-    if files.output == "-" and (companions or tiles):
+    command = command_of(exemplars if mix else (), **given)
+    if files.output == "-" and (command.companions or command.tiles):
         raise UsageError(
             "--companion and --preview-tiled write beside the result: give -o a file, not -."
         )
@@ -177,6 +157,31 @@ def texture(
         options=files.writing,
     )
     ctx.exit(work_through(command, tasks, files, run, talk))
+
+
+def command_of(
+    mixed: Sequence[tuple[Source, float | None]],
+    tiles: tuple[int, int] | None = None,
+    guides: tuple[str, ...] = (),
+    guide_target: str | None = None,
+    inpaint: str | None = None,
+    companions: tuple[str, ...] = (),
+    ladder: bool = False,
+    **given: Any,
+) -> Texture:
+    """The command that the options ask for, but for the shared ones; ``mixed``: with ``--mix``,
+    all exemplars and their weights."""
+    return Texture(
+        make_config(TextureConfig, given),
+        mixed=further_files([source for source, _ in mixed[1:]]),
+        weights=tuple(1.0 if weight is None else weight for _, weight in mixed) or (1.0,),
+        guides=existing_files(guides, "--guide"),
+        guide_target=existing_file(guide_target, "--guide-target"),
+        inpaint=existing_file(inpaint, "--inpaint"),
+        companions=existing_files(companions, "--companion"),
+        tiles=tiles,
+        ladder=ladder,
+    )
 
 
 def check_single(exemplars: Sequence[tuple[Source, float | None]], files: FileOptions) -> None:

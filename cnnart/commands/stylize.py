@@ -26,12 +26,24 @@ from cnnart.settings import make_config
 if TYPE_CHECKING:
     from torch import Tensor
 
+    from cnnart.methods.stylize.transfer import TargetCache
     from cnnart.optim.regions import StyleImage
     from cnnart.run.command import Run
     from cnnart.run.outputs import Task
     from cnnart.runtime import Runtime
 
 TRAINED_AT = 448  # long side of the style pictures whose strokes the built-in networks paint
+
+
+@dataclass(frozen=True)
+class Inputs:
+    """A command's files, read: of each style the picture on the device and the mask; what to start
+    from; and what is found out about the styles on the way."""
+
+    images: Sequence[Tensor]
+    masks: Sequence[Tensor | None]
+    init: Tensor | None
+    targets: TargetCache
 
 
 @dataclass(frozen=True)
@@ -76,22 +88,29 @@ class Stylize:
     def inputs(self) -> list[Path]:
         return files_of(*self.styles, *(style.mask for style in self.styles), self.init)
 
-    def open(self, runtime: Runtime) -> Callable[[Task], Run]:
-        from cnnart.methods.stylize.transfer import StyleTransfer, TargetCache
+    def read(self, runtime: Runtime) -> Inputs:
+        """The files, and all that commands share which differ in their settings alone."""
+        from cnnart.methods.stylize.transfer import TargetCache
+
+        return Inputs(
+            [read_input(style.picture, runtime).rgb.to(runtime.device) for style in self.styles],
+            [style.mask.read() if style.mask else None for style in self.styles],
+            None if self.init is None else read_input(self.init, runtime).rgb,
+            TargetCache(),
+        )
+
+    def open(self, runtime: Runtime, inputs: Inputs | None = None) -> Callable[[Task], Run]:
+        """``inputs``: the files, where they have been read already."""
+        from cnnart.methods.stylize.transfer import StyleTransfer
         from cnnart.optim.memory import memory_errors_named
         from cnnart.optim.regions import StyleImage
         from cnnart.run.command import Run
 
         config = self.config
         runtime.check_layers([*config.content_layers, *config.style_layers])
-        images = [
-            read_input(style.picture, runtime).rgb.to(runtime.device) for style in self.styles
-        ]
-        masks = [style.mask.read() if style.mask else None for style in self.styles]
+        read = inputs or self.read(runtime)
         recorded = self.record()
-        init = None if self.init is None else read_input(self.init, runtime).rgb
         names = [style.label for style in self.styles]
-        cache = TargetCache()
 
         def open_one(task: Task) -> Run:
             photo = task.source.read(runtime.max_pixels)
@@ -101,13 +120,19 @@ class Stylize:
                     style.weight,
                     style.mask.over(photo, mask, task.source.given) if style.mask else None,
                 )
-                for style, image, mask in zip(self.styles, images, masks, strict=True)
+                for style, image, mask in zip(self.styles, read.images, read.masks, strict=True)
             ]
             with memory_errors_named():
                 features = runtime.features(config.pooling)
                 limits = runtime.limits()
                 work = StyleTransfer(
-                    photo.rgb, styles, config, features, init=init, limits=limits, cache=cache
+                    photo.rgb,
+                    styles,
+                    config,
+                    features,
+                    init=read.init,
+                    limits=limits,
+                    cache=read.targets,
                 )
             height, width = work.photo.shape[-2:]
             return Run(

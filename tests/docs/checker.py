@@ -34,6 +34,7 @@ UP_TO_WORK = {
     "dream": "cnnart.cli.dream.work_through",
     "fast-stylize": "cnnart.cli.fast_stylize._work_through",
     "train-style": "cnnart.cli.train_style._train",
+    "sweep": "cnnart.cli.sweep._work_through",
 }
 LAYER_PARAMETERS = (
     "layer",

@@ -13,6 +13,27 @@ def test_the_command_line_reference_is_current() -> None:
     assert make_cli_reference.is_current(text), "run: python tools/make_cli_reference.py"
 
 
+def test_the_man_page_is_current() -> None:
+    text = make_cli_reference.MAN_PAGE.read_text(encoding="utf-8")
+    assert make_cli_reference.is_current_man_page(text), "run: python tools/make_cli_reference.py"
+    assert not make_cli_reference.is_current_man_page(text.replace("strength", "power"))
+    other = text.replace("click ", "click 0.", 1)
+    assert make_cli_reference.is_current_man_page(other.replace("FLOAT RANGE", "FLOAT"))
+    assert not make_cli_reference.is_current_man_page(other.replace("\\-strength", "\\-power"))
+
+
+def test_the_man_page_is_roff_of_every_command() -> None:
+    text = make_cli_reference.man_page()
+    sections = [line.replace("\\-", "-") for line in text.splitlines() if line.startswith(".SS ")]
+    assert sections == [f".SS {name}" for name, _ in commands()]
+    requests = {".TH", ".SH", ".SS", ".B", ".I", ".RI", ".nf", ".fi", '.\\"'}
+    assert {
+        line.split()[0] for line in text.splitlines() if line.startswith((".", "'"))
+    } <= requests
+    shared = (ROOT / "pyproject.toml").read_text(encoding="utf-8")
+    assert '"docs/cnnart.1" = "share/man/man1/cnnart.1"' in shared
+
+
 def test_it_has_every_command_and_option() -> None:
     text = make_cli_reference.page()
     for name, command in commands():
