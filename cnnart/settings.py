@@ -108,11 +108,10 @@ def check_type(what: str, value: Any, annotation: str, known: Setting) -> None:
     if known.choices or known.kind or not set(annotation.split(" | ")) <= {"int", "float", "None"}:
         return
     if annotation.startswith("int"):
-        is_right, needed = isinstance(value, Integral), "a whole number"
-    else:
-        is_right, needed = isinstance(value, Real), "a number"
-    if isinstance(value, bool) or not is_right:
-        raise UsageError(f"{_capital(what)} must be {needed}, not {value!r}.")
+        if isinstance(value, bool) or not isinstance(value, Integral):
+            raise UsageError(f"{_capital(what)} must be a whole number, not {value!r}.")
+    elif isinstance(value, bool) or not isinstance(value, Real):
+        raise UsageError(f"{_capital(what)} must be a number, not {value!r}.")
     if annotation.startswith("int") and known.high is known.below is None and value > MOST:
         raise UsageError(f"{_capital(what)} {value} is out of range: use up to {MOST}.")
 
@@ -161,8 +160,6 @@ def _out_of_range(what: str, value: float, known: Setting) -> str:
         )
     if not math.isfinite(value):
         return f"{_capital(what)} must be a number, not {value}."
-    if most is not None:
-        return f"{_capital(what)} {_exactly(value)} is out of range: use up to {_exactly(most)}."
     if known.low == 0:
         return f"The {what} must not be negative."
     if known.above == 0:

@@ -21,7 +21,8 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
 PAGE = ROOT / "docs" / "errors.md"
-WORDS, LETTERS = 2, 12  # in a row, at least, by which a test is known to be about a sentence
+WORDS, LETTERS = 2, 11  # in a row, at least, by which a test is known to be about a sentence
+FILLED_IN = "FILLED-IN"
 INTRODUCTION = """# Errors
 
 What cnnart says when it cannot do something, from its source: `{...}` stands for what the case at
@@ -153,36 +154,43 @@ def tested(found: list[Sentence]) -> list[Sentence]:
         path.relative_to(ROOT).as_posix(): _plain(path.read_text(encoding="utf-8"))
         for path in sorted((ROOT / "tests").rglob("test_*.py"))
     }
-    runs = [set(_runs(each.text)) for each in found]
+    runs = [frozenset(_runs(each.text)) for each in found]
     counts = Counter(run for own in runs for run in own)
     result = []
     for each, own in zip(found, runs, strict=True):
-        shared = sum(other.text == each.text for other in found)
+        shared = runs.count(own)  # what several modules say in the same words
         mine = [run for run in own if counts[run] <= max(shared, 2)]
-        test = next((name for name, text in files.items() if any(r in text for r in mine)), "")
+        test = next((name for name, text in files.items() if any(_has(text, r) for r in mine)), "")
         result.append(Sentence(each.text, each.kind, each.code, each.module, test))
     return result
 
 
 def _runs(text: str) -> Iterator[str]:
-    """Words in a row, without what is filled in."""
-    for part in re.split(r"\{[\w.]*\}", text):
-        words = _plain(part).split()
-        for start in range(len(words)):
-            for end in range(start + WORDS, len(words) + 1):
-                run = " ".join(words[start:end])
-                if len(run) >= LETTERS:
-                    yield run
-                    break
-        whole = " ".join(words)
-        if len(words) < WORDS and len(whole) >= LETTERS:
-            yield whole
+    """The shortest runs of words, from each word on; ``*`` for what is filled in between."""
+    words = _plain(re.sub(r"\{[\w.]*\}", f" {FILLED_IN} ", text)).split()
+    for start, first in enumerate(words):
+        if first == FILLED_IN:
+            continue
+        for end in range(start + 1, len(words) + 1):
+            own = [word for word in words[start:end] if word != FILLED_IN]
+            if len(" ".join(own)) >= LETTERS and (len(own) >= WORDS or end == len(words)):
+                yield " ".join(words[start:end]).replace(FILLED_IN, "*")
+                break
+
+
+def _has(text: str, run: str) -> bool:
+    """Whether a test has a run; a few words, or a pattern's ``.*``, stand for what is filled in."""
+    parts = run.split(" * ")
+    if len(parts) == 1 or not all(part in text for part in parts):
+        return len(parts) == 1 and run in text
+    return bool(re.search(r"(?: \S+){0,4}? ".join(map(re.escape, parts)), text))
 
 
 def _plain(text: str) -> str:
     """Letters and single spaces: without what a pattern or a string of several lines adds."""
     text = re.sub(r'"\s*\n\s*[rf]?"', "", text)
-    return " ".join(re.sub(r"[^\w'-]+", " ", text.replace("\\", "")).split())
+    words = re.sub(r"[^\w'-]+", " ", text.replace("\\", "").replace("_", "-")).split()
+    return " ".join(word.lstrip("-") or word for word in words)  # a flag, or a setting's name
 
 
 def _cell(text: str) -> str:

@@ -322,7 +322,7 @@ def write_state(path: Path, state: dict[str, Any]) -> None:
     try:
         write_atomically(path, json.dumps(state).encode("utf-8"))
     except OSError as error:
-        raise CnnartError(f"{path}: cannot be written ({error.strerror or error}).") from error
+        raise CnnartError(f"{path}: the state cannot be written ({reason(error)}).") from error
 
 
 # Results out

@@ -86,7 +86,7 @@ class Texture:
     def open(self, runtime: Runtime) -> Callable[[Task], Run]:
         from cnnart.commands.texture_run import TextureRun
         from cnnart.image.read import read_mask
-        from cnnart.methods.texture.canvas import check_companions
+        from cnnart.methods.texture.canvas import check_companion
         from cnnart.methods.texture.synthesis import TextureInputs, TextureSynthesis
 
         config, target = self.config, self.guide_target
@@ -105,7 +105,7 @@ class Texture:
             exemplar = task.source.read(runtime.max_pixels)
             for companion, each, name in zip(companions, self.companions, names, strict=True):
                 shown = str(each) if isinstance(each, Path) else name
-                check_companions([companion], [exemplar.rgb], shown)
+                check_companion(companion, exemplar.rgb, shown)
             self._refuse_overwriting(task, names)
             inputs = TextureInputs(
                 [exemplar, *mixed],

@@ -174,7 +174,10 @@ class ModuleNetwork:
         output = self._forward(self._normalized(image))
         scores = scores_in(output)
         if scores is None:
-            raise UsageError(f"{self.name} returned a {type(output).__name__} without scores.")
+            raise UsageError(
+                f"{self.name} returned a {type(output).__name__} without scores: let it return a "
+                "tensor of them, alone, first or named logits."
+            )
         return scores.float()
 
     def _forward(self, x: Tensor) -> Any:

@@ -191,7 +191,7 @@ def _expand_one(
     else:
         why = obstacle(path)
         if "no such file" not in why:
-            raise UsageError(f"{name!r} cannot be read: {why}.")
+            raise UsageError(f"The input {name!r} cannot be read: {why}.")
         raise UsageError(f"No such file or folder: {name!r}.{_near(path)}")
 
 
@@ -223,7 +223,7 @@ def _piped(path: Path) -> bytes:
         with open_file(path, pipes=True) as stream:
             return stream.read()
     except OSError as error:
-        raise ImageError(f"{path} cannot be read: {reason(error)}.") from error
+        raise ImageError(f"The pipe {path} cannot be read: {reason(error)}.") from error
 
 
 def _matches(pattern: Path) -> Iterable[Path]:

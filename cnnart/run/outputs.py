@@ -154,7 +154,7 @@ def _namer(
         return lambda source: as_path(output.format_map(_fields(source, style)))
     if is_folder(path) or output.endswith(("/", os.sep)) or not path.suffix:
         if is_there(path) and not is_folder(path):
-            raise UsageError(f"The output folder {output!r} is a file.")
+            raise UsageError(f"The output folder {output!r} is a file: choose another -o.")
         return lambda source: usual(source, path)
     if count > 1 and path.suffix.lower() in WRITABLE:
         raise UsageError(
@@ -172,7 +172,10 @@ def _check_pattern(pattern: str) -> None:
     try:
         fields = [field for _, field, _, _ in Formatter().parse(pattern) if field is not None]
     except ValueError as error:
-        raise UsageError(f"The output pattern {pattern!r} is malformed: {error}.") from None
+        raise UsageError(
+            f"The output pattern {pattern!r} is malformed ({error}): write it like "
+            "'{stem}-new.png'."
+        ) from None
     for field in fields:
         if field not in FIELDS:
             known = ", ".join(f"{{{name}}}" for name in FIELDS)

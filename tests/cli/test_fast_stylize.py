@@ -247,8 +247,20 @@ def test_export_writes_both_kinds(capsys: pytest.CaptureFixture[str]) -> None:
     assert Path("w.onnx").stat().st_size > 1000
     assert main(["export", "two.safetensors:waves", "-o", "copy.safetensors"]) == 0
     assert parse_trained("copy.safetensors:waves").name == "waves"
-    assert main(["export", "two.safetensors:waves", "-o", "w.tflite"]) == 2
-    assert main(["export", "two.safetensors:waves", "ripple", "-o", "w.onnx"]) == 2
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        (["ripple", "-o", "w.tflite"], "'w.tflite' must end in .onnx or .safetensors"),
+        (["two.safetensors:waves", "ripple", "-o", "w.onnx"], "Styles of several networks cannot"),
+    ],
+)
+def test_what_cannot_be_exported(
+    arguments: list[str], sentence: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["export", *arguments]) == 2
+    assert sentence in capsys.readouterr().err
 
 
 # Python
@@ -361,8 +373,12 @@ def test_a_style_is_refined_and_kept(any_style: Path, capsys: pytest.CaptureFixt
     ("arguments", "code", "sentence"),
     [
         (["-s", "ripple", "--refine", "3s"], 2, "--refine is for one style that is a picture"),
-        (["-s", "photo.png", "--save-style", "x.safetensors"], 2, "--save-style keeps what"),
-        (["-s", "photo.png", "--refine", "3s", "--save-style", "x.pt"], 2, "must end in"),
+        (["-s", "photo.png", "--save-style", "x.safetensors"], 2, "--save-style keeps what --refine"),
+        (
+            ["-s", "photo.png", "--refine", "3s", "--save-style", "x.pt"],
+            2,
+            "--save-style 'x.pt' must end in .safetensors.",
+        ),
         (["-s", "photo.png", "--refine", "3s"], 2, "none of the 1 has as much as 64 x 64 pixels"),
         (["-s", "photo.png", "--stroke", "pixels=huge"], 2, "--stroke 'pixels=huge' is no size"),
     ],

@@ -276,6 +276,12 @@ def test_a_guide_says_what_is_where() -> None:
         ("bark.png -o moss.png moss.png --mix", 2, "would overwrite the input"),
         ("bark.png --companion normal.png -o normal.png", 2, "would overwrite the input"),
         (
+            "bark.png --companion normal.png --companion map.png --method quilting -o normal.png",
+            2,
+            "would overwrite the input",
+        ),
+        ("bark.png - --mix", 2, "With --mix, standard input (-) must be the first exemplar."),
+        (
             "bark.png --companion small.png --method quilting",
             2,
             "small.png: a map of 20x20 pixels cannot follow an exemplar of 32x28",

@@ -156,8 +156,12 @@ def test_a_run_that_goes_bad_keeps_the_best_and_says_so(
         (["none.png"], "No style 'none.png'"),
         (["a b=amber tiles.png"], "'a b' cannot be a style's name"),
         (["amber tiles.png", "--photos", "nowhere"], "No such file or folder: 'nowhere'"),
-        (["amber tiles.png", "-o", "x.pth"], "must end in .safetensors"),
+        (["amber tiles.png", "-o", "x.pth"], "must end in .safetensors, which is what is written"),
         (["amber tiles.png", "--into", "x.safetensors"], "--into 'x.safetensors': there is no"),
+        (
+            ["amber tiles.png", "--into", "amber tiles.png", "--arbitrary", "photos"],
+            "--arbitrary styles are learnt with the network, not --into one.",
+        ),
         (["amber tiles.png", "--arch", "smal"], "Unknown architecture 'smal'"),
         (["amber tiles.png", "--size", "100"], "use a multiple of 16"),
         (["amber tiles.png", "--style-layers", "relu9_1"], "no layer 'relu9_1'"),
@@ -174,6 +178,12 @@ def test_wrong_usage_is_told_in_one_line(
     told = capsys.readouterr().err.strip().splitlines()
     assert sentence in told[-1]
     assert not Path("my.safetensors").exists()
+
+
+def test_memory_that_holds_not_even_one_photo(capsys: pytest.CaptureFixture[str]) -> None:
+    assert train("amber tiles.png", "--max-memory", "1MB") == 1
+    told = capsys.readouterr().err
+    assert "Training on single photos of 64 pixels needs more than --max-memory" in told
 
 
 def test_nothing_is_resumed_or_overwritten_by_mistake(capsys: pytest.CaptureFixture[str]) -> None:

@@ -69,6 +69,13 @@ def test_what_is_no_style(text: str, sentence: str) -> None:
         parse_style(text)
 
 
+def test_a_style_that_may_not_be_read(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(style_args, "obstacle", lambda path: "no permission to read it")
+    for read in (parse_style, style_args.choose_style):
+        with pytest.raises(UsageError, match=r"The style 'a\.png' cannot be read: no permission"):
+            read("a.png")
+
+
 def test_masks() -> None:
     save_picture("m.png")
     assert parse_mask("m.png").path == Path("m.png")

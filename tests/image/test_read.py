@@ -60,6 +60,22 @@ def test_a_stream_that_cannot_seek(tmp_path):
     assert picture.rgb.shape == (1, 3, 6, 9)
 
 
+def test_files_that_cannot_be_opened(tmp_path, monkeypatch):
+    name = f"{tmp_path}/a\0.png"
+    assert "the file cannot be opened (no file's name holds a NUL" in refusal(name)
+    monkeypatch.setattr("os.access", lambda path, mode: False)
+    assert "no permission to look into this folder" in refusal(tmp_path)
+
+
+def test_pixels_that_pillow_cannot_convert(tmp_path, monkeypatch):
+    def fail(image, told):
+        raise ValueError("conversion not supported")
+
+    monkeypatch.setattr("cnnart.image.read.unpack", fail)
+    line = refusal(file(tmp_path))
+    assert "pixels of mode RGB cannot be converted (conversion not supported)." in line
+
+
 def test_a_text_stream_is_a_mistake_of_the_caller():
     with pytest.raises(UsageError, match="binary stream"):
         read_image(io.StringIO("hello"))

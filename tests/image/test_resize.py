@@ -64,7 +64,7 @@ def test_fit_long_side(height, width, long_side):
 
 
 def test_fit_long_side_refuses_nothing_sized():
-    with pytest.raises(UsageError, match="1 or more"):
+    with pytest.raises(UsageError, match="Sizes must be 1 or more"):
         fit_long_side(10, 10, 0)
 
 

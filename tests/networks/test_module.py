@@ -118,6 +118,12 @@ def test_a_wrong_layer_is_wrong_usage(network):
     assert network.halo(["first", "last"]) == network.geometry["last"].reach
 
 
+def test_an_answer_without_scores_is_told(network, monkeypatch):
+    monkeypatch.setattr(network, "_forward", lambda x: {"boxes": [1, 2]})
+    with pytest.raises(UsageError, match="tangled returned a dict without scores: let it return"):
+        network.logits(PICTURE)
+
+
 def test_a_model_that_cannot_take_a_picture_says_so_in_one_line():
     with pytest.raises(UsageError) as caught:
         ModuleNetwork("narrow", nn.Linear(5, 5), Preprocessing())

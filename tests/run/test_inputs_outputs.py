@@ -77,7 +77,7 @@ def test_standard_input_is_read_once(monkeypatch: pytest.MonkeyPatch) -> None:
     (source,) = expand(["-"])
     assert source.open().read() == source.open().read() == b"picture"
     assert source.stem == "stdin"
-    with pytest.raises(UsageError, match="only once"):
+    with pytest.raises(UsageError, match="can be given only once"):
         expand(["-", "-"])
 
 
@@ -129,7 +129,7 @@ def test_patterns() -> None:
     for pattern in ("{name}.png", "{stem.__class__}.png", "{0}.png", "{}.png"):
         with pytest.raises(UsageError, match=r"Unknown field .* there is \{stem\}"):
             targets(["d.png"], pattern)
-    with pytest.raises(UsageError, match="malformed"):
+    with pytest.raises(UsageError, match=r"pattern .* is malformed \(expected .*: write it like '\{stem\}-new\.png'"):
         targets(["d.png"], "{stem.png")
 
 
@@ -211,7 +211,7 @@ def test_where_nothing_can_be_written() -> None:
     touch("a.jpg", "file", "sub.png/x")
     with pytest.raises(UsageError, match="'file' is a file, not a folder"):
         targets(["a.jpg"], "file/x.png")
-    with pytest.raises(UsageError, match="is a file"):
+    with pytest.raises(UsageError, match="The output folder 'file' is a file: choose another -o"):
         targets(["a.jpg"], "file")
     if os.name == "posix" and os.geteuid() != 0:
         Path("locked").mkdir(mode=0o500)
@@ -299,8 +299,22 @@ def test_a_folder_without_permission_is_named(monkeypatch: pytest.MonkeyPatch) -
 
     monkeypatch.setattr(os, "scandir", refuse)
     assert names(expand(["in"], recursive=True)) == ["in/a.jpg", "in/locked"]
-    with pytest.raises(UsageError, match=r"'in/locked' cannot be read: no permission\."):
+    with pytest.raises(UsageError, match=r"The folder 'in/locked' cannot be read: no permission\."):
         expand(["in/locked"])
+
+
+def test_an_input_and_a_pipe_that_may_not_be_read(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("cnnart.run.inputs.obstacle", lambda path: "no permission to read it")
+    with pytest.raises(UsageError, match=r"The input 'a\.jpg' cannot be read: no permission"):
+        expand(["a.jpg"])
+
+    def refuse(path: Path, pipes: bool) -> None:
+        raise PermissionError(13, "Permission denied", str(path))
+
+    monkeypatch.setattr("cnnart.run.inputs.is_pipe", lambda path: True)
+    monkeypatch.setattr("cnnart.run.inputs.open_file", refuse)
+    with pytest.raises(ImageError, match=r"The pipe a\.jpg cannot be read: no permission\."):
+        expand(["a.jpg"])
 
 
 def test_standard_input_that_gives_nothing(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -181,6 +181,12 @@ def test_a_record_that_somebody_else_has_written(change: dict[str, object]) -> N
         Rerun(record, Path("out.png"))
 
 
+def test_a_recorded_setting_that_is_none() -> None:
+    record = {**read_record_of(picture()), "settings": {"size": "large"}}
+    with pytest.raises(CnnartError, match=r"The record is damaged: size cannot be 'large'\."):
+        Rerun(record, Path("out.png"))
+
+
 def test_missing_files_are_named_with_the_remedy() -> None:
     path = picture()
     Path("in/photo.png").unlink()
@@ -235,7 +241,7 @@ def test_a_record_with_parts_missing_is_damaged() -> None:
     for part in ("photo", "styles", "settings"):
         record = read_record_of(picture())
         del record[part]
-        with pytest.raises(CnnartError, match=r"The record is damaged"):
+        with pytest.raises(CnnartError, match=r"is damaged and cannot be run again \("):
             Rerun(record, Path("out.png"))
 
 

@@ -89,6 +89,13 @@ def test_a_damaged_file_is_noticed(file):
             use(NAME)
 
 
+def test_a_file_that_cannot_be_read(tmp_path):
+    with pytest.raises(WeightsError, match=r"Cannot read .*none\.pth: there is no such file"):
+        classifiers.check_published(
+            tmp_path / "none.pth", classifiers.published_classifier(NAME), NAME
+        )
+
+
 def test_a_folder_that_cannot_be_written_is_named(file, tmp_path, monkeypatch):
     (tmp_path / "file").write_text("x", encoding="utf-8")
     monkeypatch.setenv("TORCH_HOME", str(tmp_path / "file"))

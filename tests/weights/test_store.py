@@ -194,7 +194,7 @@ def test_the_caffe_original_imports_as_the_embedded_network(tmp_path):
             state[f"features.{index}.bias"] = file.get_tensor(f"{layer}.bias")
     path = tmp_path / "caffe.safetensors"
     save_file(state, path)
-    with pytest.raises(WeightsError, match=r"vgg19-torchvision and vgg19-oxford .*`as` NAME"):
+    with pytest.raises(WeightsError, match=r"has the shapes of vgg19-torchvision and vgg19-oxford .*`as` NAME"):
         import_file(path)
     with pytest.raises(UsageError, match=r"is not vgg16: it is vgg19-torchvision or vgg19-oxford"):
         import_file(path, name="vgg16")
@@ -218,7 +218,7 @@ def test_checksum_does_not_depend_on_the_container(vgg11_features, vgg11_file, t
 
 
 def test_unknown_name_is_a_usage_error_with_a_suggestion():
-    with pytest.raises(UsageError, match=r"Unknown network 'vgg16_features'. Did you mean vgg16-"):
+    with pytest.raises(UsageError, match=r"Unknown network 'vgg16_features'. Did you mean vgg16-.* Known: vgg"):
         load_vgg("vgg16_features")
     assert UsageError.exit_code == 2
 
@@ -324,6 +324,16 @@ def test_a_damaged_cache_is_noticed(vgg11_file):
     path.write_bytes(content[:1000])
     with pytest.raises(WeightsError, match="is damaged: delete it"):
         verify("vgg11")
+
+
+def test_a_cache_without_its_mean(vgg11_file):
+    path = import_file(vgg11_file).path
+    with safe_open(path, framework="pt") as file:
+        tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+        metadata = {k: v for k, v in file.metadata().items() if k != "mean"}
+    save_file(tensors, path, metadata)
+    with pytest.raises(WeightsError, match=r"is damaged: delete it.*its mean is missing"):
+        load_vgg("vgg11")
 
 
 def test_values_that_are_not_finite_are_refused(vgg11_features, tmp_path):

@@ -120,7 +120,10 @@ class DeepDream(MultiscaleSynthesis[Network]):
     def objective(self, scale: PyramidLevel, tile: int) -> DreamObjective:
         """What to raise at an octave. Raises OutOfMemory for tiles of a network that has none."""
         if tile and not isinstance(self.features, FeatureExtractor):
-            raise OutOfMemory("Only VGGs work in tiles.")
+            raise OutOfMemory(
+                f"Out of memory, and {self.features.name} cannot work in tiles: choose a smaller "
+                "`size`, or a VGG as `backbone`."
+            )
         return DreamObjective(
             self.features,
             self._spec,

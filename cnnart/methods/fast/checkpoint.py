@@ -96,7 +96,7 @@ def save_checkpoint(path: Path, checkpoint: Checkpoint, storage: str = "fp16") -
     try:
         write_atomically(path, pack(checkpoint, storage))
     except OSError as error:
-        raise WeightsError(f"{path}: cannot be written ({error.strerror or error}).") from error
+        raise WeightsError(f"{path}: the network cannot be written ({reason(error)}).") from error
 
 
 def pack(checkpoint: Checkpoint, storage: str = "fp16") -> bytes:

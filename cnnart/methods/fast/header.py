@@ -69,7 +69,7 @@ def read_header(path: Path) -> dict[str, Any]:
         with open_file(path) as stream:
             start = stream.read(4)
     except OSError as error:
-        raise NotACheckpoint(f"{path}: cannot be read ({reason(error)}).") from error
+        raise NotACheckpoint(f"{path}: the checkpoint cannot be read ({reason(error)}).") from error
     if start.startswith(PICKLES):
         raise NotACheckpoint(
             f"{path}: this is a PyTorch pickle, not a cnnart checkpoint; one of pytorch/examples "

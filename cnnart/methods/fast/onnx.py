@@ -116,7 +116,7 @@ def export_onnx(
     try:
         write_atomically(path, data)
     except OSError as error:
-        raise CnnartError(f"{path}: cannot be written ({error.strerror or error}).") from error
+        raise CnnartError(f"{path}: the export cannot be written ({reason(error)}).") from error
     return worst
 
 

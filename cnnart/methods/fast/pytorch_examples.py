@@ -53,7 +53,7 @@ def read_state(path: Path) -> Mapping[str, Tensor]:
             warnings.simplefilter("ignore")
             state = torch.load(path, map_location="cpu", weights_only=True)
     except OSError as error:
-        raise WeightsError(f"{path}: cannot be read ({error.strerror or error}).") from error
+        raise WeightsError(f"{path}: the pickle cannot be read ({reason(error)}).") from error
     except MemoryError:
         raise
     except Exception as error:  # torch's reader raises anything on damaged bytes

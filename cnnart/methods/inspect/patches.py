@@ -229,7 +229,10 @@ def default_layer(network: Network) -> str:
     for kind in ("relu", "conv"):
         if found := [name for name in local if network.kind(name) == kind]:
             return found[-1]
-    raise UsageError(f"{network.name} has no layer of maps: name one with `layer`.")
+    raise UsageError(
+        f"{network.name} has no ReLU or convolution that sees only a part of the picture: name "
+        "another `layer`."
+    )
 
 
 def patches_report(search: TopPatchSearch, items: Sequence[Item]) -> Inspection:

@@ -184,16 +184,11 @@ def apply_nnf(maps: Sequence[Tensor], nnf: Tensor) -> Tensor:
     return result
 
 
-def check_companions(companions: Sequence[Tensor], exemplars: Sequence[Tensor], name: str) -> None:
-    """Raise UsageError unless there is one map for each exemplar, of the exemplar's size."""
-    if len(companions) != len(exemplars):
+def check_companion(companion: Tensor, exemplar: Tensor, name: str) -> None:
+    """Raise UsageError unless a map has the exemplar's size."""
+    (height, width), wanted = companion.shape[-2:], exemplar.shape[-2:]
+    if (height, width) != tuple(wanted):
         raise UsageError(
-            f"{name}: {len(companions)} maps for {len(exemplars)} exemplars: give one for each."
+            f"{name}: a map of {width}x{height} pixels cannot follow an exemplar of "
+            f"{wanted[1]}x{wanted[0]}: both must have the same size."
         )
-    for companion, exemplar in zip(companions, exemplars, strict=True):
-        (height, width), wanted = companion.shape[-2:], exemplar.shape[-2:]
-        if (height, width) != tuple(wanted):
-            raise UsageError(
-                f"{name}: a map of {width}x{height} pixels cannot follow an exemplar of "
-                f"{wanted[1]}x{wanted[0]}: both must have the same size."
-            )

@@ -299,6 +299,13 @@ def test_a_network_without_tiles_says_so_when_memory_is_short(photo):
         DeepDream(photo, config, network, limits=Limits(memory=1))
 
 
+def test_a_network_without_tiles_says_so_when_memory_runs_out(photo):
+    network = open_network("efficientnet-lite0", device="cpu")
+    dream = prepare(photo, network, layers={"blocks.2": 1.0})
+    with pytest.raises(OutOfMemory, match=r"efficientnet-lite0 cannot work in tiles: .* `size`"):
+        dream.objective(dream.schedule[0], 64)
+
+
 # What goes wrong.
 
 

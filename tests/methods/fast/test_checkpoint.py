@@ -102,8 +102,20 @@ def test_what_is_no_checkpoint_is_named(tmp_path: Path, what: str, sentence: str
 
 
 def test_a_missing_file_is_named(tmp_path: Path) -> None:
-    with pytest.raises(WeightsError, match="cannot be read"):
+    with pytest.raises(WeightsError, match="the checkpoint cannot be read"):
         load_checkpoint(tmp_path / "none.safetensors")
+    with pytest.raises(WeightsError, match="the pickle cannot be read"):
+        load_checkpoint(tmp_path / "none.pth")
+
+
+def _full(path: Path, data: bytes) -> None:
+    raise OSError(28, "No space left on device", str(path))
+
+
+def test_a_checkpoint_that_cannot_be_written(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("cnnart.methods.fast.checkpoint.write_atomically", _full)
+    with pytest.raises(WeightsError, match=r"the network cannot be written \(No space left"):
+        save_checkpoint(Path("x.safetensors"), checkpoint("candy"))
 
 
 # pytorch/examples
@@ -200,8 +212,18 @@ def test_a_wrong_export_is_not_written(tmp_path: Path, monkeypatch: pytest.Monke
     assert not (tmp_path / "x.onnx").exists()
 
 
+def test_an_export_that_cannot_be_written(monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("onnxruntime")
+    pytest.importorskip("onnx")
+    monkeypatch.setattr(exporting, "write_atomically", _full)
+    monkeypatch.setattr(exporting, "difference", lambda *_: 0.0)
+    made = checkpoint("candy")
+    with pytest.raises(CnnartError, match=r"x\.onnx: the export cannot be written \(No space"):
+        export_onnx(made, FastStyle(made, "candy").pair(0.5), Path("x.onnx"))
+
+
 def test_without_its_libraries_export_says_which(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(__import__("sys").modules, "onnxruntime", None)
     made = checkpoint("candy")
-    with pytest.raises(UsageError, match=r"pip install 'cnnart\[onnx\]'"):
+    with pytest.raises(UsageError, match=r"Export to ONNX needs .*: pip install 'cnnart\[onnx\]'"):
         export_onnx(made, FastStyle(made, "candy").pair(0.5), Path("x.onnx"))

@@ -264,8 +264,8 @@ def test_variations_are_spelled_on_the_command_line() -> None:
     ("text", "sentence"),
     [
         ("smal", "Unknown architecture 'smal': use johnson, small. Did you"),
-        ("small,depth=3", "no field 'depth'"),
-        ("small,blocks=many", "blocks cannot be 'many'"),
+        ("small,depth=3", "Architecture 'small,depth=3': no field 'depth'"),
+        ("small,blocks=many", "Architecture 'small,blocks=many': blocks cannot be 'many'"),
         ("small,outer=4", "odd kernels"),
         ("small,direct=perhaps", "direct cannot be 'perhaps'"),
         ("small,widths=0-9", "widths of 1 to 1024"),

@@ -244,6 +244,15 @@ def test_running_out_of_memory_means_strips(monkeypatch: pytest.MonkeyPatch) -> 
     ]
 
 
+def test_memory_that_holds_not_even_a_strip(monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*_: object) -> None:
+        raise RuntimeError("CUDA out of memory")
+
+    monkeypatch.setattr(NetworkRunner, "run", full)
+    with pytest.raises(OutOfMemory, match="Out of memory even in strips: choose a smaller `size`"):
+        paint()
+
+
 def test_a_compiled_network_paints_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
     original, compiled = torch.compile, []
 

@@ -13,7 +13,7 @@ import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves, tree_map
 
-from cnnart.errors import CnnartError, UsageError, WeightsError
+from cnnart.errors import CnnartError, OutOfMemory, UsageError, WeightsError
 from cnnart.methods.fast.train import step as step_module
 from cnnart.methods.fast.train.config import TrainConfig
 from cnnart.methods.fast.train.state import restore_state, save_state
@@ -106,6 +106,7 @@ def test_threads_and_accumulation_change_no_result(photos: Path) -> None:
     ("settings", "sentence"),
     [
         ({"size": 100}, "Crops of 100 pixels: use a multiple of 16 from 64"),
+        ({"batch": "many"}, "The batch 'many' is no number: write 4 or auto"),
         ({"steps": 0}, "Steps must be at least 1"),
         ({"ema_decay": 1.0}, "EMA decay 1 is out of range"),
         ({"max_grad_norm": 0.0}, "The max grad norm must be above zero"),
@@ -187,6 +188,17 @@ def test_out_of_memory_means_accumulated_gradients(
         plain.train_step.model.network.head.weight,
         atol=1e-4,
     )
+
+
+def test_memory_that_holds_not_even_one_photo(
+    photos: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(self: TrainStep, batch: TrainBatch) -> None:
+        raise RuntimeError("CUDA out of memory. Tried to allocate 2 GiB")
+
+    monkeypatch.setattr(TrainStep, "forward", full)
+    with pytest.raises(OutOfMemory, match="even photo by photo: choose a smaller `size`"):
+        train(trainer(photos))
 
 
 def test_a_time_budget_settles_the_number_of_steps(photos: Path) -> None:

@@ -3,6 +3,7 @@
 Then facets: pictures of a class fall into clusters, and each is a start.
 """
 
+import sys
 from importlib.util import find_spec
 
 import pytest
@@ -152,6 +153,12 @@ def test_clusters_come_by_size_and_their_pictures_by_typicality():
     """Both sums are multiples of 5: centers are exact, and the pair keeps its order in the tie."""
     rows = [[0.0, 0], [10, 10], [0.5, 0], [0.125, 0], [10, 15]]
     assert typical_pictures(torch.tensor(rows), 2) == [[3, 0, 2], [1, 4]]
+
+
+def test_without_scikit_learn_there_are_no_facets(monkeypatch):
+    monkeypatch.setitem(sys.modules, "sklearn.cluster", None)
+    with pytest.raises(UsageError, match=r"`photos` needs scikit-learn: pip install 'cnnart\["):
+        typical_pictures(torch.zeros(2, 2), 1)
 
 
 @needs_sklearn

@@ -10,6 +10,7 @@ from cnnart.methods.inspect.config import InvertConfig
 from cnnart.methods.inspect.inversion import Inversion
 from cnnart.networks.vgg import FeatureExtractor
 from cnnart.optim.losses import moments, relative_square
+from tests.helpers.inspection import noise_picture, probe_network
 from tests.helpers.waits import NoWaits
 
 
@@ -100,6 +101,11 @@ def test_a_step_says_where_the_whole_run_stands(tiny, photo):
     assert {step.steps for step in steps} == {8}
     assert steps[0].scale == (26, 32)
     assert set(steps[0].losses) == {"content", "tv"}
+
+
+def test_a_layer_without_maps_has_no_gram_matrix():
+    with pytest.raises(UsageError, match="flat is no layer of maps: it has no Gram matrix"):
+        inverted(noise_picture(), probe_network(), layers=("flat",), size=32, gram=True)
 
 
 @pytest.mark.parametrize(

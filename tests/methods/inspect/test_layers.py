@@ -10,6 +10,7 @@ from cnnart.errors import UsageError
 from cnnart.methods.inspect.layers import describe_layers
 from cnnart.networks.zoo import open_network
 from tests.helpers.files import cnnart_process
+from tests.helpers.inspection import SmallNetwork
 
 
 def test_alexnet_is_the_lectures():
@@ -40,6 +41,15 @@ def test_layers_that_see_everything_have_no_receptive_field():
 def test_too_few_pixels_are_wrong_usage():
     with pytest.raises(UsageError, match="20 pixels are too few for alexnet: 63 at least"):
         describe_layers(open_network("alexnet"), 20)
+
+
+def test_a_side_that_the_network_does_not_take():
+    class Picky(SmallNetwork):
+        def __call__(self, image, layers):
+            raise RuntimeError("Wrong image height\nand a trace")
+
+    with pytest.raises(UsageError, match=r"small cannot take 20 x 20 \(Wrong image height\)"):
+        describe_layers(Picky(), 20)
 
 
 def test_the_table(capsys):

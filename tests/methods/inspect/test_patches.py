@@ -7,12 +7,14 @@ import weakref
 
 import pytest
 import torch
+from torch import nn
 
 from cnnart.errors import ImageError, UsageError
 from cnnart.methods.inspect.config import PatchesConfig
-from cnnart.methods.inspect.patches import TopPatchSearch, crop_field, peaks
+from cnnart.methods.inspect.patches import TopPatchSearch, crop_field, default_layer, peaks
 from cnnart.methods.inspect.pictures import Item
 from cnnart.networks.base import ReceptiveField
+from cnnart.networks.module import ModuleNetwork, Preprocessing
 from tests.helpers.inspection import SmallNetwork, noise_items
 
 
@@ -191,6 +193,13 @@ def test_pictures_are_shrunk_never_enlarged():
     assert search.prepared(torch.rand(1, 3, 10, 20)).shape == (1, 3, 10, 20)
 
 
+def test_a_network_without_maps():
+    model = nn.Sequential(nn.Flatten(), nn.Linear(3 * 16 * 16, 4))
+    network = ModuleNetwork("flat", model, Preprocessing(input_size=16))
+    with pytest.raises(UsageError, match=r"flat has no ReLU or convolution .* another `layer`"):
+        default_layer(network)
+
+
 @pytest.mark.parametrize(
     ("settings", "sentence"),
     [
@@ -198,7 +207,7 @@ def test_pictures_are_shrunk_never_enlarged():
         ({"layer": "conv9"}, "small has no layer 'conv9'."),
         ({"top": 0}, r"The number of patches \(top\) must be at least 1, not 0."),
         ({"per_picture": 0}, "per picture"),
-        ({"channels": ()}, "No channel"),
+        ({"channels": ()}, "No channel: name at least one"),
         ({"size": 3}, "Size 3 is too small"),
     ],
 )

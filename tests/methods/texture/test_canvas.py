@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from cnnart.errors import UsageError
-from cnnart.methods.texture.canvas import apply_nnf, check_companions
+from cnnart.methods.texture.canvas import apply_nnf, check_companion
 from tests.helpers.textures import grain
 
 
@@ -47,10 +47,8 @@ def test_maps_with_different_channels_are_told():
 
 def test_a_companion_of_another_size_is_told():
     with pytest.raises(UsageError) as error:
-        check_companions([grain(8, 6)], [grain(8, 8)], "normal.png")
+        check_companion(grain(8, 6), grain(8, 8), "normal.png")
     assert str(error.value) == (
         "normal.png: a map of 6x8 pixels cannot follow an exemplar of 8x8: both must have the same "
         "size."
     )
-    with pytest.raises(UsageError, match="1 maps for 2 exemplars: give one for each"):
-        check_companions([grain(8, 8)], [grain(8, 8), grain(8, 8)], "normal.png")

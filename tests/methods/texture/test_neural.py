@@ -357,6 +357,11 @@ def test_masks_that_make_no_sense(features, painting, mask, message):
     assert str(error.value) == message
 
 
+def test_an_exemplar_without_weight(features, painting):
+    with pytest.raises(UsageError, match="A texture needs an exemplar, with a weight above zero"):
+        prepare(painting, features, weights=[0.0])
+
+
 def test_a_guide_and_a_hole(features, painting):
     guide = Guide([painting], torch.zeros(1, 3, 72, 60))
     with pytest.raises(UsageError) as error:
