@@ -93,6 +93,7 @@ def check(entry: dict[str, Any]) -> list[str]:
     """What is wrong with a network that is here."""
     from cnnart.builtin_styles import network_defect
     from cnnart.methods.fast.checkpoint import load_checkpoint
+    from cnnart.methods.fast.train.config import RECORDED_AS
 
     path = HERE / entry["file"]
     if found := network_defect(path, entry["sha256"]):
@@ -104,7 +105,8 @@ def check(entry: dict[str, Any]) -> list[str]:
     asked = dict(zip(entry["options"][::2], entry["options"][1::2], strict=True))
     settings = checkpoint.training["settings"] | {"steps": checkpoint.training["steps"]}
     for option, value in asked.items():
-        if str(settings[option.strip("-").replace("-", "_")]) != value:
+        name = option.strip("-").replace("-", "_")
+        if str(settings[RECORDED_AS.get(name, name)]) != value:
             said.append(f"{path}: was not trained with {option} {value}.")
     return said
 

@@ -29,7 +29,7 @@ ROOT = Path(__file__).resolve().parent.parent
 TARGET = ROOT / "docs" / "pictures"
 PAGE = ROOT / "docs" / "gallery.md"
 GALLERY = "out/gallery"  # the folder that tools/make_gallery.py makes
-STYLE_FILES = (ROOT / "styles").glob("*.jpg")
+STYLE_FILES = sorted((ROOT / "styles").glob("*.jpg"))
 RESULTS = ROOT / "out" / "pictures"  # what the commands made, before it is put together
 LARGEST = 200_000  # bytes of a finished picture
 QUALITIES = (92, 88, 84, 80, 75, 70, 60)
@@ -48,10 +48,7 @@ TRAINED = (
     "the-scream",
     "great-wave",
     "udnie",
-    "night-swirls",
-    "stained-glass",
-    "watercolour-garden",
-    "linocut-coast",
+    *(path.stem for path in STYLE_FILES),
 )
 STRENGTHS = (0.25, 0.5, 0.75)
 COLORS = ("style", "keep", "luma", "histogram")
@@ -131,7 +128,7 @@ PICTURES: dict[str, Picture] = {
     ),
     "builtin": Picture(
         "The twelve built-in styles",
-        tuple(f"styles/{path.name}" for path in sorted(STYLE_FILES)),
+        tuple(f"styles/{path.name}" for path in STYLE_FILES),
         columns=6,
     ),
     "styles": Picture(
@@ -166,7 +163,7 @@ PICTURES: dict[str, Picture] = {
         columns=2,
     ),
     "fast": Picture(
-        "A pagoda in the eight trained styles",
+        "A pagoda in the sixteen trained styles",
         tuple(Command(f"fast-stylize examples/pagoda.jpg --style {s} --size 640") for s in TRAINED),
         columns=4,
     ),

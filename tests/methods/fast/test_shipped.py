@@ -43,9 +43,9 @@ def painted(photo: torch.Tensor, style: str, **settings: object) -> torch.Tensor
     return to_picture(cnnart.fast_stylize(photo, style, **settings)).rgb
 
 
-def test_there_are_at_least_eight_styles_in_less_than_ten_megabytes() -> None:
+def test_there_are_sixteen_styles_in_less_than_ten_megabytes() -> None:
     names = [name for network in builtin_networks() for name in network.styles]
-    assert len(set(names)) == len(names) >= 8
+    assert len(set(names)) == len(names) >= 16
     assert list(trained_styles()) == names == cnnart.styles()
     assert sum(network.path.stat().st_size for network in builtin_networks()) < 10e6
 
