@@ -147,16 +147,13 @@ class Runtime:
 
     def check_layers(self, names: Iterable[str]) -> None:
         """Raise UsageError for a VGG or a layer that does not exist, without loading anything."""
+        from cnnart.networks.base import check_vgg_layers
         from cnnart.weights.backbones import backbone_names
 
         if not self.is_vgg:
             hint = did_you_mean(self.backbone, backbone_names())
             raise UsageError(f"Unknown backbone {self.backbone!r}.{hint}")
-        known = layer_names(self.backbone)
-        for name in names:
-            if name not in known:
-                hint = did_you_mean(name, known) or " Names look like relu4_2."
-                raise UsageError(f"{self.backbone} has no layer {name!r}.{hint}")
+        check_vgg_layers(self.backbone, names, layer_names(self.backbone))
 
     def limits(self) -> Limits:
         """What the next picture may take. The first one's time includes starting up."""

@@ -17,6 +17,7 @@ import sys
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -51,7 +52,7 @@ class Sentence:
 
 def page() -> str:
     """``docs/errors.md``."""
-    found = tested(sentences())
+    found = table()
     parts = [INTRODUCTION]
     for code, title in CODES.items():
         rows = [each for each in found if each.code == code]
@@ -65,7 +66,13 @@ def page() -> str:
 
 def untested() -> list[Sentence]:
     """The sentences that no test has."""
-    return [each for each in tested(sentences()) if not each.test]
+    return [each for each in table() if not each.test]
+
+
+@cache
+def table() -> list[Sentence]:
+    """All sentences with their tests."""
+    return tested(sentences())
 
 
 def sentences() -> list[Sentence]:
@@ -174,7 +181,7 @@ def _runs(text: str) -> Iterator[str]:
         for end in range(start + 1, len(words) + 1):
             own = [word for word in words[start:end] if word != FILLED_IN]
             if len(" ".join(own)) >= LETTERS and (len(own) >= WORDS or end == len(words)):
-                yield " ".join(words[start:end]).replace(FILLED_IN, "*")
+                yield re.sub(rf"{FILLED_IN}( {FILLED_IN})*", "*", " ".join(words[start:end]))
                 break
 
 
@@ -183,7 +190,7 @@ def _has(text: str, run: str) -> bool:
     parts = run.split(" * ")
     if len(parts) == 1 or not all(part in text for part in parts):
         return len(parts) == 1 and run in text
-    return bool(re.search(r"(?: \S+){0,4}? ".join(map(re.escape, parts)), text))
+    return bool(re.search(r"(?: \S+){0,6}? ".join(map(re.escape, parts)), text))
 
 
 def _plain(text: str) -> str:

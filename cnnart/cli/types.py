@@ -34,7 +34,9 @@ class SizeType(click.ParamType):
         if not found or 0 in sides:
             self.fail(f"{value!r} is no size: write 1024 (the long side) or 1024x768.", param, ctx)
         if min(sides) < SMALLEST_SIDE:
-            self.fail(f"{value!r} is too small a size: {SMALLEST_SIDE} pixels at least.", param, ctx)
+            self.fail(
+                f"{value!r} is too small a size: {SMALLEST_SIDE} pixels at least.", param, ctx
+            )
         if max(sides) > LARGEST_SIDE:
             self.fail(f"{value!r} is too large: {LARGEST_SIDE} pixels at most.", param, ctx)
         return (sides[1], sides[0]) if len(sides) == 2 else sides[0]

@@ -85,4 +85,6 @@ class Rerun:
             raise
         # Anything may stand in a record that somebody else has written.
         except (LookupError, TypeError, AttributeError, ValueError, ArithmeticError) as error:
-            raise CnnartError(f"The record is damaged and cannot be run again ({reason(error)}).") from None
+            raise CnnartError(
+                f"The record is damaged and cannot be run again ({reason(error)})."
+            ) from None

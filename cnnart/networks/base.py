@@ -9,6 +9,8 @@ from typing import Protocol, TypeVar, runtime_checkable
 import torch
 from torch import Tensor
 
+from cnnart.errors import UsageError, did_you_mean
+
 
 @dataclass(frozen=True)
 class LayerGeometry:
@@ -94,3 +96,11 @@ class Classifier(Network, Protocol):
 
     def prepare(self, image: Tensor) -> Tensor:
         """``1x3xHxW`` resized and cropped at the center to ``1x3xSxS``, as it was trained on."""
+
+
+def check_vgg_layers(network: str, layers: Iterable[str], known: list[str]) -> None:
+    """Raise UsageError, with the closest name, for a layer that a VGG does not have."""
+    for name in layers:
+        if name not in known:
+            hint = did_you_mean(name, known) or " Names look like relu4_2."
+            raise UsageError(f"{network} has no layer {name!r}.{hint}")

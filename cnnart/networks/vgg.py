@@ -16,8 +16,8 @@ import torch.nn.functional as F
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
-from cnnart.errors import UsageError, did_you_mean
-from cnnart.networks.base import LayerGeometry, N, Network, ReceptiveField
+from cnnart.errors import UsageError
+from cnnart.networks.base import LayerGeometry, N, Network, ReceptiveField, check_vgg_layers
 from cnnart.networks.convolution import CHANNELS_LAST, FrozenConvolution, only_direct
 from cnnart.weights.backbones import VGGWeights
 
@@ -94,10 +94,7 @@ class FeatureExtractor:
 
     def check_layers(self, layers: Iterable[str]) -> None:
         """Raise UsageError for a layer this network does not have."""
-        for name in layers:
-            if name not in self.geometry:
-                hint = did_you_mean(name, list(self.geometry)) or " Names look like relu4_2."
-                raise UsageError(f"{self.weights.name} has no layer {name!r}.{hint}")
+        check_vgg_layers(self.weights.name, layers, list(self.geometry))
 
     def halo(self, layers: Iterable[str]) -> int:
         """Pixels around a region that its activations at these layers depend on."""

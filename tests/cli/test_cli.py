@@ -357,7 +357,6 @@ def test_rerun_makes_the_same_picture_again(capsys: pytest.CaptureFixture[str]) 
     ("arguments", "code", "sentence"),
     [
         ("none.png", 2, "No such picture: 'none.png' (there is no such file"),
-        ("photo.png --inputs nowhere", 2, "--inputs 'nowhere': there is no such folder."),
         ("photo.png", 1, "photo.png: no cnnart record in it"),
         ("bad.jpg", 1, "bad.jpg: "),
     ],
@@ -369,12 +368,16 @@ def test_rerun_errors(
     assert sentence in capsys.readouterr().err
 
 
-def test_a_record_that_does_not_say_what_it_ran_on(capsys: pytest.CaptureFixture[str]) -> None:
+def test_rerun_needs_a_whole_record_and_folders_that_are_there(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
     main(["stylize", "photo.png", "-s", "mosaic", "-o", "a.png", *QUICK])
     record = read_record_of(Path("a.png")) | {"run": None}
     write_image("b.png", read_image("a.png").rgb, record=json.dumps(record))
     assert main(["rerun", "b.png"]) == 1
     assert "it does not say what it ran on" in capsys.readouterr().err
+    assert main(["rerun", "a.png", "--inputs", "nowhere"]) == 2
+    assert "--inputs 'nowhere': there is no such folder." in capsys.readouterr().err
 
 
 def test_rerun_never_overwrites_the_picture_it_reads(capsys: pytest.CaptureFixture[str]) -> None:

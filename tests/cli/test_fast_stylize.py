@@ -373,7 +373,11 @@ def test_a_style_is_refined_and_kept(any_style: Path, capsys: pytest.CaptureFixt
     ("arguments", "code", "sentence"),
     [
         (["-s", "ripple", "--refine", "3s"], 2, "--refine is for one style that is a picture"),
-        (["-s", "photo.png", "--save-style", "x.safetensors"], 2, "--save-style keeps what --refine"),
+        (
+            ["-s", "photo.png", "--save-style", "x.safetensors"],
+            2,
+            "--save-style keeps what --refine",
+        ),
         (
             ["-s", "photo.png", "--refine", "3s", "--save-style", "x.pt"],
             2,

@@ -14,7 +14,10 @@ from rich.console import Console
 
 from cnnart import runtime as engine
 from cnnart.__main__ import main
+from cnnart.cli.texture import further_files
 from cnnart.commands.texture import split_weight
+from cnnart.errors import UsageError
+from cnnart.run.inputs import Source
 from cnnart.run.report import Finding
 from cnnart.run.terminal import Terminal
 from tests.helpers.files import cnnart_process, save_picture
@@ -276,12 +279,6 @@ def test_a_guide_says_what_is_where() -> None:
         ("bark.png -o moss.png moss.png --mix", 2, "would overwrite the input"),
         ("bark.png --companion normal.png -o normal.png", 2, "would overwrite the input"),
         (
-            "bark.png --companion normal.png --companion map.png --method quilting -o normal.png",
-            2,
-            "would overwrite the input",
-        ),
-        ("bark.png - --mix", 2, "With --mix, standard input (-) must be the first exemplar."),
-        (
             "bark.png --companion small.png --method quilting",
             2,
             "small.png: a map of 20x20 pixels cannot follow an exemplar of 32x28",
@@ -296,6 +293,16 @@ def test_what_is_wrong_is_said_before_anything_is_computed(
     told = capsys.readouterr().err
     assert sentence in told
     assert told.count("\n") == 1
+
+
+def test_what_lies_beside_the_result_overwrites_no_input(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    before = Path("bark.png").rename("out-normal.png").read_bytes()
+    companion = ["--companion", "normal.png", "--method", "quilting"]
+    assert main(["texture", "out-normal.png", *companion, "-q", "-o", "out.png"]) == 2
+    assert "'out-normal.png' would be overwritten: choose another -o." in capsys.readouterr().err
+    assert Path("out-normal.png").read_bytes() == before
 
 
 @pytest.mark.parametrize(
@@ -330,6 +337,11 @@ def test_weights_are_told_from_names(text: str, expected: tuple[str, float | Non
             pytest.skip("no colons in names")
         Path(text).write_text("a file of that name")
     assert split_weight(text) == expected
+
+
+def test_standard_input_comes_first_in_a_mixture() -> None:
+    with pytest.raises(UsageError, match=r"standard input \(-\) must be the first exemplar"):
+        further_files([Source(None, "-")])
 
 
 def test_standard_input_and_output() -> None:

@@ -107,6 +107,15 @@ def test_a_state_comes_back_from_its_file():
             read_state(path)
 
 
+def test_a_state_that_cannot_be_written(monkeypatch):
+    def full(path, data):
+        raise OSError(28, "No space left on device", str(path))
+
+    monkeypatch.setattr(module, "write_atomically", full)
+    with pytest.raises(CnnartError, match=r"the state cannot be written \(No space left"):
+        write_state(Path("state.json"), {})
+
+
 # Results out
 
 

@@ -132,7 +132,10 @@ def test_a_failure_leaves_the_old_file(tmp_path):
 
 
 def test_other_suffixes_are_refused():
-    with pytest.raises(UsageError, match=r"cnnart writes animations as \.webp, \.gif, \.mp4, not \.avi; end the output") as raised:
+    with pytest.raises(
+        UsageError,
+        match=r"cnnart writes animations as \.webp, \.gif, \.mp4, not \.avi; end the output",
+    ) as raised:
         check_animation(".avi")
     assert raised.value.exit_code == 2
     with pytest.raises(UsageError, match="not a file without a suffix"):

@@ -129,7 +129,10 @@ def test_patterns() -> None:
     for pattern in ("{name}.png", "{stem.__class__}.png", "{0}.png", "{}.png"):
         with pytest.raises(UsageError, match=r"Unknown field .* there is \{stem\}"):
             targets(["d.png"], pattern)
-    with pytest.raises(UsageError, match=r"pattern .* is malformed \(expected .*: write it like '\{stem\}-new\.png'"):
+    with pytest.raises(
+        UsageError,
+        match=r"pattern .* is malformed \(expected .*: write it like '\{stem\}-new\.png'",
+    ):
         targets(["d.png"], "{stem.png")
 
 

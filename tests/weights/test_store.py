@@ -194,7 +194,9 @@ def test_the_caffe_original_imports_as_the_embedded_network(tmp_path):
             state[f"features.{index}.bias"] = file.get_tensor(f"{layer}.bias")
     path = tmp_path / "caffe.safetensors"
     save_file(state, path)
-    with pytest.raises(WeightsError, match=r"has the shapes of vgg19-torchvision and vgg19-oxford .*`as` NAME"):
+    with pytest.raises(
+        WeightsError, match=r"has the shapes of vgg19-torchvision and vgg19-oxford .*`as` NAME"
+    ):
         import_file(path)
     with pytest.raises(UsageError, match=r"is not vgg16: it is vgg19-torchvision or vgg19-oxford"):
         import_file(path, name="vgg16")
@@ -218,7 +220,9 @@ def test_checksum_does_not_depend_on_the_container(vgg11_features, vgg11_file, t
 
 
 def test_unknown_name_is_a_usage_error_with_a_suggestion():
-    with pytest.raises(UsageError, match=r"Unknown network 'vgg16_features'. Did you mean vgg16-.* Known: vgg"):
+    with pytest.raises(
+        UsageError, match=r"Unknown network 'vgg16_features'. Did you mean vgg16-.* Known: vgg"
+    ):
         load_vgg("vgg16_features")
     assert UsageError.exit_code == 2
 

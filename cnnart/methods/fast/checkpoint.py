@@ -17,7 +17,7 @@ from safetensors.torch import load_file
 from safetensors.torch import save as save_tensors
 from torch import Tensor
 
-from cnnart.errors import CnnartError, WeightsError
+from cnnart.errors import CnnartError, WeightsError, reason
 from cnnart.files import file_sha256, write_atomically
 from cnnart.image.picture import fit_long_side, resize
 from cnnart.methods.fast.architecture import architecture_from

@@ -9,7 +9,7 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
-from cnnart.errors import CnnartError, UsageError
+from cnnart.errors import CnnartError, UsageError, reason
 from cnnart.files import write_atomically
 from cnnart.methods.fast.architecture import Architecture
 from cnnart.methods.fast.checkpoint import Checkpoint

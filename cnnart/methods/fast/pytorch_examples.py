@@ -9,7 +9,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from cnnart.errors import WeightsError
+from cnnart.errors import WeightsError, reason
 from cnnart.methods.fast.architecture import ARCHITECTURES
 from cnnart.methods.fast.network import StyleNetwork
 

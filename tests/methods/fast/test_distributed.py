@@ -147,7 +147,10 @@ def test_others_that_do_not_come_are_not_waited_for_in_silence(
     monkeypatch.setattr(torchrun_env, "LONGEST_WAIT", 1.0)
     told: list[str] = []
     with (
-        pytest.raises(CnnartError, match=f"The 4 processes of torchrun at 127.0.0.1:{port} did not meet within"),
+        pytest.raises(
+            CnnartError,
+            match=f"The 4 processes of torchrun at 127.0.0.1:{port} did not meet within",
+        ),
         torchrun_env.shared([1, 2], told.append),
     ):
         pass
