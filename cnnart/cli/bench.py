@@ -57,7 +57,7 @@ def _show(facts: dict[str, Any], others: list[dict[str, Any]]) -> None:
     for name in rates:
         width, height = rates[name]["size"]
         unit = rates[name]["unit"].removesuffix("s")
-        table.add_column(f"{METHODS[name]}, {width} x {height}\n(a {unit})", justify="right")
+        table.add_column(f"{METHODS[name]}, {width} x {height}\nper {unit}", justify="right")
     here = [
         f"{rate['milliseconds']:.0f} ({rate['per_second']:g} a second)" for rate in rates.values()
     ]

@@ -29,15 +29,6 @@ def small(monkeypatch: pytest.MonkeyPatch) -> None:
         return real(runtime, precision, SMALL, tell)  # type: ignore[arg-type]
 
     monkeypatch.setattr(bench, "bench", measured)
-    monkeypatch.setattr(
-        bench, "Dream", type("D", (), {"make": lambda given: _dream({**given, "steps": 2})})
-    )
-
-
-def _dream(given: dict[str, object]) -> object:
-    from cnnart.commands.dream import Dream
-
-    return Dream.make({**given, "layers": {"relu2_1": 1.0}})
 
 
 def test_it_tells_rates_and_why(small: None, capsys: pytest.CaptureFixture[str]) -> None:

@@ -148,6 +148,10 @@ def test_scale_enlarges_and_the_nnf_stays_in_the_exemplar():
 
 ERRORS = [
     ({"exemplars": []}, "No exemplar given: name a picture of the texture."),
+    (
+        {"exemplars": [grain(24, 24), grain(24, 24, 4)], "weights": [1.0, 1.0]},
+        "Some exemplars have transparency and some have not: convert them alike.",
+    ),
     ({"weights": [1.0, 2.0]}, "2 weights for 1 exemplars: give one each."),
     (
         {"weights": [-1.0]},
