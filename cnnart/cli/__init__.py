@@ -80,6 +80,12 @@ def _rerun() -> click.Command:
     return rerun
 
 
+def _bench() -> click.Command:
+    from cnnart.cli.bench import bench
+
+    return bench
+
+
 def _completion() -> click.Command:
     from cnnart.cli.completion import completion
 
@@ -99,6 +105,7 @@ COMMANDS = {
     "styles": (_styles, "List, show and check the built-in styles."),
     "weights": (_weights, "List, verify, import and fetch network weights."),
     "info": (_info, "Show versions, devices and weights: what a bug report needs."),
+    "bench": (_bench, "Measure this machine in a minute, beside others."),
     "rerun": (_rerun, "Make a picture again from the record inside it."),
     "completion": (_completion, "Let the shell complete commands, options and values."),
 }

@@ -22,6 +22,7 @@ from cnnart.cli.options import (
     make_reporter,
     make_runtime,
     mask_option,
+    opening,
     photos_argument,
     plan_tasks,
     runtime_options,
@@ -174,6 +175,7 @@ def _work_through(
         reporter.warning(line)
     if talk.debug:
         reporter = with_timings(reporter, runtime, until)
+    reporter = opening(reporter, talk)
     like: Any = getattr(command, "first", command)  # of several styles, each by itself
     options, size = batch_options(files, talk), like.batch_size(runtime)
     with shared(tasks, reporter.warning) as mine, journal_of(command, mine, files, run) as journal:

@@ -86,6 +86,7 @@ class TalkOptions:
     json: bool = False
     save_every: int | None = None
     preview: bool | None = None
+    open: bool = False
     debug: bool = False
 
 
@@ -235,6 +236,11 @@ TALK_OPTIONS: dict[str, Any] = {
         default=None,
         help="A live preview file beside the result.  [default: on a terminal]",
     ),
+    "open": cloup.option(
+        "--open",
+        is_flag=True,
+        help="Show the result in the desktop's viewer; of several, their folder.",
+    ),
     "debug": cloup.option(
         "--debug",
         is_flag=True,
@@ -267,6 +273,8 @@ def check_options(files: FileOptions, talk: TalkOptions) -> None:
         raise UsageError("--json and -o - both want standard output: give -o a file.")
     if talk.save_every or talk.preview:
         raise UsageError("--save-every and --preview need an output file, not standard output.")
+    if talk.open:
+        raise UsageError("--open shows a file, and -o - writes none: give -o a file.")
     if getattr(sys.stdout, "name", "") == os.devnull:  # see ``open_streams``
         raise UsageError("-o - writes to standard output, which is closed: give -o a file.")
     if sys.stdout.isatty():
@@ -352,7 +360,17 @@ def work_through(
             reporter.warning(line)
         if talk.debug:
             reporter = with_timings(reporter, runtime, until)
+        reporter = opening(reporter, talk)
         return Batch(open_one, reporter, batch_options(files, talk), journal).run(tasks)
+
+
+def opening(reporter: Reporter, talk: TalkOptions) -> Reporter:
+    """The reporter, which in the end also opens what was made, if that is asked for."""
+    if not talk.open:
+        return reporter
+    from cnnart.cli.viewer import then_open
+
+    return then_open(reporter)
 
 
 def with_timings(reporter: Reporter, runtime: Runtime, until: Mapping[str, float]) -> Reporter:

@@ -30,6 +30,7 @@ from cnnart.cli.options import (
     journal_of,
     make_reporter,
     make_runtime,
+    opening,
     split,
 )
 from cnnart.cli.types import SizeType, StrokeType
@@ -349,6 +350,7 @@ def _work_through(
         told: Reporter = make_reporter(talk)
         if not (talk.quiet or talk.json):
             told = Lines([task.title for task in tasks], even=not LENGTHENING & set(axes))
+        told = opening(told, talk)
         for line in (*files.notes, *runtime.notes):
             told.warning(line)
         reporter = WithSheet(told, made, tasks, sheet, kept=keep is not None)

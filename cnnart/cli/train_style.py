@@ -105,7 +105,7 @@ def _setting(name: str, **more: Any) -> Any:
     ),
 )
 @runtime_options()
-@talk_options()
+@talk_options(without=("open",))
 @click.pass_context
 def train_style(
     ctx: click.Context,

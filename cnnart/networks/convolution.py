@@ -454,6 +454,11 @@ def prefers_winograd(channels: int) -> bool:
     return _choices[key]
 
 
+def choices_made() -> dict[str, bool]:
+    """Whether Winograd's way is taken here, by ``N channels``, as far as that was measured."""
+    return {**_recorded().get(machine(), {}), **_choices}
+
+
 @contextlib.contextmanager
 def _one_at_a_time() -> Iterator[None]:
     """Keep other processes of the user's from measuring meanwhile, where files can be locked.
