@@ -85,7 +85,7 @@ BAD = {
     "cnnart stylize photo.jpg --style night-swirls --backbone vgg18": "No network 'vgg18'",
     "cnnart stylize photo.jpg --style night-swirls -o - --json": "both want standard output",
     "cat photo.jpg | cnnart stylize - --style waves -o - > out.png": "No style 'waves'",
-    "cnnart fast-stylize photo.jpg --style ink-wish": "No trained style 'ink-wish'",
+    "cnnart fast-stylize photo.jpg --style ink-wish": "No style 'ink-wish'",
     "cnnart fast-stylize photo.jpg --style great-wave --time-budget 9s": "No such option",
     "cnnart texture bark.jpg --tileable z": "",
     "cnnart texture bark.jpg --method weaving": "is not one of",
