@@ -182,8 +182,11 @@ def test_a_record_that_somebody_else_has_written(change: dict[str, object]) -> N
 
 
 def test_a_recorded_setting_that_is_none() -> None:
-    record = {**read_record_of(picture()), "settings": {"size": "large"}}
-    with pytest.raises(CnnartError, match=r"The record is damaged: size cannot be 'large'\."):
+    record = {**read_record_of(picture()), "settings": {"size": {"wide": 9}}}
+    with pytest.raises(CnnartError, match=r"The record is damaged: size cannot be {'wide': 9}\."):
+        Rerun(record, Path("out.png"))
+    record["settings"] = {"size": "large"}  # as a print's is: text
+    with pytest.raises(CnnartError, match=r"'large' is no size: write 1024"):
         Rerun(record, Path("out.png"))
 
 
