@@ -20,6 +20,7 @@ from cnnart.methods.fast.stylize import FastStyle, FastStylization, NetworkRunne
 from cnnart.methods.fast.train.losses import PerceptualLosses
 from cnnart.methods.fast.train.trainer import VARIANTS, split_paintings, variants
 from cnnart.networks.vgg import FeatureExtractor
+from cnnart.optim.steps import MemoryPlan
 from tests.helpers.fast import arbitrary_checkpoint, photo_folder, trainer
 from tests.helpers.pictures import make_painting, make_photo
 from tests.helpers.tiny_vgg import tiny_weights
@@ -114,11 +115,7 @@ def test_a_predicted_style_is_painted_blended_and_in_strips() -> None:
     assert not torch.allclose(a, b, atol=0.01)
     assert not torch.allclose(a, both, atol=0.01)
     strips = FastStylization(photo, [first], FastConfig(), runner)
-    strips.memory = (
-        strips.memory._replace(tile=16)
-        if hasattr(strips.memory, "_replace")
-        else (type(strips.memory)(tile=16, peak=strips.memory.peak))
-    )
+    strips.memory = MemoryPlan(tile=16)
     assert torch.allclose(strips.pictures(), a, atol=1e-4)
 
 
