@@ -22,6 +22,7 @@ from cloup.constraints import mutually_exclusive
 from cnnart.cli.types import DURATION, MEMORY
 from cnnart.errors import UsageError
 from cnnart.files import FORMATS
+from cnnart.run.clip_task import ClipTask
 from cnnart.run.inputs import expand
 from cnnart.run.outputs import METADATA, OutputOptions, Task, plan
 from cnnart.settings import PRECISIONS
@@ -351,7 +352,8 @@ def work_through(
         runtime = make_runtime(run, max_pixels=files.max_pixels, begun=begun)
         until["imports"] = time.time()
         runtime.open_ahead()
-        if tasks[0].source.path and not (files.skip_existing or journal.goes_on):
+        alone = isinstance(tasks[0], ClipTask) or files.skip_existing or journal.goes_on
+        if tasks[0].source.path and not alone:
             tasks[0].source.read_ahead(runtime.max_pixels)
         open_one = command.open(runtime)
         until["styles"] = time.time()

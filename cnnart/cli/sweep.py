@@ -52,6 +52,7 @@ LEFT_OUT = {
     *("output", "recursive", "skip_existing", "save_every", "preview", "each_style"),
     *("list_presets", "source", "sheet", "frames", *FLIGHT),
     *("tiles", "companions", "ladder", "batch", "refine", "save_style"),
+    *("start", "end", "fps", "codec", "crf"),
 }
 # Settings on which the time depends: one picture's says little of another's.
 LENGTHENING = {"size", "preset", "steps", "method", "octaves", "patch", "optimizer"}
