@@ -103,6 +103,17 @@ def seed_setting() -> Any:
     return setting(0, "Seed of all randomness.", low=0, high=LARGEST_SEED)
 
 
+def size_setting(shown: str = "the photo's own") -> Any:
+    """The field of a picture's size, which may be one for print: one rule for all of them."""
+    return setting(
+        None,
+        "Long side of the result in pixels, or width x height; for print 60x40cm@300dpi, 8x10in, "
+        "A4 or 24MP.",
+        kind="size",
+        shown=shown,
+    )
+
+
 def check_type(what: str, value: Any, annotation: str, known: Setting) -> None:
     """Raise UsageError for what is no number where one is needed, as ``annotation`` says."""
     if known.choices or known.kind or not set(annotation.split(" | ")) <= {"int", "float", "None"}:
@@ -123,6 +134,10 @@ def check_value(what: str, value: Any, known: Setting) -> None:
         one_of(what, value, known.choices)
         return
     if known.kind == "size":
+        if isinstance(value, str):
+            from cnnart.print_sizes import parse_print_size
+
+            value = round(parse_print_size(value).largest_side)
         sides = value if isinstance(value, tuple | list) else (value,)
         if not all(isinstance(s, Integral) and not isinstance(s, bool) for s in sides):
             raise UsageError(f"Size must be a whole number or two of them, not {value!r}.")

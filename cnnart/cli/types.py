@@ -23,14 +23,27 @@ from cnnart.settings import (
 
 
 class SizeType(click.ParamType):
-    """``512`` (the long side) or ``1024x768`` (width x height) -> int or (height, width)."""
+    """``512`` (the long side) or ``1024x768`` (width x height) -> int or (height, width).
 
-    name = "N|WxH"
+    ``printed``: sizes for print, too (``cnnart.print_sizes``), which stay text.
+    """
 
-    def convert(self, value: Any, param: Any, ctx: Any) -> int | tuple[int, int]:
+    def __init__(self, *, printed: bool = False) -> None:
+        self.name = "N|WxH|PRINT" if printed else "N|WxH"
+        self._printed = printed
+
+    def convert(self, value: Any, param: Any, ctx: Any) -> int | tuple[int, int] | str:
         """Fails as wrong usage for anything else, and for what is too small to stylize."""
         found = re.fullmatch(r"(\d+)(?:\s*[xX\u00d7]\s*(\d+))?(?:\s*px)?", str(value).strip())
         sides = [int(side[:10]) for side in found.groups() if side] if found else []
+        if not found and self._printed:
+            from cnnart.print_sizes import parse_print_size
+
+            try:
+                parse_print_size(str(value))
+            except UsageError as error:
+                self.fail(str(error), param, ctx)
+            return str(value).strip()
         if not found or 0 in sides:
             self.fail(f"{value!r} is no size: write 1024 (the long side) or 1024x768.", param, ctx)
         if min(sides) < SMALLEST_SIDE:
@@ -109,9 +122,10 @@ MEMORY = UnitType(
 )
 DURATION = UnitType("DURATION", SECONDS, "90s, 5m or 1h")
 SIZE = SizeType()
+PRINT_SIZE = SizeType(printed=True)
 REPEATS = RepeatsType()
 LAYERS = LayersType()
-METAVARS = {"size": SIZE.name, "layers": LAYERS.name, "channels": ChannelsType.name}
+METAVARS = {"layers": LAYERS.name, "channels": ChannelsType.name}
 
 
 class StrokeType(click.ParamType):
@@ -144,10 +158,9 @@ def setting_option(config: type, name: str, *flags: str, **more: Any) -> Any:
         flag = f"{on}/{on.replace('--', '--no-', 1)}"
         return cloup.option(flag, name, default=None, help=_told(help, shown[2:]), **more)
     shown = known.shown or _shown(default)
-    options: dict[str, Any] = {
-        "type": _type_of(known, annotation),
-        "metavar": known.metavar or METAVARS.get(known.kind),
-    } | more
+    kind = _type_of(known, annotation)
+    metavar = kind.name if isinstance(kind, SizeType) else METAVARS.get(known.kind)
+    options: dict[str, Any] = {"type": kind, "metavar": known.metavar or metavar} | more
     return cloup.option(*flags, *spelled, name, default=None, help=_told(help, shown), **options)
 
 
@@ -156,7 +169,7 @@ def _type_of(known: Setting, annotation: str) -> Any:
     if known.choices:
         return click.Choice(known.choices)
     if known.kind == "size":
-        return SIZE
+        return PRINT_SIZE if "str" in annotation else SIZE
     if known.kind == "layers":
         return LayersType(negative=known.low is None)
     if known.kind == "channels":

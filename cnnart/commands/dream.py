@@ -96,6 +96,7 @@ class Dream:
             "about": f"dream {preset or ' + '.join(work.layers)}{guide}",
             "details": {"preset": preset, "layers": dict(work.preset.layers)},
             "size": (height, width),
+            "asked": self.config.size,
             "seed": self.config.seed,
         }
 

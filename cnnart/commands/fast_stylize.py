@@ -170,6 +170,7 @@ class FastStylize:
                 about=f"style {' + '.join(names)}",
                 details={"styles": names},
                 size=(height, width),
+                asked=self.config.size,
                 photo=photo,
                 facts={"backbone": None},  # it brings its own network
             )

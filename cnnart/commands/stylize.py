@@ -119,6 +119,7 @@ class Stylize:
                 about=f"style {' + '.join(names)}",
                 details={"styles": names},
                 size=(height, width),
+                asked=config.size,
                 seed=config.seed,
                 photo=photo,
                 first_look=lambda: first_look(self, runtime, photo.rgb, styles, (height, width)),

@@ -134,6 +134,7 @@ class Texture:
                     "tileable": config.tileable,
                 },
                 size=work.size,
+                asked=config.size,
                 seed=config.seed,
                 photo=exemplar,
                 facts={"method": work.method},

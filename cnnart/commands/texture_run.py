@@ -16,6 +16,7 @@ from cnnart.run.command import Run
 from cnnart.run.report import Finding
 
 if TYPE_CHECKING:
+    from cnnart.image.picture import Picture
     from cnnart.run.predict import Prediction
 
 
@@ -31,6 +32,9 @@ class TextureRun(Run):
     companions: Sequence[tuple[str, Tensor]] = ()
     tiles: tuple[int, int] | None = None
     axes: str = ""
+
+    def _check_detail(self, photo: Picture) -> None:
+        """Nothing: the exemplar is not enlarged, there is more of it."""
 
     def predict(self) -> Prediction | None:
         """That of the method at work."""

@@ -96,6 +96,7 @@ class FromNoise:
                     "layers": preset.layers,
                 },
                 size=self.config.sides,
+                asked=self.config.size,
                 seed=self.config.seed,
             )
 

@@ -101,17 +101,31 @@ def fit_long_side(height: int, width: int, long_side: int) -> tuple[int, int]:
     )
 
 
-def output_size(height: int, width: int, size: int | tuple[int, int] | None) -> tuple[int, int]:
+def chosen_size(
+    height: int, width: int, size: int | tuple[int, int] | str | None
+) -> tuple[int, int]:
     """The result's ``(height, width)`` for a photo of this size.
 
     Args:
-        size: the long side, a (height, width) pair, or None for the photo's own size.
-
-    Raises UsageError if that is too small for a network to see anything.
+        size: the long side, a (height, width) pair, text for print (``cnnart.print_sizes``), into
+            which the photo is fitted, or None for the photo's own size.
     """
+    if isinstance(size, str):
+        from cnnart.print_sizes import parse_print_size
+
+        return parse_print_size(size).fitted(height, width)
     if isinstance(size, int):
-        size = fit_long_side(height, width, size)
-    result = (height, width) if size is None else size
+        return fit_long_side(height, width, size)
+    return (height, width) if size is None else size
+
+
+def output_size(
+    height: int, width: int, size: int | tuple[int, int] | str | None
+) -> tuple[int, int]:
+    """The same as ``chosen_size``. Raises UsageError if that is too small for a network to see
+    anything.
+    """
+    result = chosen_size(height, width, size)
     if min(result) < SMALLEST_SIDE:
         raise UsageError(
             f"{result[1]}x{result[0]} is too small to stylize: the short side needs at least "

@@ -66,7 +66,7 @@ class Run:
         command: what it is a run of; ``recorded`` is its ``record()``, made before a long run.
         work: the method at work.
         about: the command's own facts in one phrase, for people; ``details``: for programs.
-        size: (height, width) of the result.
+        size: (height, width) of the result; ``asked``: the setting, as it was given.
         photo: whose alpha, EXIF and resolution carry over; None: nothing does.
         facts: what the record tells of this run beyond the usual.
         first_look: gives at once what the result will be like, ``1x3xHxW`` of its size, or None
@@ -81,6 +81,7 @@ class Run:
     work: Synthesis
     about: str
     size: tuple[int, int]
+    asked: int | tuple[int, int] | str | None = None
     seed: int = 0
     details: Mapping[str, Any] = field(default_factory=dict)
     photo: Picture | None = None
@@ -93,8 +94,28 @@ class Run:
         self._source = describe_source(self.task.source) if self.photo else {}
         if self.photo:
             self.work.warnings.extend(self.photo.warnings)
+            self._check_detail(self.photo)
         # Before the work, not after it.
         check_sides(str(self.task.target or "-"), self.task.format, self.size[::-1])
+
+    def _check_detail(self, photo: Picture) -> None:
+        """Warn of a photo that has too little for its print."""
+        if isinstance(self.asked, str):
+            from cnnart.print_sizes import too_few_pixels
+
+            height, width = photo.rgb.shape[-2:]
+            if line := too_few_pixels(self.asked, (height, width), self.size):
+                self.work.warnings.append(f"{self.task.source.given}: {line}")
+
+    @property
+    def dpi(self) -> tuple[float, float] | None:
+        """Dots per inch: those of the print that was asked for, else the photo's."""
+        if isinstance(self.asked, str):
+            from cnnart.print_sizes import parse_print_size
+
+            if dpi := parse_print_size(self.asked).dpi:
+                return dpi, dpi
+        return self.photo.dpi if self.photo else None
 
     @property
     def warnings(self) -> list[str]:
@@ -158,7 +179,7 @@ class Run:
         ``interrupted_at``: the step after which it was stopped; None: it is finished.
         """
         task, photo = self.task, self.photo
-        options: dict[str, Any] = {"format": task.format, "dpi": photo.dpi if photo else None}
+        options: dict[str, Any] = {"format": task.format, "dpi": self.dpi}
         if task.options.quality is not None:
             options["quality"] = task.options.quality
         if task.options.metadata != "none":

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 
 from cnnart.errors import UsageError
 from cnnart.methods.dream.presets import GUIDED, DreamPreset, find_preset
-from cnnart.settings import COLOR_MODES, Settings, seed_setting, setting
+from cnnart.settings import COLOR_MODES, Settings, seed_setting, setting, size_setting
 
 DREAM_OBJECTIVES = ("l2", "mean")
 
@@ -25,12 +25,7 @@ class DreamConfig(Settings):
     setting out of its range or unknown; names of layers are checked where the network is known.
     """
 
-    size: int | tuple[int, int] | None = setting(
-        None,
-        "Long side of the result in pixels, or width x height.",
-        kind="size",
-        shown="the photo's own",
-    )
+    size: int | tuple[int, int] | str | None = size_setting()
     preset: str = setting("eyes", "What to dream of, by name.", metavar="NAME")
     strength: float = setting(
         0.5,
@@ -131,8 +126,8 @@ def resolve_preset(config: DreamConfig, *, guided: bool = False) -> DreamPreset:
 class VisualizeConfig(Settings):
     """Settings of feature visualization (``cnnart dream --from noise``, ``--sheet``)."""
 
-    size: int | tuple[int, int] = setting(
-        128, "Side of the square in pixels, or width x height.", kind="size"
+    size: int | tuple[int, int] | str = setting(
+        128, "Side of the square in pixels, or width x height, or as for print.", kind="size"
     )
     steps: int = setting(64, "Steps of gradient ascent.", low=1)
     learning_rate: float = setting(
@@ -156,6 +151,10 @@ class VisualizeConfig(Settings):
     @property
     def sides(self) -> tuple[int, int]:
         """(height, width)"""
+        if isinstance(self.size, str):
+            from cnnart.print_sizes import parse_print_size
+
+            return parse_print_size(self.size).filled(1, 1)
         return (self.size, self.size) if isinstance(self.size, int) else self.size
 
 

@@ -16,7 +16,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from cnnart.errors import OutOfMemory, UsageError
-from cnnart.image.picture import fit_long_side, resize
+from cnnart.image.picture import chosen_size, fit_long_side, resize
 from cnnart.methods.dream.ascent import Ascent, Move, blur, mean_abs, smooth
 from cnnart.methods.dream.config import DreamConfig, resolve_preset
 from cnnart.methods.dream.objective import (
@@ -69,7 +69,7 @@ class DeepDream(MultiscaleSynthesis[Network]):
         self.layers = [name for name, weight in self.preset.layers.items() if weight]
         network.check_layers(self.layers)
         check_channels(self.preset.channels, self.layers, network)
-        size = dream_size(photo.shape[-2], photo.shape[-1], config.size)
+        size = chosen_size(photo.shape[-2], photo.shape[-1], config.size)
         least = network.smallest_side(self.layers)
         if min(size) < least:
             raise UsageError(
@@ -181,13 +181,6 @@ class DeepDream(MultiscaleSynthesis[Network]):
                 self.mask > 0, torch.lerp(self.photo, result, self.mask), self.photo
             )
         return result.cpu()
-
-
-def dream_size(height: int, width: int, size: int | tuple[int, int] | None) -> tuple[int, int]:
-    """The output's ``(height, width)`` for a photo of this size."""
-    if isinstance(size, int):
-        return fit_long_side(height, width, size)
-    return (height, width) if size is None else size
 
 
 def check_channels(channels: Sequence[int], layers: Sequence[str], network: Network) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from cnnart.errors import UsageError
-from cnnart.settings import COLOR_MODES, Settings, is_number, setting
+from cnnart.settings import COLOR_MODES, Settings, is_number, setting, size_setting
 
 FAST_ENGINES = ("eager", "compile")
 STROKES = (0.25, 4.0)
@@ -16,12 +16,7 @@ IN_PIXELS = "pixels="
 class FastConfig(Settings):
     """Settings of fast style transfer (``cnnart fast-stylize``)."""
 
-    size: int | tuple[int, int] | None = setting(
-        None,
-        "Long side of the result in pixels, or width x height.",
-        kind="size",
-        shown="the photo's own",
-    )
+    size: int | tuple[int, int] | str | None = size_setting()
     strength: float = setting(
         0.5, "How far to go: 0 is the photo, 1 the style.", low=0, high=1, ends=("photo", "style")
     )

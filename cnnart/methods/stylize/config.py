@@ -14,6 +14,7 @@ from cnnart.settings import (
     check_layers,
     seed_setting,
     setting,
+    size_setting,
 )
 
 INITS = ("content", "noise", "picture")
@@ -40,12 +41,7 @@ class StylizeConfig(Settings):
     of its range or unknown.
     """
 
-    size: int | tuple[int, int] | None = setting(
-        None,
-        "Long side of the result in pixels, or width x height.",
-        kind="size",
-        shown="the photo's own",
-    )
+    size: int | tuple[int, int] | str | None = size_setting()
     strength: float = setting(
         0.5, "How far to go: 0 is the photo, 1 the style.", low=0, high=1, ends=("photo", "style")
     )

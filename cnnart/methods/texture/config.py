@@ -13,6 +13,7 @@ from cnnart.settings import (
     check_layers,
     seed_setting,
     setting,
+    size_setting,
 )
 
 TEXTURE_LAYERS = {"relu1_1": 1.0, "relu2_1": 1.0, "relu3_1": 1.0, "relu4_1": 1.0, "relu5_1": 1.0}
@@ -40,12 +41,7 @@ class TextureConfig(Settings):
     shows everything twice as large. Raises UsageError for a setting out of its range or unknown.
     """
 
-    size: int | tuple[int, int] | None = setting(
-        None,
-        "Long side of the result in pixels, or width x height.",
-        kind="size",
-        shown="twice the exemplar's sides",
-    )
+    size: int | tuple[int, int] | str | None = size_setting("twice the exemplar's sides")
     method: str = setting(
         "auto",
         "gram: a network synthesizes it; quilting: patches joined along seams; efros-leung: pixel "

@@ -28,10 +28,17 @@ def wrap_axes(tileable: str) -> Wrap:
 
 
 def texture_size(
-    exemplar: Sequence[int], size: int | tuple[int, int] | None, scale: float = 1.0
+    exemplar: Sequence[int], size: int | tuple[int, int] | str | None, scale: float = 1.0
 ) -> tuple[int, int]:
-    """The result's (height, width) for an exemplar's. Raises UsageError for one below 16 pixels."""
+    """The result's (height, width) for an exemplar's. Raises UsageError for one below 16 pixels.
+
+    A texture fills a frame for print: it has no proportions of its own.
+    """
     height, width = exemplar
+    if isinstance(size, str):
+        from cnnart.print_sizes import parse_print_size
+
+        size = parse_print_size(size).filled(height, width)
     if isinstance(size, int):
         size = fit_long_side(height, width, size)
     result = size or (
