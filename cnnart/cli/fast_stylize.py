@@ -11,6 +11,7 @@ import cloup
 
 from cnnart.cli.options import (
     FileOptions,
+    PresetCommand,
     RunOptions,
     TalkOptions,
     batch_options,
@@ -19,19 +20,21 @@ from cnnart.cli.options import (
     each_style_option,
     file_options,
     journal_of,
+    keep_preset,
     make_reporter,
     make_runtime,
     mask_option,
     photos_argument,
     plan_tasks,
     runtime_options,
+    save_preset_option,
     section,
     split,
     style_option,
     talk_options,
     with_timings,
 )
-from cnnart.cli.types import DURATION, setting_option
+from cnnart.cli.types import DURATION, PresetType, setting_option
 from cnnart.commands.fast_stylize import FastStylize, parse_trained
 from cnnart.commands.style_args import parse_mask
 from cnnart.errors import UsageError
@@ -46,7 +49,7 @@ def _setting(name: str, **more: Any) -> Any:
     return setting_option(FastConfig, name, **more)
 
 
-@cloup.command("fast-stylize")
+@cloup.command("fast-stylize", cls=PresetCommand)
 @photos_argument()
 @section(
     "Basic",
@@ -58,6 +61,8 @@ def _setting(name: str, **more: Any) -> Any:
     _setting("strength"),
     _setting("stroke"),
     _setting("size"),
+    cloup.option("--preset", type=PresetType(), help="Options that --save-preset has kept."),
+    save_preset_option,
     cloup.option(
         "--refine",
         type=DURATION,
@@ -91,6 +96,7 @@ def fast_stylize(
     each_style: bool,
     refine: float | None,
     save_style: str | None,
+    preset: str | None,
     **given: Any,
 ) -> None:
     """Paint photos in a trained style, or in that of any picture: one pass of a network each.
@@ -114,6 +120,7 @@ def fast_stylize(
         batch,
     )
     tasks = plan_tasks(command, files)
+    keep_preset(ctx, files, talk)
     if refine is not None:
         command = _refined(command, tasks, refine, save_style, run, talk)
     elif save_style:

@@ -12,6 +12,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from functools import partial
+from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -19,7 +20,7 @@ import click
 import cloup
 from cloup.constraints import mutually_exclusive
 
-from cnnart.cli.types import DURATION, MEMORY
+from cnnart.cli.types import DURATION, MEMORY, PresetType
 from cnnart.errors import UsageError
 from cnnart.files import FORMATS
 from cnnart.run.inputs import expand
@@ -37,6 +38,7 @@ if TYPE_CHECKING:
 
     AnyCommand = Command | EachStyle[Any]
 
+ARGUMENTS = "cnnart.arguments"  # the key of a context's meta: what was parsed
 USE_VGG19 = ("stylize", "dream")  # the commands that begin with the embedded network
 
 T = TypeVar("T")
@@ -57,6 +59,7 @@ class FileOptions:
     metadata: str = "public"
     max_pixels: int | None = None
     fresh: bool = False
+    save_preset: str | None = None
     notes: list[str] = field(default_factory=list)  # to be told of the files before the work
 
     @property
@@ -97,6 +100,46 @@ def take(given: dict[str, Any], kind: type[T]) -> T:
 def split(given: dict[str, Any]) -> tuple[FileOptions, RunOptions, TalkOptions]:
     """The shared options, taken out of all that were given; the command's own are left."""
     return take(given, FileOptions), take(given, RunOptions), take(given, TalkOptions)
+
+
+class PresetCommand(cloup.Command):
+    """A command whose ``--preset`` may also name one of the user's own: see ``own_presets``."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        if not ctx.resilient_parsing and self._is_about_own(args):
+            from cnnart.cli.own_presets import expand
+
+            args = expand(self, ctx, args)
+            ctx.meta[ARGUMENTS] = list(args)
+        return super().parse_args(ctx, args)
+
+    def _is_about_own(self, args: Sequence[str]) -> bool:
+        """Whether the arguments may keep or name a preset of the user's own."""
+        kinds = [param.type for param in self.params if param.name == "preset"]
+        known = [name for kind in kinds if isinstance(kind, PresetType) for name in kind.known]
+        for word, after in pairwise([*args, ""]):
+            flag, _, value = word.partition("=")
+            if flag == "--save-preset" or (flag == "--preset" and (value or after) not in known):
+                return True
+        return False
+
+
+save_preset_option: Any = cloup.option(
+    "--save-preset",
+    metavar="NAME",
+    help="Keep the options given here, for --preset NAME (see `cnnart presets`).",
+)
+
+
+def keep_preset(ctx: click.Context, files: FileOptions, talk: TalkOptions) -> None:
+    """Do what ``--save-preset`` asks for, when all that was given has been understood."""
+    if files.save_preset is None:
+        return
+    from cnnart.cli.own_presets import keep
+
+    path = keep(ctx, ctx.meta[ARGUMENTS], files.save_preset)
+    if not (talk.quiet or talk.json):
+        click.echo(f"cnnart: the preset {files.save_preset!r} is kept: {path}", err=True)
 
 
 def style_option(help: str, *, required: bool = True) -> Any:
