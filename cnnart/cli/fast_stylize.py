@@ -15,6 +15,7 @@ from cnnart.cli.options import (
     RunOptions,
     TalkOptions,
     batch_options,
+    caches_for,
     check_options,
     each_style_by_itself,
     each_style_option,
@@ -120,12 +121,13 @@ def fast_stylize(
         batch,
     )
     tasks = plan_tasks(command, files)
-    keep_preset(ctx, files, talk)
-    if refine is not None:
-        command = _refined(command, tasks, refine, save_style, run, talk)
-    elif save_style:
+    if save_style and refine is None:
         raise UsageError("`save_style` keeps what `refine` makes: give both.")
-    ctx.exit(_work_through(command, tasks, files, run, talk))
+    keep_preset(ctx, files, talk)
+    with caches_for(files):
+        if refine is not None:
+            command = _refined(command, tasks, refine, save_style, files, run, talk)
+        ctx.exit(_work_through(command, tasks, files, run, talk))
 
 
 def _refined(
@@ -133,19 +135,24 @@ def _refined(
     tasks: Sequence[Task],
     seconds: float,
     save_style: str | None,
+    files: FileOptions,
     run: RunOptions,
     talk: TalkOptions,
 ) -> FastStylize:
     """The command in a style that was trained further, with a bar meanwhile."""
     from cnnart.commands.refine import Refinement
+    from cnnart.run.report import duration
 
     if not isinstance(command, FastStylize):
         raise UsageError("`refine` is for one style: leave out `each_style`.")
     photos = [task.source.path for task in tasks if task.source.path]
     if not photos:
         raise UsageError("`refine` learns from photos in files, not from standard input.")
-    runtime = make_runtime(run)
+    runtime = make_runtime(run, read_only=files.dry_run)
     work = Refinement(command, photos, seconds, runtime, save_style)
+    if files.dry_run:
+        files.notes.append(f"{work.path} would be trained first, for {duration(seconds)}.")
+        return command
     reporter = make_reporter(talk, paths=False)
     reporter.start(work.start(runtime))
     try:
@@ -168,7 +175,7 @@ def _work_through(
     from cnnart.run.prefetch import PrefetchingBatch
     from cnnart.run.report import Plain
 
-    runtime = make_runtime(run, max_pixels=files.max_pixels)
+    runtime = make_runtime(run, max_pixels=files.max_pixels, read_only=files.dry_run)
     until["imports"] = time.time()
     runtime.open_ahead()
     open_one = command.open(runtime)
@@ -183,4 +190,8 @@ def _work_through(
     like: Any = getattr(command, "first", command)  # of several styles, each by itself
     options, size = batch_options(files, talk), like.batch_size(runtime)
     with shared(tasks, reporter.warning) as mine, journal_of(command, mine, files, run) as journal:
+        if files.dry_run:
+            from cnnart.run.dry_run import DryRun
+
+            return DryRun(open_one, reporter, options, journal).run(mine)
         return PrefetchingBatch(open_one, reporter, options, size, journal).run(mine)

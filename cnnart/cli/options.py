@@ -10,6 +10,7 @@ import os
 import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field, fields
 from functools import partial
 from itertools import pairwise
@@ -60,6 +61,7 @@ class FileOptions:
     max_pixels: int | None = None
     fresh: bool = False
     save_preset: str | None = None
+    dry_run: bool = False
     notes: list[str] = field(default_factory=list)  # to be told of the files before the work
 
     @property
@@ -135,6 +137,8 @@ def keep_preset(ctx: click.Context, files: FileOptions, talk: TalkOptions) -> No
     """Do what ``--save-preset`` asks for, when all that was given has been understood."""
     if files.save_preset is None:
         return
+    if files.dry_run:
+        raise UsageError("`dry_run` writes nothing, no preset either: leave `save_preset` out.")
     from cnnart.cli.own_presets import keep
 
     path = keep(ctx, ctx.meta[ARGUMENTS], files.save_preset)
@@ -211,6 +215,11 @@ file_options = section(
     recursive_option,
     cloup.option("--skip-existing", is_flag=True, help="Leave out what is already there."),
     fresh_option,
+    cloup.option(
+        "--dry-run",
+        is_flag=True,
+        help="Only say what would be made, on what, and how long it takes; write nothing.",
+    ),
     cloup.option(
         "--format", type=click.Choice(FORMATS), help="Default: as OUT is named, else png."
     ),
@@ -356,7 +365,7 @@ def journal_of(
         "runtime": {**runtime, "time_budget": run.time_budget},
         "output": {"quality": files.quality, "metadata": files.metadata},
     }
-    return Journal(tasks, made_of, fresh=files.fresh)
+    return Journal(tasks, made_of, fresh=files.fresh, read_only=files.dry_run)
 
 
 def work_through(
@@ -379,10 +388,11 @@ def work_through(
         from cnnart.weights.embedded import expand_ahead
 
         expand_ahead()
-    with journal_of(command, tasks, files, run) as journal:
+    with journal_of(command, tasks, files, run) as journal, caches_for(files):
         from cnnart.run.batch import Batch
 
-        runtime = make_runtime(run, max_pixels=files.max_pixels, begun=begun)
+        more = dry_limits(run) if files.dry_run else {"begun": begun}
+        runtime = make_runtime(run, max_pixels=files.max_pixels, **more)
         until["imports"] = time.time()
         runtime.open_ahead()
         if tasks[0].source.path and not (files.skip_existing or journal.goes_on):
@@ -394,7 +404,29 @@ def work_through(
             reporter.warning(line)
         if talk.debug:
             reporter = with_timings(reporter, runtime, until)
+        if files.dry_run:
+            from cnnart.run.dry_run import DryRun
+
+            return DryRun(open_one, reporter, batch_options(files, talk), journal).run(tasks)
         return Batch(open_one, reporter, batch_options(files, talk), journal).run(tasks)
+
+
+def caches_for(files: FileOptions) -> AbstractContextManager[None]:
+    """Within it a dry run keeps nothing of what it measures."""
+    if not files.dry_run:
+        return nullcontext()
+    from cnnart.networks.convolution import unrecorded
+
+    return unrecorded()
+
+
+def dry_limits(run: RunOptions) -> dict[str, Any]:
+    """For the runtime of a dry run. Raises WeightsError for a network that is to be fetched."""
+    from cnnart.run.dry_run import refuse_fetching
+
+    if run.backbone and not run.offline:
+        refuse_fetching(run.backbone)
+    return {"read_only": True}
 
 
 def with_timings(reporter: Reporter, runtime: Runtime, until: Mapping[str, float]) -> Reporter:
