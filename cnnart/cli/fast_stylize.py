@@ -11,33 +11,36 @@ import cloup
 
 from cnnart.cli.options import (
     FileOptions,
+    PresetCommand,
     RunOptions,
     TalkOptions,
     batch_options,
+    caches_for,
     check_options,
     each_style_by_itself,
     each_style_option,
     file_options,
     journal_of,
+    keep_preset,
     make_reporter,
     make_runtime,
     mask_option,
     opening,
     photos_argument,
     runtime_options,
+    save_preset_option,
     section,
     split,
     style_option,
     talk_options,
     with_timings,
 )
-from cnnart.cli.types import DURATION, setting_option
+from cnnart.cli.types import DURATION, PresetType, setting_option
 from cnnart.commands.clips import plan_clips
 from cnnart.commands.fast_stylize import FastStylize, parse_trained
 from cnnart.commands.style_args import parse_mask
 from cnnart.errors import UsageError
 from cnnart.methods.fast.config import FastConfig
-from cnnart.run.clip_task import ClipTask
 from cnnart.run.inputs import expand
 from cnnart.settings import make_config, settings_of
 from cnnart.video.config import ClipConfig
@@ -54,7 +57,7 @@ def _setting(name: str, **more: Any) -> Any:
     return setting_option(FastConfig, name, **more)
 
 
-@cloup.command("fast-stylize")
+@cloup.command("fast-stylize", cls=PresetCommand)
 @photos_argument()
 @section(
     "Basic",
@@ -66,6 +69,8 @@ def _setting(name: str, **more: Any) -> Any:
     _setting("strength"),
     _setting("stroke"),
     _setting("size"),
+    cloup.option("--preset", type=PresetType(), help="Options that --save-preset has kept."),
+    save_preset_option,
     cloup.option(
         "--refine",
         type=DURATION,
@@ -93,7 +98,11 @@ def _setting(name: str, **more: Any) -> Any:
 @talk_options(without=("save_every",))
 @click.pass_context
 def fast_stylize(
-    ctx: click.Context, refine: float | None, save_style: str | None, **given: Any
+    ctx: click.Context,
+    refine: float | None,
+    save_style: str | None,
+    preset: str | None,
+    **given: Any,
 ) -> None:
     """Paint photos and clips in a trained style, or in that of any picture.
 
@@ -110,13 +119,16 @@ def fast_stylize(
     """
     files, run, talk = split(given)
     check_options(files, talk)
+    asked = [name for name in CLIP_SETTINGS if given.get(name) is not None]
     command = command_of(**given)
-    tasks = _plan(command, files, talk)
-    if refine is not None:
-        command = _refined(command, tasks, refine, save_style, run, talk)
-    elif save_style:
+    tasks = _plan(command, files, talk, asked)
+    if save_style and refine is None:
         raise UsageError("`save_style` keeps what `refine` makes: give both.")
-    ctx.exit(_work_through(command, tasks, files, run, talk))
+    keep_preset(ctx, files, talk)
+    with caches_for(files):
+        if refine is not None:
+            command = _refined(command, tasks, refine, save_style, files, run, talk)
+        ctx.exit(_work_through(command, tasks, files, run, talk))
 
 
 def command_of(
@@ -134,9 +146,15 @@ def command_of(
 
 
 def _plan(
-    command: FastStylize | EachStyle[FastStylize], files: FileOptions, talk: TalkOptions
+    command: FastStylize | EachStyle[FastStylize],
+    files: FileOptions,
+    talk: TalkOptions,
+    asked: Sequence[str],
 ) -> list[Task]:
-    """Each photo's and clip's task; names are checked before torch loads."""
+    """Each photo's and clip's task; names are checked before torch loads.
+
+    ``asked``: the settings of clips that were given.
+    """
     sources = expand(files.photos, recursive=files.recursive, notes=files.notes, clips=True)
     tasks = plan_clips(
         sources,
@@ -148,8 +166,11 @@ def _plan(
         options=files.writing,
         fresh=files.fresh,
     )
-    if talk.preview and not any(isinstance(task, ClipTask) for task in tasks):
-        raise UsageError("`preview` shows the newest frame of a clip, and there is none.")
+    if not any(task.is_clip for task in tasks):
+        if asked:
+            raise UsageError(f"`{asked[0]}` is for clips, and none is among the inputs.")
+        if talk.preview:
+            raise UsageError("`preview` shows the newest frame of a clip, and there is none.")
     return tasks
 
 
@@ -164,21 +185,26 @@ def _refined(
     tasks: Sequence[Task],
     seconds: float,
     save_style: str | None,
+    files: FileOptions,
     run: RunOptions,
     talk: TalkOptions,
 ) -> FastStylize:
     """The command in a style that was trained further, with a bar meanwhile."""
     from cnnart.commands.refine import Refinement
+    from cnnart.run.report import duration
 
     if not isinstance(command, FastStylize):
         raise UsageError("`refine` is for one style: leave out `each_style`.")
-    if any(isinstance(task, ClipTask) for task in tasks):
+    if any(task.is_clip for task in tasks):
         raise UsageError("`refine` learns from photos, not from clips.")
     photos = [task.source.path for task in tasks if task.source.path]
     if not photos:
         raise UsageError("`refine` learns from photos in files, not from standard input.")
-    runtime = make_runtime(run)
+    runtime = make_runtime(run, read_only=files.dry_run)
     work = Refinement(command, photos, seconds, runtime, save_style)
+    if files.dry_run:
+        files.notes.append(f"{work.path} would be trained first, for {duration(seconds)}.")
+        return command
     reporter = make_reporter(talk, paths=False)
     reporter.start(work.start(runtime))
     try:
@@ -202,13 +228,13 @@ def _work_through(
     from cnnart.run.prefetch import PrefetchingBatch
     from cnnart.run.report import Plain
 
-    runtime = make_runtime(run, max_pixels=files.max_pixels)
+    runtime = make_runtime(run, max_pixels=files.max_pixels, read_only=files.dry_run)
     until["imports"] = time.time()
     runtime.open_ahead()
     open_one = command.open(runtime)
     until["styles"] = time.time()
     reporter = make_reporter(talk, paths=files.output != "-")
-    clips = any(isinstance(task, ClipTask) for task in tasks)
+    clips = any(task.is_clip for task in tasks)
     if len(tasks) > 1 and not (clips or talk.quiet or talk.json):
         reporter = Plain()  # a header and a bar for each would be in each other's way
     for line in (*files.notes, *filter(None, [ignored()])):
@@ -218,6 +244,10 @@ def _work_through(
     reporter = opening(reporter, talk)
     options, size = batch_options(files, talk), _one_of(command).batch_size(runtime)
     with shared(tasks, reporter.warning) as mine, journal_of(command, mine, files, run) as journal:
+        if files.dry_run:
+            from cnnart.run.dry_run import DryRun
+
+            return DryRun(open_one, reporter, options, journal).run(mine)
         if clips:  # they read ahead themselves
             return Batch(open_one, reporter, options, journal).run(mine)
         return PrefetchingBatch(open_one, reporter, options, size, journal).run(mine)

@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Any
 
 from cnnart.errors import UsageError
 from cnnart.files import resolved
-from cnnart.run.clip_task import NUMBERED, ClipTask
 from cnnart.run.inputs import Source
 from cnnart.run.outputs import AS_USUAL, OutputOptions, Task, overwritten, plan
 from cnnart.video.config import ClipConfig
@@ -26,9 +25,14 @@ from cnnart.video.formats import (
 )
 
 if TYPE_CHECKING:
+    import torch
+    from torch import Tensor
+
     from cnnart.image.picture import Picture
-    from cnnart.run.clip_run import ClipRun, Painter
+    from cnnart.run.clip_run import ClipRun
+    from cnnart.run.clip_task import ClipTask
     from cnnart.run.command import Command
+    from cnnart.run.report import Finding
     from cnnart.runtime import Runtime
 
 
@@ -75,8 +79,6 @@ def plan_clips(
 
     if clips:
         _check(sources, clips, output, format, options)
-    elif given := [name for name, value in asdict(config).items() if value is not None]:
-        raise UsageError(f"`{given[0]}` is for clips, and none is among the inputs.")
     tasks = plan(
         sources,
         output,
@@ -111,6 +113,8 @@ def _check(
 def _task(
     source: Source, target: Path, config: ClipConfig, options: OutputOptions, fresh: bool
 ) -> Task:
+    from cnnart.run.clip_task import NUMBERED, ClipTask
+
     if find_spec("av") is None:
         from cnnart.image.animation import import_av
 
@@ -138,6 +142,39 @@ def _refuse_overwriting(tasks: Sequence[Task], protected: Sequence[Path]) -> Non
                     raise UsageError(overwritten(path))
 
 
+class SteadyPainter:
+    """Frames painted by ``paint``, which has a state of its own, and held steady."""
+
+    def __init__(self, paint: Any, stability: float) -> None:
+        from cnnart.methods.video.steady import Steady
+
+        self._paint, self._steady = paint, Steady(paint, stability)
+
+    def __call__(self, frame: Tensor) -> Tensor:
+        return self._steady(frame)
+
+    def state_dict(self) -> dict[str, Any]:
+        return {"paint": self._paint.state_dict(), "steady": self._steady.state_dict()}
+
+    def load_state_dict(self, state: Mapping[str, Any], device: torch.device) -> None:
+        self._paint.load_state_dict(state["paint"])
+        self._steady.load_state_dict(state["steady"], device)
+
+    def findings(self) -> list[Finding]:
+        """The warping error of the result beside that of the clip."""
+        from cnnart.run.report import Finding
+
+        if (errors := self._steady.warping_error) is None:
+            return []
+        source, result = (255 * error for error in errors)
+        text = (
+            f"warping error {result:.2f} of 255, the clip's own is {source:.2f} "
+            f"({self._steady.cuts} cuts)."
+        )
+        facts = {"warping_error": result / 255, "source_warping_error": source / 255}
+        return [Finding(text, {**facts, "cuts": self._steady.cuts})]
+
+
 def open_clip(
     command: Command,
     recorded: Mapping[str, Any],
@@ -145,16 +182,17 @@ def open_clip(
     task: ClipTask,
     config: ClipConfig,
     size: Any,
-    make_painter: Callable[[Picture], Painter],
-    **header: Any,
+    make_painter: Callable[[Picture], Any],
+    about: str,
+    details: Mapping[str, Any],
 ) -> ClipRun:
     """A clip ready to be painted.
 
     Args:
         recorded: what the result is made with, for the record; the clip's settings are added.
         size: of the result, as it was asked for.
-        make_painter: for frames like this one, which is black.
-        header: ``about`` and what else ``Run`` takes.
+        make_painter: for frames like this one, which is black: see ``SteadyPainter``.
+        about, details: see ``Run``.
 
     Raises CnnartError.
     """
@@ -180,7 +218,8 @@ def open_clip(
         reader.rate,
         source.aspect,
     )
-    painter = make_painter(Picture(torch.zeros(1, 3, height, width)))
+    black = Picture(torch.zeros(1, 3, height, width))
+    painter = SteadyPainter(make_painter(black), config.stability)
     recorded = {**recorded, "clip": asdict(config)}
     facts: dict[str, Any] = {"photo": describe_clip(task.source)["sha256"], "recorded": recorded}
     facts |= {"format": [task.format, task.codec], "device": str(runtime.device)}
@@ -193,6 +232,7 @@ def open_clip(
         task=task,
         work=work,
         size=(height, width),
+        about=about,
+        details={**details, "frames": reader.expected},
         facts={"backbone": None},
-        **header,
     )

@@ -7,7 +7,7 @@ import functools
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, cast
 
 from cnnart.builtin_styles import builtin_styles, styles_folder
 from cnnart.commands.clips import open_clip, plan_clips
@@ -34,7 +34,6 @@ from cnnart.files import (
 )
 from cnnart.methods.fast.config import FastConfig
 from cnnart.methods.fast.header import FOREIGN, NotACheckpoint, paints_any, style_names
-from cnnart.run.clip_task import ClipTask
 from cnnart.run.inputs import expand
 from cnnart.run.record import RecordedFiles
 from cnnart.settings import is_number, make_config, parse_weight
@@ -47,6 +46,7 @@ if TYPE_CHECKING:
     from cnnart.image.picture import Picture
     from cnnart.methods.fast.checkpoint import Checkpoint
     from cnnart.methods.fast.stylize import FastStyle, NetworkRunner
+    from cnnart.run.clip_task import ClipTask
     from cnnart.run.command import Run
     from cnnart.run.outputs import OutputOptions, Task
     from cnnart.runtime import Runtime
@@ -192,8 +192,10 @@ class FastStylize:
         }
 
         def open_one(task: Task) -> Run:
-            if isinstance(task, ClipTask):
-                return self._open_clip(task, runtime, runner, over, recorded, about)
+            if task.is_clip:
+                return self._open_clip(
+                    cast("ClipTask", task), runtime, runner, over, recorded, about
+                )
             photo = task.source.read(runtime.max_pixels)
             styles = over(photo, task.source.given)
             with memory_errors_named():
@@ -230,7 +232,8 @@ class FastStylize:
             return FramePainter(styles, self.config, runner, runtime.limits())
 
         return open_clip(
-            self, recorded, runtime, task, self.clip, self.config.size, painter, **about
+            *(self, recorded, runtime, task, self.clip, self.config.size, painter),
+            **about,
         )
 
     def record(self) -> dict[str, Any]:
@@ -415,7 +418,7 @@ def described_picture(picture: Any, checkpoint: Checkpoint, runtime: Runtime) ->
     rgb = read_input(picture, runtime).rgb
     features = runtime.features().with_dtype(torch.float32)
     described = describe_painting(features, rgb, shape).cpu()
-    if kept:
+    if kept and not runtime.read_only:
         with contextlib.suppress(OSError):  # a cache: without it, it is only slower
             write_atomically(kept, save({"described": described}))
     return described

@@ -48,7 +48,13 @@ class Painter(Protocol):
         """What the frames to come depend on, of those before."""
         ...
 
-    def load_state_dict(self, state: Mapping[str, Any]) -> None: ...
+    def load_state_dict(self, state: Mapping[str, Any], device: torch.device) -> None:
+        """Go on from there; frames will come on ``device``."""
+        ...
+
+    def findings(self) -> list[Finding]:
+        """What is to be told of the whole clip."""
+        ...
 
 
 class ReadAhead(Generic[T]):
@@ -200,7 +206,7 @@ class ClipPainting:
         begun, done, after = time.monotonic(), 0, None
         if (state := self.pieces.state) is not None:
             done, after, self.end = state["frames"], state["ticks"], state["end"]
-            self.painter.load_state_dict(state["painter"])
+            self.painter.load_state_dict(state["painter"], self._device)
             self.warnings.append(f"going on from frame {done} (`fresh` begins anew).")
         frames = ReadAhead(self.reader.frames(after))
         encoder = self._encoder = Encoder(self.pieces, self.made)
@@ -324,12 +330,13 @@ class ClipRun(Run):
                 record=record,
                 tell=task.options.metadata != "none",
             )
-            self.findings += [Finding(line, {"kind": "note", "message": line}) for line in notes]
+            self.findings += [Finding(line, {"note": line}) for line in notes]
+        self.findings += work.painter.findings()
         if interrupted_at is None:
             work.pieces.remove()
         else:
             line = "the same command goes on from there (`fresh` begins anew)."
-            self.findings.append(Finding(line, {"kind": "resumable", "frames": interrupted_at}))
+            self.findings.append(Finding(line, {"resumable": interrupted_at}))
 
     def _write_pictures(self, target: Path, record: str | None) -> None:
         from PIL import Image

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import ClassVar
 
 from cnnart.files import is_file
 from cnnart.run.outputs import Task
@@ -19,6 +20,7 @@ class ClipTask(Task):
 
     codec: str | None = None
     fresh: bool = False
+    is_clip: ClassVar[bool] = True
 
     @property
     def first_file(self) -> Path | None:

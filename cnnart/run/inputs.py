@@ -32,7 +32,6 @@ from cnnart.files import (
     open_file,
 )
 from cnnart.image.formats import Kind, kind_by_suffix, readable_suffixes
-from cnnart.video.formats import CLIPS, names_frames
 
 if TYPE_CHECKING:
     from cnnart.image.picture import Picture
@@ -77,7 +76,8 @@ class Source:
 
     @property
     def stem(self) -> str:
-        if names_frames(self._called.name):  # numbered pictures: what their folder is called
+        """What the file is called without its suffix; numbered pictures, what their folder is."""
+        if "%" in self._called.name and _names_frames(self._called.name):
             return self._called.parent.name or "frames"
         return self._called.stem
 
@@ -140,7 +140,11 @@ def expand(
         notes: gets a line for each kind of photo that is passed over because it cannot be read.
         clips: take these out of folders, too, and numbered pictures (``frames/%04d.png``) as one.
     """
-    suffixes = readable_suffixes().union(CLIPS if clips else ())
+    suffixes: Collection[str] = readable_suffixes()
+    if clips:
+        from cnnart.video.formats import CLIPS
+
+        suffixes = {*suffixes, *CLIPS}
     names = list(given)
     sources: dict[str, Source] = {}
     empty: list[str] = []
@@ -151,7 +155,7 @@ def expand(
         if name in beside:
             continue
         try:
-            if clips and names_frames(name):
+            if clips and "%" in name and _names_frames(name):
                 found = [Source(as_path(name), name)]
             else:
                 found = list(_expand_one(name, recursive, len(names) > 1, notes, suffixes))
@@ -173,6 +177,12 @@ def expand(
 def _is_sidecar(name: str) -> bool:
     """Whether a name leads to a file that goes with photos, and is none."""
     return name.lower().endswith(SIDECARS) and is_file(as_path(name))
+
+
+def _names_frames(name: str) -> bool:
+    from cnnart.video.formats import names_frames  # which most runs do without
+
+    return names_frames(name)
 
 
 class EmptyFolder(UsageError):

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from string import Formatter
-from typing import TypeVar
+from typing import ClassVar, TypeVar
 
 from cnnart.errors import UsageError
 from cnnart.files import (
@@ -61,6 +61,7 @@ class Task:
     options: OutputOptions = AS_USUAL
     trouble: str | None = None
     style: str | None = None
+    is_clip: ClassVar[bool] = False
 
     @property
     def title(self) -> str:

@@ -27,8 +27,8 @@ class Pieces:
     Args:
         folder: made by the first piece.
         settings: all that decides what the frames look like, as JSON holds it. Pieces that lie
-            there and were made with other settings are removed; ``warnings`` says so.
-        fresh: remove them anyway.
+            there and were made with other settings are removed by ``begin``; ``warnings`` says so.
+        fresh: those that lie there do not count.
     """
 
     def __init__(self, folder: Path, settings: Mapping[str, Any], *, fresh: bool = False) -> None:
@@ -37,18 +37,17 @@ class Pieces:
         self._settings = json.dumps(settings, sort_keys=True, indent=1)
         self.count = 0
         self.state: State | None = None
-        if not folder.is_dir():
+        self._stale = folder.is_dir()
+        if not self._stale or fresh:
             return
-        if fresh:
-            self.remove()
-        elif self._recorded() != self._settings:
-            self.remove()
+        if self._recorded() != self._settings:
             self.warnings.append(
                 "an unfinished run with other settings has left pieces of this clip: it is begun "
                 "anew."
             )
         else:
             self._take_up()
+            self._stale = not self.count
 
     def _recorded(self) -> str | None:
         with suppress(OSError, UnicodeDecodeError):
@@ -76,6 +75,8 @@ class Pieces:
 
     def begin(self) -> Path:
         """Where the next piece is to be written. Raises OSError."""
+        if self._stale:
+            self.remove()
         if not (self.folder / SETTINGS).is_file():
             self.folder.mkdir(parents=True, exist_ok=True)
             write_atomically(self.folder / SETTINGS, self._settings.encode())
@@ -105,7 +106,7 @@ class Pieces:
                 path.unlink(missing_ok=True)
             (self.folder / SETTINGS).unlink(missing_ok=True)
             self.folder.rmdir()
-        self.count, self.state = 0, None
+        self.count, self.state, self._stale = 0, None, False
 
 
 def pieces_folder(target: Path) -> Path:

@@ -1,4 +1,4 @@
-"""Settings of how a clip is read and written."""
+"""Settings of clips."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ HIGHEST_CRF = {"h264": 51, "hevc": 51, "vp9": 63, "av1": 63}
 
 @dataclass(frozen=True)
 class ClipConfig(Settings):
-    """What part of a clip is taken, and how the result is encoded."""
+    """What part of a clip is taken, how its frames are held together, how they are encoded."""
 
     start: float | None = setting(
         None,
@@ -48,6 +48,14 @@ class ClipConfig(Settings):
         low=0,
         high=63,
         shown="20 of h264, 22 of hevc, 30 of vp9 and av1",
+    )
+
+    stability: float = setting(
+        0.9,
+        "How long a clip's strokes are held: 0 paints each frame alone, 1 holds them longest.",
+        low=0,
+        high=1,
+        ends=("frames alone", "longest"),
     )
 
     def __post_init__(self) -> None:

@@ -121,7 +121,7 @@ def test_json_tells_frames_and_their_rate(capsys: pytest.CaptureFixture[str]) ->
     save_clip("clip.mp4", 4)
     assert run("clip.mp4", "--json", "-o", "out.mp4") == 0
     events = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
-    assert events[0]["unit"] == "frame"
+    assert events[0]["frames"] == 4
     steps = [event for event in events if event["event"] == "step"]
     assert [event["step"] for event in steps] == [1, 2, 3, 4]
     assert steps[-1]["frames_per_second"] > 0
@@ -250,6 +250,18 @@ def test_a_full_disk_is_one_line(
     error = capsys.readouterr().err.strip().splitlines()
     assert len(error) == 1
     assert "No space left on device. Free some space or choose another place" in error[0]
+
+
+def test_what_an_encoder_refuses_is_one_line(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def refuse(self: object, *_: object) -> None:
+        raise ValueError("no such pixel format")
+
+    save_clip("clip.mp4", 2)
+    monkeypatch.setattr(clip_run.Piece, "add", refuse)
+    assert run("clip.mp4", "-o", "out.mp4") == 1
+    assert "the clip cannot be encoded: no such pixel format." in capsys.readouterr().err
 
 
 # What makes no sense

@@ -12,6 +12,7 @@ import pytest
 from PIL import Image
 
 from cnnart.errors import ImageError, UsageError
+from cnnart.video import read as read_module
 from cnnart.video.config import ClipConfig
 from cnnart.video.read import ClipReader, Frame, open_source
 from tests.helpers.clips import picture, save_clip, save_sound
@@ -208,4 +209,13 @@ def test_without_pyav_one_line_says_so(tmp_path: Path, monkeypatch: pytest.Monke
     path = save_clip(tmp_path / "a.mp4", 1)
     monkeypatch.setitem(sys.modules, "av", None)
     with pytest.raises(UsageError, match=r"A clip needs PyAV: pip install 'cnnart\[video\]'"):
+        open_source(path)
+
+
+def test_a_clip_without_a_frame_that_can_be_decoded(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = save_clip(tmp_path / "a.mp4", 2)
+    monkeypatch.setattr(read_module, "_decoded", lambda packet: [])
+    with pytest.raises(ImageError, match="no frame of the clip can be decoded; get it again"):
         open_source(path)

@@ -51,4 +51,5 @@ class FramePainter:
         return {"seed": self._seed}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Go on from there."""
         self._seed = state["seed"]
