@@ -83,7 +83,9 @@ def test_training_describes_a_painting_as_painting_does(features: FeatureExtract
     shape = PredictorShape(tuple(losses.style_layers), 0, 1, 80)
     found = describe_painting(features, painting, shape)
     assert torch.allclose(targets.described(), found, rtol=1e-3, atol=1e-4)
-    assert describe([(torch.ones(1, 2), torch.full((1, 2), -1e-9))]).tolist() == [[1, 1, 0, 0]]
+    colors = torch.zeros(1, 3), torch.eye(3)[None]
+    found = describe([(torch.ones(1, 2), torch.full((1, 2), -1e-9))], colors)
+    assert found.tolist() == [[1, 1, 0, 0, *(0, 0, 0), *(1, 0, 0, 0, 1, 0, 0, 0, 1)]]
 
 
 def test_a_checkpoint_keeps_it(tmp_path: Path) -> None:
