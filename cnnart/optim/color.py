@@ -283,7 +283,7 @@ def color_gaussians(images: Tensor) -> tuple[Tensor, Tensor]:
     flat = images.float().flatten(2)
     mean = flat.mean(2)
     centered = flat - mean[:, :, None]
-    return mean, centered @ centered.mT / flat.shape[2]
+    return mean, centered @ centered.transpose(1, 2) / flat.shape[2]
 
 
 def recolor_batch(images: Tensor, mean: Tensor, covariance: Tensor) -> Tensor:
@@ -306,7 +306,7 @@ def _roots(matrices: Tensor) -> tuple[Tensor, Tensor]:
     """Square roots of positive definite matrices and their inverses: Newton's iteration in the form
     of Denman and Beavers (1976) without inverses, which is matrix products alone.
     """
-    size = torch.linalg.matrix_norm(matrices, keepdim=True)
+    size = matrices.square().sum((-2, -1), keepdim=True).sqrt()
     eye = torch.eye(matrices.shape[-1], device=matrices.device)
     root, inverse = matrices / size, eye.expand_as(matrices)
     for _ in range(ROOT_STEPS):

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from safetensors import SafetensorError, safe_open
 
 from cnnart.errors import WeightsError, reason
@@ -69,8 +70,12 @@ class StyleInfo:
 
 def _colors(numbers: Sequence[Any]) -> tuple[float, ...]:
     found = tuple(map(float, numbers))
-    if len(found) not in (0, COLORS) or not all(map(math.isfinite, found)):
+    if not found:
+        return found
+    if len(found) != COLORS or not all(map(math.isfinite, found)):
         raise ValueError(f"a style's colors are {COLORS} numbers")
+    if np.linalg.eigvalsh(np.reshape(found[3:], (3, 3))).min() < -1e-4:
+        raise ValueError("a covariance has no negative variances")
     return found
 
 
