@@ -290,15 +290,16 @@ def recolor_batch(images: Tensor, mean: Tensor, covariance: Tensor) -> Tensor:
     """Pictures (``Bx3xHxW``) with the mean (``Bx3``) and the covariance (``Bx3x3``) of colors that
     each is given, by ``recolor``'s map; not clamped.
 
-    Gradients see a fixed linear map. Nothing waits for the device, so it can be captured.
+    The gradient goes through the map, too: were it fixed, a network in front of it would learn to
+    paint without contrast, which the map then makes up for. Nothing waits for the device, so it can
+    be captured.
     """
-    with torch.no_grad():
-        source_mean, source = color_gaussians(images)
-        least = LEAST_VARIANCE * torch.eye(3, device=images.device)
-        root, inverse = _roots(source + least)
-        middle, _ = _roots(root @ (covariance + least) @ root)
-        linear = inverse @ middle @ inverse
-        offset = mean - (linear @ source_mean[:, :, None])[:, :, 0]
+    source_mean, source = color_gaussians(images)
+    least = LEAST_VARIANCE * torch.eye(3, device=images.device)
+    root, inverse = _roots(source + least)
+    middle, _ = _roots(root @ (covariance + least) @ root)
+    linear = inverse @ middle @ inverse
+    offset = mean - (linear @ source_mean[:, :, None])[:, :, 0]
     return torch.einsum("bij,bjhw->bihw", linear, images) + offset[:, :, None, None]
 
 

@@ -248,6 +248,15 @@ def test_a_batch_is_recolored_as_each_picture_is(photo, painting):
         torch.testing.assert_close(result.clamp(0, 1), wanted[0], atol=0.01, rtol=0)
 
 
+def test_contrast_before_recoloring_neither_gains_nor_loses_anything(photo, painting):
+    mean, covariance = color_gaussians(painting)
+    contrast = torch.ones((), requires_grad=True)
+    found = recolor_batch(0.5 + contrast * (photo - 0.5), mean, covariance)
+    (slope,) = torch.autograd.grad((found - photo).square().mean(), contrast)
+    fixed = 2 * ((found - photo) * (found - mean[:, :, None, None])).mean()  # were the map fixed
+    assert abs(float(slope)) < 0.03 * abs(float(fixed))
+
+
 def test_recoloring_a_batch_survives_flat_pictures_and_flat_styles(photo):
     flat = torch.full_like(photo, 0.4)
     for pictures, style in ((flat, photo), (photo, flat), (flat, flat)):
