@@ -64,7 +64,7 @@ def test_a_commands_help_does_not_load_torch(command: str) -> None:
     ("arguments", "most", "method"),
     [
         (["stylize", "--style", "ink-wash", "--steps", "1", "--preset", "draft"], 56, "stylize"),
-        (["fast-stylize", "--style", "great-wave"], 60, "fast"),
+        (["fast-stylize", "--style", "great-wave"], 62, "fast"),
         (["dream", "--steps", "1"], 60, "dream"),
     ],
 )
