@@ -58,6 +58,7 @@ class FileOptions:
     skip_existing: bool = False
     format: str | None = None
     quality: int | None = None
+    bit_depth: int = 8
     metadata: str = "public"
     max_pixels: int | None = None
     fresh: bool = False
@@ -68,7 +69,7 @@ class FileOptions:
     @property
     def writing(self) -> OutputOptions:
         """How results are written."""
-        return OutputOptions(self.quality, self.metadata)
+        return OutputOptions(self.quality, self.metadata, self.bit_depth)
 
 
 @dataclass(frozen=True)
@@ -232,7 +233,14 @@ file_options = section(
     cloup.option(
         "--quality",
         type=click.IntRange(1, 100),
-        help="Quality of JPEG and WebP files.  [default: 95]",
+        help="As JPEG counts it, of all formats that lose some.  [default: 95]",
+    ),
+    cloup.option(
+        "--bit-depth",
+        type=click.Choice(("8", "16")),
+        default="8",
+        callback=lambda ctx, param, value: int(value),
+        help="Bits of each color; 16 in PNG and TIFF.  [default: 8]",
     ),
     *metadata_options,
     cloup.option(
@@ -378,6 +386,8 @@ def journal_of(
         "runtime": {**runtime, "time_budget": run.time_budget},
         "output": {"quality": files.quality, "metadata": files.metadata},
     }
+    if files.bit_depth != 8:  # as earlier versions wrote it else
+        made_of["output"]["bit_depth"] = files.bit_depth
     return Journal(tasks, made_of, fresh=files.fresh, read_only=files.dry_run)
 
 
