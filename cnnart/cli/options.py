@@ -93,6 +93,7 @@ class TalkOptions:
     save_every: int | None = None
     preview: bool | None = None
     open: bool = False
+    show: bool = False
     debug: bool = False
 
 
@@ -305,6 +306,11 @@ TALK_OPTIONS: dict[str, Any] = {
         is_flag=True,
         help="Show the result in the desktop's viewer; of several, their folder.",
     ),
+    "show": cloup.option(
+        "--show",
+        is_flag=True,
+        help="Show the result in the terminal, if it is kitty, Ghostty, iTerm2 or WezTerm.",
+    ),
     "debug": cloup.option(
         "--debug",
         is_flag=True,
@@ -339,6 +345,8 @@ def check_options(files: FileOptions, talk: TalkOptions) -> None:
         raise UsageError("--save-every and --preview need an output file, not standard output.")
     if talk.open:
         raise UsageError("--open shows a file, and -o - writes none: give -o a file.")
+    if talk.show:
+        raise UsageError("--show shows a file, and -o - writes none: give -o a file.")
     if getattr(sys.stdout, "name", "") == os.devnull:  # see ``open_streams``
         raise UsageError("-o - writes to standard output, which is closed: give -o a file.")
     if sys.stdout.isatty():
@@ -454,12 +462,16 @@ def dry_limits(run: RunOptions) -> dict[str, Any]:
 
 
 def opening(reporter: Reporter, talk: TalkOptions) -> Reporter:
-    """The reporter, which in the end also opens what was made, if that is asked for."""
-    if not talk.open:
-        return reporter
-    from cnnart.cli.viewer import then_open
+    """The reporter, which also shows or opens what was made, if that is asked for."""
+    if talk.show:
+        from cnnart.cli.terminal_picture import then_show
 
-    return then_open(reporter)
+        reporter = then_show(reporter)
+    if talk.open:
+        from cnnart.cli.viewer import then_open
+
+        reporter = then_open(reporter)
+    return reporter
 
 
 def with_timings(reporter: Reporter, runtime: Runtime, until: Mapping[str, float]) -> Reporter:

@@ -115,7 +115,7 @@ def rerun(
 
 def trusted(
     recorded: Any, backbone: str | None
-) -> tuple[str | None, str | None, dict[str, int | None]]:
+) -> tuple[str | None, str | None, dict[str, Any]]:
     """Backbone, precision, and quality and bit depth of a recorded run, as far as they can be what
     cnnart wrote.
 
