@@ -113,9 +113,7 @@ def rerun(
     ctx.exit(work_through(command, tasks, files, run, talk))
 
 
-def trusted(
-    recorded: Any, backbone: str | None
-) -> tuple[str | None, str | None, dict[str, Any]]:
+def trusted(recorded: Any, backbone: str | None) -> tuple[str | None, str | None, dict[str, Any]]:
     """Backbone, precision, and quality and bit depth of a recorded run, as far as they can be what
     cnnart wrote.
 
