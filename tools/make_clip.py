@@ -17,9 +17,9 @@ import av
 import numpy as np
 from PIL import Image
 
-RATE = 15  # frames a second
-FRAMES = 30
-WIDTH = 288
+RATE = 12  # frames a second
+FRAMES = 24
+WIDTH = 208
 SEEN = 0.88  # of the photo's width and height
 
 

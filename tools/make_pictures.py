@@ -29,6 +29,8 @@ ROOT = Path(__file__).resolve().parent.parent
 TARGET = ROOT / "docs" / "pictures"
 PAGE = ROOT / "docs" / "gallery.md"
 GALLERY = "out/gallery"  # the folder that tools/make_gallery.py makes
+CLIP = "out/clips/pagoda.mp4"  # what tools/make_clip.py makes of CLIP_OF
+CLIP_OF = "examples/pagoda.jpg"
 STYLE_FILES = sorted((ROOT / "styles").glob("*.jpg"))
 RESULTS = ROOT / "out" / "pictures"  # what the commands made, before it is put together
 LARGEST = 200_000  # bytes of a finished picture
@@ -245,6 +247,10 @@ PICTURES: dict[str, Picture] = {
     "dream-sheet": Picture(
         "A sheet of 32 channels of relu4_3", (Command("dream --sheet relu4_3 --channels 0-31"),)
     ),
+    "fast-clip": Picture(
+        "A clip of a photo, painted in the style of The Starry Night",
+        (Command(f"fast-stylize {CLIP} --style starry-night", suffix=".webp"),),
+    ),
     "flight": Picture(
         "A flight into a dream",
         (
@@ -309,6 +315,8 @@ def result_of(command: Command, keep: bool) -> Path:
     RESULTS.mkdir(parents=True, exist_ok=True)
     if GALLERY in command.arguments:
         subprocess.run([sys.executable, "tools/make_gallery.py", GALLERY], cwd=ROOT, check=True)
+    if CLIP in command.arguments:
+        subprocess.run([sys.executable, "tools/make_clip.py", CLIP_OF, CLIP], cwd=ROOT, check=True)
     cnnart = [sys.executable, "-m", "cnnart", *shlex.split(command.arguments)]
     subprocess.run([*cnnart, "--output", str(result)], cwd=ROOT, check=True)
     return shown
@@ -379,7 +387,8 @@ The pictures of these pages, each with the commands that made it; several are pu
 scaled down. This page and the pictures are made by `python tools/make_pictures.py` (an hour on two
 cores), from a clone of the repository. The photos and their licenses are in `examples/README.md`;
 those of a pagoda are after a photo by danielbuechele, CC BY 2.0. The folder `out/gallery` is made
-by `python tools/make_gallery.py`: six crops of each photo and of each built-in style.
+by `python tools/make_gallery.py`: six crops of each photo and of each built-in style. The clip is
+made by `python tools/make_clip.py examples/pagoda.jpg out/clips/pagoda.mp4`.
 """
 WIDTH = 100  # columns of the page's text
 # Heading -> how the names of its pictures begin; the first that fits.
