@@ -13,7 +13,7 @@ from pathlib import Path
 from threading import Lock
 from typing import TYPE_CHECKING, Any
 
-from cnnart.errors import CnnartError
+from cnnart.errors import CnnartError, reason
 from cnnart.files import check_writable
 from cnnart.run.batch import Batch, BatchOptions
 from cnnart.run.inputs import Source
@@ -213,7 +213,7 @@ class Paintings:
             target = self.folder / f"{asked.photo.path.stem}-{asked.command.label}.png"
             target = free_name(target, self._names)
         except OSError as error:
-            raise CnnartError(f"{self.folder} cannot be written to: {error}.") from None
+            raise CnnartError(f"{self.folder} cannot be written to: {reason(error)}.") from None
         self._names.add(target)
         painting = Painting(asked, target, self.events, self._known, given)
         self._all[painting.id] = painting

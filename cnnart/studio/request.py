@@ -27,7 +27,7 @@ from cnnart.methods.dream.config import DreamConfig
 from cnnart.methods.fast.config import FastConfig
 from cnnart.methods.stylize.config import StylizeConfig
 from cnnart.methods.texture.config import TextureConfig
-from cnnart.settings import make_config, one_of, setting_of
+from cnnart.settings import make_config, one_of, parse_weight, setting_of
 from cnnart.studio.pictures import KnownPicture, Pictures
 
 if TYPE_CHECKING:
@@ -75,7 +75,7 @@ def read_request(given: Any, pictures: Pictures, keep: Keep | None = None) -> As
     """
     keep = keep or (lambda known: known)
     if not isinstance(given, Mapping):
-        raise UsageError("A request is a JSON object.")
+        raise UsageError("What is asked for is a JSON object.")
     name = _text(given.get("command"))
     one_of("command", name, CONFIGS)
     allowed = ("command", "photo", "settings", *TAKES[name])
@@ -132,12 +132,9 @@ def _styles(
     words: list[str] = []
     for each in given:
         if not isinstance(each, Mapping) or ("name" in each) == ("picture" in each):
-            raise UsageError('A style is {"name": ...} or {"picture": ID}.')
+            raise UsageError("A style is an object with a `name`, or the id of a `picture`.")
         if unknown := [key for key in each if key not in ("name", "picture", "weight", "mask")]:
             raise UsageError(f"Unknown key {unknown[0]!r} of a style.")
-        weight = each.get("weight", 1)
-        if isinstance(weight, bool) or not isinstance(weight, int | float) or not 0 < weight < 1e6:
-            raise UsageError("The weight of a style must be a number above zero.")
         if "name" in each:
             style, text = _named(command, _text(each["name"])), _text(each["name"])
         else:
@@ -147,7 +144,8 @@ def _styles(
                 style = StyleInput(text, picture.path)
             else:
                 style = picture_style(picture.path, picture.path.stem)
-        styles.append(replace(style, weight=float(weight)))
+        weight = parse_weight(str(each.get("weight", 1)), text)
+        styles.append(replace(style, weight=weight))
         words += ["--style", text if weight == 1 else f"{text}:{weight:g}"]
         mask = each.get("mask")
         masks.append(None if mask is None else keep(pictures[mask]))

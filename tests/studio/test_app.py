@@ -72,8 +72,11 @@ def test_previews_are_of_the_fast_pass(
     assert pictures[0].size == (64, 48)  # not enlarged
     assert pictures[0].tobytes() != pictures[1].tobytes()
     other = {**given, "command": "stylize", "styles": [{"name": "ink-wash"}]}
-    assert client.post("/api/preview", json=other).status_code == 422
-    assert client.post("/api/preview", json={**given, "slot": "x" * 99}).status_code == 422
+    assert client.post("/api/preview", json=other).json() == {
+        "error": "Previews are of fast-stylize; paint to see another command's."
+    }
+    wrong = client.post("/api/preview", json={**given, "slot": "x" * 99})
+    assert wrong.json() == {"error": "`slot` is a short text, `rank` 0 or 1."}
 
 
 def test_a_preview_of_somebody_who_went_is_dropped(studio: Studio, upload: dict[str, Any]) -> None:
@@ -172,6 +175,14 @@ def test_what_goes_wrong_while_painting_is_told(
     ended = events_of(client, job["id"])[-1]
     assert ended["state"] == "failed"
     assert "relu9_9" in ended["latest"]["failed"]["error"]
+
+
+def test_a_folder_that_went_is_told(client: TestClient, upload: dict[str, Any]) -> None:
+    Path("out").write_text("not a folder any more")
+    given = {"command": "texture", "photo": upload["id"]}
+    answer = client.post("/api/jobs", json=given)
+    assert answer.status_code == 500
+    assert answer.json()["error"].startswith("out cannot be written to: ")
 
 
 def test_a_photo_in_a_picture_out(client: TestClient, studio: Studio, photo: bytes) -> None:

@@ -10,9 +10,11 @@ from pathlib import Path
 import pytest
 from starlette.testclient import TestClient
 
+from cnnart.errors import UsageError
 from cnnart.studio import guard
 from cnnart.studio.app import Studio, make_app
 from cnnart.studio.guard import Access
+from cnnart.studio.request import read_request
 from tests.studio.conftest import ADDRESS, TOKEN
 
 
@@ -202,7 +204,7 @@ def test_no_field_is_a_path(
     assert not Path("out").exists()
 
 
-def test_bodies_that_are_no_request(client: TestClient) -> None:
+def test_bodies_that_are_no_request(client: TestClient, studio: Studio) -> None:
     for content in (b"", b"[]", b"{", b"\xff", b'"x"', b"[" * 5000):
         assert client.post("/api/jobs", content=content).status_code == 400
     for given in (
@@ -214,3 +216,5 @@ def test_bodies_that_are_no_request(client: TestClient) -> None:
         {"command": "stylize", "photo": None, "settings": {"strength": "x"}},
     ):
         assert 400 <= client.post("/api/jobs", json=given).status_code < 500
+    with pytest.raises(UsageError, match="What is asked for is a JSON object"):
+        read_request([], studio.pictures)

@@ -124,7 +124,7 @@ def test_a_picture_that_stays_is_what_the_line_names(pictures: Pictures, ids: An
         ({"stiles": []}, "Unknown key 'stiles'. Did you mean styles?"),
         ({"styles": []}, "`styles` is a list of one to 8 styles"),
         ({"styles": [{"name": "night-swirl"}]}, "Did you mean night-swirls"),
-        ({"styles": [{}]}, "A style is"),
+        ({"styles": [{}]}, "an object with a `name`, or the id of a `picture`"),
         ({"styles": [{"name": "ink-wash", "weight": 0}]}, "above zero"),
         ({"styles": [{"name": "ink-wash", "size": 1}]}, "Unknown key 'size' of a style"),
         ({"settings": {"strength": 2}}, "out of range"),

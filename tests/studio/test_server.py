@@ -14,6 +14,9 @@ import httpx
 import pytest
 
 from cnnart.__main__ import main
+from cnnart.cli import studio as cli_studio
+from cnnart.errors import UsageError
+from cnnart.run.inputs import Source
 from cnnart.run.record import read_record_of
 from cnnart.studio import server
 from cnnart.studio.app import Studio
@@ -107,8 +110,11 @@ def test_wrong_usage(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     save_picture("photo.png")
-    assert main(["studio", "-o", "photo.png"]) == 2
+    assert main(["serve", "-o", "photo.png"]) == 2
     assert "is a file: name a folder" in capsys.readouterr().err
+    monkeypatch.setattr("cnnart.cli.studio.expand", lambda given: [Source(None, "-", data=b"")])
+    with pytest.raises(UsageError, match="The studio takes files: name them"):
+        cli_studio.studio.main(["-"], standalone_mode=False)
     monkeypatch.setenv("CNNART_TOKEN", "short")
     assert main(["serve"]) == 2
     assert "CNNART_TOKEN is too short" in capsys.readouterr().err
