@@ -8,7 +8,7 @@ import json
 import mimetypes
 import re
 import shutil
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from concurrent.futures import CancelledError, Future
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -26,10 +26,12 @@ from cnnart.builtin_styles import builtin_networks, builtin_styles
 from cnnart.commands.fast_stylize import arbitrary_network, trained_styles
 from cnnart.errors import CnnartError, ImageError, UsageError, in_words
 from cnnart.files import FORMATS, json_line
+from cnnart.methods.dream.presets import DREAMS
 from cnnart.run.inputs import Source
 from cnnart.run.outputs import OutputOptions, Task
 from cnnart.settings import is_number, one_of, settings_of
 from cnnart.studio.guard import Access, Guard, Refused, body_chunks, body_of, told
+from cnnart.studio.inspections import check_inspection, inspect
 from cnnart.studio.openapi import describe
 from cnnart.studio.paintings import Painting, Paintings
 from cnnart.studio.pictures import PREVIEW_SIDE, KnownPicture, Pictures
@@ -57,7 +59,7 @@ class Studio:
     """What the answers share.
 
     ``page``: serve the page, too. ``given``: pictures named at the start, which are known when
-    ``loading`` is done; ``warnings``: about those that cannot be read.
+    ``loading`` is done; ``warnings``: about those that cannot be read. ``stop``: ends the server.
     """
 
     access: Access
@@ -70,6 +72,7 @@ class Studio:
     warnings: list[str] = field(default_factory=list)
     loading: asyncio.Future[None] | None = None
     closing: bool = False
+    stop: Callable[[], None] = lambda: None
     uploads: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(AT_ONCE))
     decoding: anyio.CapacityLimiter = field(default_factory=lambda: anyio.CapacityLimiter(1))
 
@@ -87,6 +90,8 @@ def make_app(studio: Studio) -> Starlette:
         Route("/api/pictures/{id}/file", answers.file),
         Route("/api/preview", answers.preview, methods=["POST"]),
         Route("/api/command-line", answers.command_line, methods=["POST"]),
+        Route("/api/inspect", answers.inspect, methods=["POST"]),
+        Route("/api/inspect/command-line", answers.inspect_line, methods=["POST"]),
         Route("/api/fast-stylize", answers.fast_stylize, methods=["POST"]),
         Route("/api/jobs", answers.paint, methods=["POST"]),
         Route("/api/jobs", answers.jobs),
@@ -164,6 +169,9 @@ class Answers:
                 "styles": list_styles(),
                 "any_style": arbitrary_network() is not None,
                 "settings": {name: list_settings(config) for name, config in CONFIGS.items()},
+                "dreams": [
+                    {"name": name, "about": preset.description} for name, preset in DREAMS.items()
+                ],
                 "max_upload": studio.most_upload,
                 "max_pixels": studio.pictures.max_pixels,
                 "folder": str(studio.paintings.folder),
@@ -245,6 +253,20 @@ class Answers:
         """The command line that does the same."""
         asked = read_request(await _json(request), self._studio.pictures)
         return JSONResponse({"command_line": asked.command_line()})
+
+    async def inspect(self, request: Request) -> Response:
+        """What a classifier looks at in a picture: a labelled sheet."""
+        given, pictures = await _json(request), self._studio.pictures
+        check_inspection(given, pictures)
+        future = self._studio.worker.preview(
+            lambda runtime: _jpeg(inspect(given, pictures, runtime)), rank=1
+        )
+        answer: Response = await _awaited(request, future)
+        return answer
+
+    async def inspect_line(self, request: Request) -> Response:
+        given = await _json(request)
+        return JSONResponse({"command_line": check_inspection(given, self._studio.pictures)})
 
     async def fast_stylize(self, request: Request) -> Response:
         """A photo in, the picture out, at full size and with its record."""

@@ -9,6 +9,7 @@ from cnnart.commands.fast_stylize import trained_styles
 from cnnart.errors import as_flags
 from cnnart.files import FORMATS
 from cnnart.settings import settings_of
+from cnnart.studio.inspections import INSPECTIONS
 from cnnart.studio.request import CONFIGS, MOST_STYLES, TAKES
 from cnnart.version import __version__
 
@@ -53,6 +54,11 @@ def describe(address: str) -> dict[str, Any]:
                 ),
                 "Error": _object(error={"type": "string"}),
                 "Style": _style(),
+                "Inspection": _object(
+                    what={"enum": list(INSPECTIONS)},
+                    photo=ID,
+                    named={"type": ["string", "null"], "description": "A class"},
+                ),
                 **{f"Settings of {name}": _settings(config) for name, config in CONFIGS.items()},
                 "Request": {"oneOf": [_request(name) for name in CONFIGS]},
             },
@@ -108,6 +114,20 @@ def _paths() -> dict[str, Any]:
                 "slot takes its place; `rank`: 0 goes before 1.",
                 picture,
                 body=asked,
+            )
+        },
+        "/api/inspect": {
+            "post": _operation(
+                "What a classifier looks at in a picture: a labelled sheet, as JPEG",
+                picture,
+                body={"required": True, "content": {JSON: {"schema": _ref("Inspection")}}},
+            )
+        },
+        "/api/inspect/command-line": {
+            "post": _operation(
+                "The command line that does the same",
+                {JSON: {"schema": _object(command_line={"type": "string"})}},
+                body={"required": True, "content": {JSON: {"schema": _ref("Inspection")}}},
             )
         },
         "/api/command-line": {

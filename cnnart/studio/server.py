@@ -53,6 +53,11 @@ class Server(uvicorn.Server):
     def __init__(self, config: uvicorn.Config, studio: Studio) -> None:
         super().__init__(config)
         self._studio = studio
+        studio.stop = self.end
+
+    def end(self) -> None:
+        """End soon; streams of events end at once."""
+        self._studio.closing = self.should_exit = True
 
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:
@@ -70,7 +75,7 @@ class Server(uvicorn.Server):
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
         if self.should_exit:
             raise KeyboardInterrupt
-        self._studio.closing = self.should_exit = True
+        self.end()
 
 
 def bind(host: str, port: int) -> socket.socket:

@@ -177,6 +177,28 @@ def test_what_goes_wrong_while_painting_is_told(
     assert "relu9_9" in ended["latest"]["failed"]["error"]
 
 
+def test_what_a_network_looks_at(
+    client: TestClient, studio: Studio, upload: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("cnnart.studio.inspections.METHODS", ("gradient",))
+    studio.worker.start()
+    given = {"what": "saliency", "photo": upload["id"], "named": "espresso"}
+    line = client.post("/api/inspect/command-line", json=given).json()["command_line"]
+    assert line == "cnnart inspect saliency photo.png --class espresso"
+    sheet = opened(client.post("/api/inspect", json=given).content)
+    assert main([*line.split()[1:], "--method", "gradient", "-o", "shell.png", "-q"]) == 0
+    assert sheet.size == Image.open("shell.png").size
+    for change, message in (
+        ({"what": "teeth"}, "Unknown inspection 'teeth'"),
+        ({"layer": "x"}, "Unknown key 'layer' of an inspection."),
+        ({"named": 3}, "`named` is the name of a class."),
+        ({"named": "no such thing"}, "no such thing"),
+    ):
+        answer = client.post("/api/inspect", json={**given, **change})
+        assert answer.status_code == 422
+        assert message in answer.json()["error"]
+
+
 def test_a_folder_that_went_is_told(client: TestClient, upload: dict[str, Any]) -> None:
     Path("out").write_text("not a folder any more")
     given = {"command": "texture", "photo": upload["id"]}
@@ -220,7 +242,7 @@ def test_the_description_is_whole(client: TestClient, studio: Studio) -> None:
         (route.path, method.lower())
         for route in inside.routes
         for method in route.methods or ()
-        if method != "HEAD" and route.path.startswith("/api")
+        if method != "HEAD" and route.path.startswith("/api/")
     }
     told = {(path, method) for path, each in described["paths"].items() for method in each}
     assert told == addresses
