@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import io
 import json
 import mimetypes
@@ -274,15 +275,21 @@ class Answers:
         one_of("format", format, FORMATS)
         known = await self._take_in(request)
         pictures = self._studio.pictures
+
+        def forget(done: object = None) -> None:
+            with contextlib.suppress(Refused):  # it may have gone by itself
+                pictures.remove(known.id)
+
         try:
             asked = read_request(_from_query(request, known.id), pictures)
             future = self._studio.worker.preview(
                 lambda runtime: _painted(asked, format, runtime), rank=1
             )
-            content = await _awaited(request, future)
-        finally:
-            pictures.remove(known.id)
-        return Response(content, media_type=MIME[format])
+        except BaseException:
+            forget()
+            raise
+        future.add_done_callback(forget)  # not sooner, even if nobody waits any more
+        return Response(await _awaited(request, future), media_type=MIME[format])
 
     # Paintings
 
@@ -382,6 +389,7 @@ async def _awaited(request: Request, future: Future[Any]) -> Any:
     try:
         await asyncio.wait({result, leaving}, return_when=asyncio.FIRST_COMPLETED)
         if not result.done():
+            result.add_done_callback(lambda left: left.cancelled() or left.exception())
             raise ClientDisconnect
         return result.result()
     except (asyncio.CancelledError, CancelledError):

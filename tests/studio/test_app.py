@@ -101,6 +101,27 @@ def test_a_preview_of_somebody_who_went_is_dropped(studio: Studio, upload: dict[
     assert not done
 
 
+def test_a_photo_stays_until_it_is_painted_though_nobody_waits(
+    client: TestClient, studio: Studio, photo: bytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As when the camera is switched off while a frame is under way."""
+    from starlette.requests import ClientDisconnect
+
+    given_up: list[Any] = []
+
+    async def give_up(request: Any, future: Any) -> None:
+        future.set_running_or_notify_cancel()
+        given_up.append(future)
+        raise ClientDisconnect
+
+    monkeypatch.setattr("cnnart.studio.app._awaited", give_up)
+    answer = client.post("/api/fast-stylize", params={"style": "udnie"}, content=photo)
+    assert answer.status_code == 499
+    assert len(list(studio.pictures.folder.iterdir())) == 1
+    given_up[0].set_result(None)
+    assert not list(studio.pictures.folder.iterdir())
+
+
 def test_a_painting_is_followed_downloaded_and_run_again(
     client: TestClient, studio: Studio, upload: dict[str, Any]
 ) -> None:

@@ -99,7 +99,7 @@ function setState(known, state) {
 function card(job) {
   if (cards.has(job.id)) return cards.get(job.id);
   const known = { job, picture: element("div", { class: "blank" }), state: element("span", { class: "state" }), bar: element("progress", { max: 1, value: 0, "aria-label": "Progress" }) };
-  const open = element("button", { class: "card", "aria-label": `${title(job)}: details`, onclick: () => details(known.job) },
+  const open = element("button", { class: "card", onclick: () => details(known.job) },
     known.picture, known.bar, element("span", {}, title(job)), known.state);
   known.off = element("button", { class: "small off", "aria-label": `Stop ${title(job)}`, onclick: () => stop(job.id) }, "Stop");
   known.item = element("li", {}, open, known.off);

@@ -4,12 +4,14 @@ const at = (id) => document.getElementById(id);
 const [view, frame, before, after, divider, brush, tiles] =
   ["view", "frame", "before", "after", "divider", "brush", "tiles"].map(at);
 let shown = null;  // an address of a blob, to be let go
+let photo = null;  // the address of the photo
 
 before.addEventListener("load", () => {
   frame.style.setProperty("--ratio", before.naturalWidth / before.naturalHeight);
 });
 
 export function showPhoto(address) {
+  photo = address;
   hideAfter();
   before.src = address;
   view.classList.remove("empty");
@@ -33,7 +35,15 @@ export function hideAfter() {
   after.hidden = divider.hidden = true;
   tiles.hidden = true;
   before.hidden = false;
+  if (photo && before.getAttribute("src") !== photo) before.src = photo;
   if (shown) { URL.revokeObjectURL(shown); shown = null; }
+}
+
+// A picture that does not lie over the photo, in its place.
+export function showAlone(blob) {
+  hideAfter();
+  before.src = shown = URL.createObjectURL(blob);
+  frame.dataset.painted = String(Number(frame.dataset.painted || 0) + 1);
 }
 
 export function showTiles(address) {

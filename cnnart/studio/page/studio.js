@@ -4,7 +4,7 @@ import { getJson, latestOnly, pictureAddress, postForBlob, postJson, TAB, upload
 import * as camera from "./camera.js";
 import { duration, element, readSize, segments, select, size, slider } from "./controls.js";
 import { copy, follow, startJobs } from "./jobs.js";
-import { badge, hideAfter, isReal, say, setBrush, showAfter, showPhoto } from "./stage.js";
+import { badge, hideAfter, isReal, say, setBrush, showAfter, showAlone, showPhoto } from "./stage.js";
 import { addPicture, askedStyles, canFast, canFine, chosen, fillStyles, forgetMasks, paintThumbnails, stopMask, stylesField } from "./styles.js";
 
 const at = (id) => document.getElementById(id);
@@ -266,7 +266,7 @@ async function look() {
   at("go").disabled = true;
   say("Looking…");
   try {
-    await showAfter(await postForBlob("/api/inspect", asked()));
+    showAlone(await postForBlob("/api/inspect", asked()));
     say(`Looked for ${duration((performance.now() - began) / 1000)}`);
   } catch (error) { say(error.message, true); }
   at("go").disabled = false;
