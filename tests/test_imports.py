@@ -54,7 +54,17 @@ def test_help_and_version_load_next_to_nothing(arguments: list[str]) -> None:
 
 @pytest.mark.parametrize(
     "command",
-    ["stylize", "texture", "dream", "train-style", "fast-stylize", "rerun", "styles", "serve", "studio"],
+    [
+        "stylize",
+        "texture",
+        "dream",
+        "train-style",
+        "fast-stylize",
+        "rerun",
+        "styles",
+        "serve",
+        "studio",
+    ],
 )
 def test_a_commands_help_does_not_load_torch(command: str) -> None:
     _, others = modules(command, "--help")
