@@ -121,7 +121,7 @@ def test_a_picture_that_stays_is_what_the_line_names(pictures: Pictures, ids: An
     ("change", "message"),
     [
         ({"command": "rm"}, "Unknown command 'rm'"),
-        ({"stiles": []}, "Unknown key 'stiles'. Did you mean styles?"),
+        ({"stiles": []}, "Unknown key 'stiles' of a request. Did you mean styles?"),
         ({"styles": []}, "`styles` is a list of one to 8 styles"),
         ({"styles": [{"name": "night-swirl"}]}, "Did you mean night-swirls"),
         ({"styles": [{}]}, "an object with a `name`, or the id of a `picture`"),
