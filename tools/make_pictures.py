@@ -276,6 +276,9 @@ PICTURES: dict[str, Picture] = {
         "A cup, a heat map that glows on the coffee, and the cup with a gray square",
         "occlusion examples/coffee.jpg",
     ),
+    "inspect-localize": inspect(
+        "A box around the cup, and the map it comes from", "localize examples/coffee.jpg"
+    ),
     "inspect-saliency": inspect(
         "Five saliency maps of a cup and a random one, with scores, and the object cut out",
         "saliency examples/coffee.jpg --method all --mask --score",

@@ -49,6 +49,12 @@ def _occlusion() -> click.Command:
     return occlusion
 
 
+def _localize() -> click.Command:
+    from cnnart.cli.inspect.localize import localize
+
+    return localize
+
+
 def _saliency() -> click.Command:
     from cnnart.cli.inspect.saliency import saliency
 
@@ -83,6 +89,7 @@ COMMANDS = {
     "neighbors": (_neighbors, "Find the nearest pictures, by features and by pixels."),
     "embed": (_embed, "Draw a map of a folder: PCA and t-SNE of its features."),
     "occlusion": (_occlusion, "Slide a gray square over a photo and watch a score."),
+    "localize": (_localize, "Draw a box around what a photo shows, and name it."),
     "saliency": (_saliency, "Show which pixels a score depends on."),
     "class-model": (_class_model, "Draw what a network takes for a class."),
     "fool": (_fool, "Change a photo invisibly until it is taken for something else."),

@@ -12,13 +12,15 @@ import click
 import cloup
 
 from cnnart.cli.options import Decorator, section
-from cnnart.commands.inspect import check_output, deliver
+from cnnart.commands.inspect import FolderQuery, check_output, deliver, item_of, one_photo
 from cnnart.errors import SOME_FAILED
+from cnnart.files import is_file
 from cnnart.settings import LARGEST_SEED, PRECISIONS
 
 if TYPE_CHECKING:
     from torch import Tensor
 
+    from cnnart.methods.inspect.pictures import Item
     from cnnart.methods.inspect.report import Inspection
     from cnnart.networks.base import Classifier, Network
     from cnnart.run.inputs import Source
@@ -129,6 +131,33 @@ class InspectOptions:
         if len(failures) > MAX_NAMED:
             self.warn(f"  and {len(failures) - MAX_NAMED} more.")
         return SOME_FAILED
+
+
+def photos_of(
+    given: Sequence[str],
+    what: str,
+    options: InspectOptions,
+    *,
+    recursive: bool,
+    inputs: Sequence[Path] = (),
+) -> tuple[list[Item], str]:
+    """The pictures of ``PHOTO|FOLDER...``, unread, and where the result goes.
+
+    ``what`` ends the result's name where the user left it open; ``inputs``: other files that it
+    may not overwrite. A single ``-`` is standard input. Raises UsageError.
+    """
+    if list(given) == ["-"]:
+        source, _ = one_photo("-")
+        output = options.target(f"{source.stem}-{what}", inputs)
+        return [item_of(source, warn=options.warn)], output
+    query = FolderQuery(tuple(given), recursive)
+    first = Path(given[0])
+    stem = first.stem if is_file(first) else query.name
+    stem = "photos" if set(stem) & set("*?[") else stem
+    files = [Path(name) for name in given if is_file(Path(name))]
+    output = options.target(f"{stem}-{what}", [*files, *inputs])
+    items = query.items(output, named=options.output is not None, warn=options.warn)
+    return items, output
 
 
 def inspect_options(backbone: str) -> Decorator:
