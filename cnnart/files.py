@@ -163,6 +163,21 @@ def cache_folder() -> Path:
     return Path(tempfile.gettempdir(), f"cnnart-{user}")
 
 
+def config_folder() -> Path:
+    """The user's settings; the environment variable CNNART_CONFIG moves them.
+
+    For a user without a home they are beside the cache.
+    """
+    from platformdirs import user_config_dir
+
+    if chosen := os.environ.get("CNNART_CONFIG"):
+        return as_path(chosen)
+    with suppress(RuntimeError):
+        if (path := Path(user_config_dir("cnnart", appauthor=False))).is_absolute():
+            return path
+    return cache_folder() / "config"
+
+
 def json_line(value: Any) -> str:
     """JSON on one line that every program reads: see ``readable_values``."""
     return json.dumps(readable_values(value))

@@ -46,6 +46,7 @@ class Runtime:
         time_budget: seconds a picture may take; None: as long as its preset does.
         max_pixels: refuse to read pictures with more; None: as ``cnnart.image.read`` says.
         begun: when the program started (``time.time()``), if the first picture is to count that.
+        read_only: keep nothing in caches or beside results: it is a dry run.
 
     Raises UsageError for a device or precision that does not exist.
     """
@@ -61,6 +62,7 @@ class Runtime:
         time_budget: float | None = None,
         max_pixels: int | None = None,
         begun: float | None = None,
+        read_only: bool = False,
     ) -> None:
         self.loading: dict[str, float] = {}  # seconds, for --debug
         self.notes: list[str] = []  # of the pictures read that all photos share, to be told once
@@ -72,6 +74,7 @@ class Runtime:
         self.dtype = pick_precision(precision, self._device)
         self.backbone = backbone
         self.offline = offline
+        self.read_only = read_only
         self.max_pixels = max_pixels
         self._memory = None if max_memory is None else int(max_memory)
         self._seconds = time_budget

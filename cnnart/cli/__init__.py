@@ -62,6 +62,12 @@ def _styles() -> click.Command:
     return styles
 
 
+def _presets() -> click.Command:
+    from cnnart.cli.presets import presets
+
+    return presets
+
+
 def _weights() -> click.Command:
     from cnnart.cli.weights import weights
 
@@ -103,6 +109,7 @@ COMMANDS = {
     "inspect": (_inspect, "Look into a network: what its layers see and want."),
     "export": (_export, "Write a trained style as ONNX or as a checkpoint."),
     "styles": (_styles, "List, show and check the built-in styles."),
+    "presets": (_presets, "List, show and remove presets of your own."),
     "weights": (_weights, "List, verify, import and fetch network weights."),
     "info": (_info, "Show versions, devices and weights: what a bug report needs."),
     "bench": (_bench, "Measure this machine in a minute, beside others."),

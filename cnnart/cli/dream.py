@@ -9,17 +9,20 @@ import click
 import cloup
 
 from cnnart.cli.options import (
+    PresetCommand,
     check_options,
     file_options,
+    keep_preset,
     photos_argument,
     plan_tasks,
     runtime_options,
+    save_preset_option,
     section,
     split,
     talk_options,
     work_through,
 )
-from cnnart.cli.types import LayersType, setting_option
+from cnnart.cli.types import LayersType, PresetType, setting_option
 from cnnart.commands.dream import Dream, find_guide, parse_place
 from cnnart.commands.flight import Flight
 from cnnart.commands.style_args import parse_mask
@@ -46,11 +49,16 @@ def _list_presets(ctx: click.Context, param: click.Parameter, value: bool) -> No
     ctx.exit()
 
 
-@cloup.command("dream")
+@cloup.command("dream", cls=PresetCommand)
 @photos_argument("[PHOTO]...", required=False)
 @section(
     "Basic",
-    _setting("preset", help="What to dream of, by name: see --list-presets."),
+    _setting(
+        "preset",
+        type=PresetType(tuple(DREAMS)),
+        help="What to dream of, by name: see --list-presets.",
+    ),
+    save_preset_option,
     cloup.option(
         "--list-presets",
         is_flag=True,
@@ -167,6 +175,7 @@ def dream(
             options=files.writing,
             recursive=files.recursive,
         )
+    keep_preset(ctx, files, talk)
     ctx.exit(work_through(command, tasks, files, run, talk))
 
 

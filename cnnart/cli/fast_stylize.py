@@ -11,14 +11,17 @@ import cloup
 
 from cnnart.cli.options import (
     FileOptions,
+    PresetCommand,
     RunOptions,
     TalkOptions,
     batch_options,
+    caches_for,
     check_options,
     each_style_by_itself,
     each_style_option,
     file_options,
     journal_of,
+    keep_preset,
     make_reporter,
     make_runtime,
     mask_option,
@@ -26,13 +29,14 @@ from cnnart.cli.options import (
     photos_argument,
     plan_tasks,
     runtime_options,
+    save_preset_option,
     section,
     split,
     style_option,
     talk_options,
     with_timings,
 )
-from cnnart.cli.types import DURATION, setting_option
+from cnnart.cli.types import DURATION, PresetType, setting_option
 from cnnart.commands.fast_stylize import FastStylize, parse_trained
 from cnnart.commands.style_args import parse_mask
 from cnnart.errors import UsageError
@@ -47,7 +51,7 @@ def _setting(name: str, **more: Any) -> Any:
     return setting_option(FastConfig, name, **more)
 
 
-@cloup.command("fast-stylize")
+@cloup.command("fast-stylize", cls=PresetCommand)
 @photos_argument()
 @section(
     "Basic",
@@ -59,6 +63,8 @@ def _setting(name: str, **more: Any) -> Any:
     _setting("strength"),
     _setting("stroke"),
     _setting("size"),
+    cloup.option("--preset", type=PresetType(), help="Options that --save-preset has kept."),
+    save_preset_option,
     cloup.option(
         "--refine",
         type=DURATION,
@@ -85,7 +91,11 @@ def _setting(name: str, **more: Any) -> Any:
 @talk_options(without=("save_every", "preview"))
 @click.pass_context
 def fast_stylize(
-    ctx: click.Context, refine: float | None, save_style: str | None, **given: Any
+    ctx: click.Context,
+    refine: float | None,
+    save_style: str | None,
+    preset: str | None,
+    **given: Any,
 ) -> None:
     """Paint photos in a trained style, or in that of any picture: one pass of a network each.
 
@@ -102,11 +112,13 @@ def fast_stylize(
     check_options(files, talk)
     command = command_of(**given)
     tasks = plan_tasks(command, files)
-    if refine is not None:
-        command = _refined(command, tasks, refine, save_style, run, talk)
-    elif save_style:
+    if save_style and refine is None:
         raise UsageError("`save_style` keeps what `refine` makes: give both.")
-    ctx.exit(_work_through(command, tasks, files, run, talk))
+    keep_preset(ctx, files, talk)
+    with caches_for(files):
+        if refine is not None:
+            command = _refined(command, tasks, refine, save_style, files, run, talk)
+        ctx.exit(_work_through(command, tasks, files, run, talk))
 
 
 def command_of(
@@ -128,19 +140,24 @@ def _refined(
     tasks: Sequence[Task],
     seconds: float,
     save_style: str | None,
+    files: FileOptions,
     run: RunOptions,
     talk: TalkOptions,
 ) -> FastStylize:
     """The command in a style that was trained further, with a bar meanwhile."""
     from cnnart.commands.refine import Refinement
+    from cnnart.run.report import duration
 
     if not isinstance(command, FastStylize):
         raise UsageError("`refine` is for one style: leave out `each_style`.")
     photos = [task.source.path for task in tasks if task.source.path]
     if not photos:
         raise UsageError("`refine` learns from photos in files, not from standard input.")
-    runtime = make_runtime(run)
+    runtime = make_runtime(run, read_only=files.dry_run)
     work = Refinement(command, photos, seconds, runtime, save_style)
+    if files.dry_run:
+        files.notes.append(f"{work.path} would be trained first, for {duration(seconds)}.")
+        return command
     reporter = make_reporter(talk, paths=False)
     reporter.start(work.start(runtime))
     try:
@@ -163,7 +180,7 @@ def _work_through(
     from cnnart.run.prefetch import PrefetchingBatch
     from cnnart.run.report import Plain
 
-    runtime = make_runtime(run, max_pixels=files.max_pixels)
+    runtime = make_runtime(run, max_pixels=files.max_pixels, read_only=files.dry_run)
     until["imports"] = time.time()
     runtime.open_ahead()
     open_one = command.open(runtime)
@@ -179,4 +196,8 @@ def _work_through(
     like: Any = getattr(command, "first", command)  # of several styles, each by itself
     options, size = batch_options(files, talk), like.batch_size(runtime)
     with shared(tasks, reporter.warning) as mine, journal_of(command, mine, files, run) as journal:
+        if files.dry_run:
+            from cnnart.run.dry_run import DryRun
+
+            return DryRun(open_one, reporter, options, journal).run(mine)
         return PrefetchingBatch(open_one, reporter, options, size, journal).run(mine)

@@ -10,8 +10,10 @@ import os
 import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field, fields
 from functools import partial
+from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -38,6 +40,7 @@ if TYPE_CHECKING:
 
     AnyCommand = Command | EachStyle[Any] | Sweep
 
+ARGUMENTS = "cnnart.arguments"  # the key of a context's meta: what was parsed
 USE_VGG19 = ("stylize", "dream")  # the commands that begin with the embedded network
 
 T = TypeVar("T")
@@ -58,6 +61,8 @@ class FileOptions:
     metadata: str = "public"
     max_pixels: int | None = None
     fresh: bool = False
+    save_preset: str | None = None
+    dry_run: bool = False
     notes: list[str] = field(default_factory=list)  # to be told of the files before the work
 
     @property
@@ -99,6 +104,52 @@ def take(given: dict[str, Any], kind: type[T]) -> T:
 def split(given: dict[str, Any]) -> tuple[FileOptions, RunOptions, TalkOptions]:
     """The shared options, taken out of all that were given; the command's own are left."""
     return take(given, FileOptions), take(given, RunOptions), take(given, TalkOptions)
+
+
+class TakesOwnPresets(click.Command):
+    """A command whose ``--preset`` may also name one of the user's own: see ``own_presets``."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        if not ctx.resilient_parsing and self._is_about_own(args):
+            from cnnart.cli.own_presets import expand
+
+            args = expand(self, ctx, args)
+            ctx.meta[ARGUMENTS] = list(args)
+        return super().parse_args(ctx, args)
+
+    def _is_about_own(self, args: Sequence[str]) -> bool:
+        """Whether the arguments may keep or name a preset of the user's own."""
+        kinds = [param.type for param in self.params if param.name == "preset"]
+        known = [name for kind in kinds for name in getattr(kind, "known", ())]
+        for word, after in pairwise([*args, ""]):
+            flag, _, value = word.partition("=")
+            if flag == "--save-preset" or (flag == "--preset" and (value or after) not in known):
+                return True
+        return False
+
+
+class PresetCommand(TakesOwnPresets, cloup.Command):
+    """The same with sections in its help."""
+
+
+save_preset_option: Any = cloup.option(
+    "--save-preset",
+    metavar="NAME",
+    help="Keep the options given here, for --preset NAME (see `cnnart presets`).",
+)
+
+
+def keep_preset(ctx: click.Context, files: FileOptions, talk: TalkOptions) -> None:
+    """Do what ``--save-preset`` asks for, when all that was given has been understood."""
+    if files.save_preset is None:
+        return
+    if files.dry_run:
+        raise UsageError("`dry_run` writes nothing, no preset either: leave `save_preset` out.")
+    from cnnart.cli.own_presets import keep
+
+    path = keep(ctx, ctx.meta[ARGUMENTS], files.save_preset)
+    if not (talk.quiet or talk.json):
+        click.echo(f"cnnart: the preset {files.save_preset!r} is kept: {path}", err=True)
 
 
 def style_option(help: str, *, required: bool = True) -> Any:
@@ -170,6 +221,11 @@ file_options = section(
     recursive_option,
     cloup.option("--skip-existing", is_flag=True, help="Leave out what is already there."),
     fresh_option,
+    cloup.option(
+        "--dry-run",
+        is_flag=True,
+        help="Only say what would be made, on what, and how long it takes; write nothing.",
+    ),
     cloup.option(
         "--format", type=click.Choice(FORMATS), help="Default: as OUT is named, else png."
     ),
@@ -322,7 +378,7 @@ def journal_of(
         "runtime": {**runtime, "time_budget": run.time_budget},
         "output": {"quality": files.quality, "metadata": files.metadata},
     }
-    return Journal(tasks, made_of, fresh=files.fresh)
+    return Journal(tasks, made_of, fresh=files.fresh, read_only=files.dry_run)
 
 
 def work_through(
@@ -345,10 +401,11 @@ def work_through(
         from cnnart.weights.embedded import expand_ahead
 
         expand_ahead()
-    with journal_of(command, tasks, files, run) as journal:
+    with journal_of(command, tasks, files, run) as journal, caches_for(files):
         from cnnart.run.batch import Batch
 
-        runtime = make_runtime(run, max_pixels=files.max_pixels, begun=begun)
+        more = dry_limits(run) if files.dry_run else {"begun": begun}
+        runtime = make_runtime(run, max_pixels=files.max_pixels, **more)
         until["imports"] = time.time()
         runtime.open_ahead()
         if tasks[0].source.path and not (files.skip_existing or journal.goes_on):
@@ -360,8 +417,30 @@ def work_through(
             reporter.warning(line)
         if talk.debug:
             reporter = with_timings(reporter, runtime, until)
+        if files.dry_run:
+            from cnnart.run.dry_run import DryRun
+
+            return DryRun(open_one, reporter, batch_options(files, talk), journal).run(tasks)
         reporter = opening(reporter, talk)
         return Batch(open_one, reporter, batch_options(files, talk), journal).run(tasks)
+
+
+def caches_for(files: FileOptions) -> AbstractContextManager[None]:
+    """Within it a dry run keeps nothing of what it measures."""
+    if not files.dry_run:
+        return nullcontext()
+    from cnnart.networks.convolution import unrecorded
+
+    return unrecorded()
+
+
+def dry_limits(run: RunOptions) -> dict[str, Any]:
+    """For the runtime of a dry run. Raises WeightsError for a network that is to be fetched."""
+    from cnnart.run.dry_run import refuse_fetching
+
+    if run.backbone and not run.offline:
+        refuse_fetching(run.backbone)
+    return {"read_only": True}
 
 
 def opening(reporter: Reporter, talk: TalkOptions) -> Reporter:

@@ -9,26 +9,29 @@ import click
 import cloup
 
 from cnnart.cli.options import (
+    PresetCommand,
     check_options,
     each_style_by_itself,
     each_style_option,
     file_options,
+    keep_preset,
     mask_option,
     photos_argument,
     plan_tasks,
     runtime_options,
+    save_preset_option,
     section,
     split,
     style_option,
     talk_options,
     work_through,
 )
-from cnnart.cli.types import setting_option
+from cnnart.cli.types import PresetType, setting_option
 from cnnart.commands.style_args import parse_mask, parse_style
 from cnnart.commands.stylize import Stylize
 from cnnart.errors import UsageError
 from cnnart.files import as_path, obstacle
-from cnnart.methods.stylize.config import StylizeConfig
+from cnnart.methods.stylize.config import PRESETS, StylizeConfig
 
 STARTS = ("content", "noise")
 
@@ -37,7 +40,7 @@ def _setting(name: str, **more: Any) -> Any:
     return setting_option(StylizeConfig, name, **more)
 
 
-@cloup.command("stylize")
+@cloup.command("stylize", cls=PresetCommand)
 @photos_argument()
 @section(
     "Basic",
@@ -47,7 +50,8 @@ def _setting(name: str, **more: Any) -> Any:
     each_style_option,
     _setting("strength"),
     _setting("size"),
-    _setting("preset"),
+    _setting("preset", type=PresetType(tuple(PRESETS)), metavar=f"{'|'.join(PRESETS)}|NAME"),
+    save_preset_option,
     _setting("style_scale"),
     _setting("seed"),
 )
@@ -89,7 +93,9 @@ def stylize(ctx: click.Context, **given: Any) -> None:
     files, run, talk = split(given)
     command = command_of(**given)
     check_options(files, talk)
-    ctx.exit(work_through(command, plan_tasks(command, files), files, run, talk))
+    tasks = plan_tasks(command, files)
+    keep_preset(ctx, files, talk)
+    ctx.exit(work_through(command, tasks, files, run, talk))
 
 
 def command_of(

@@ -25,6 +25,7 @@ from cnnart.cli.options import (
     USE_VGG19,
     FileOptions,
     RunOptions,
+    TakesOwnPresets,
     TalkOptions,
     check_options,
     journal_of,
@@ -33,7 +34,7 @@ from cnnart.cli.options import (
     opening,
     split,
 )
-from cnnart.cli.types import SizeType, StrokeType
+from cnnart.cli.types import PresetType, SizeType, StrokeType
 from cnnart.commands.sweep import Cell, Sweep, check_folder, columns_of
 from cnnart.errors import UsageError
 from cnnart.files import as_path
@@ -52,6 +53,7 @@ LEFT_OUT = {
     *("output", "recursive", "skip_existing", "save_every", "preview", "each_style"),
     *("list_presets", "source", "sheet", "frames", *FLIGHT),
     *("tiles", "companions", "ladder", "batch", "refine", "save_style"),
+    *("save_preset", "dry_run"),
 }
 # Settings on which the time depends: one picture's says little of another's.
 LENGTHENING = {"size", "preset", "steps", "method", "octaves", "patch", "optimizer"}
@@ -66,6 +68,7 @@ class Several(click.ParamType):
 
     def __init__(self, each: click.ParamType) -> None:
         self.each, self.name = each, each.name
+        self.known = getattr(each, "known", ())  # of presets
 
     def convert(self, value: Any, param: Any, ctx: Any) -> Any:
         """Fails as wrong usage where one of the values does, or is missing."""
@@ -73,6 +76,14 @@ class Several(click.ParamType):
         if len(texts) > 1 and "" in texts:
             self.fail(f"{value!r} lacks a value beside a comma.", param, ctx)
         values = Values({text: self.each.convert(text, param, ctx) for text in texts})
+        own = [text for text in texts if text not in self.known]
+        if len(texts) > 1 and own and isinstance(self.each, PresetType):
+            self.fail(
+                f"{value!r}: several presets must be ones that come with cnnart, and {own[0]!r} is "
+                "your own.",
+                param,
+                ctx,
+            )
         return values if len(values) > 1 else next(iter(values.values()))
 
     def shell_complete(self, ctx: Any, param: Any, incomplete: str) -> list[Any]:
@@ -180,7 +191,7 @@ def own_options() -> list[click.Parameter]:
     ]
 
 
-class SweepCommand(click.Command):
+class SweepCommand(TakesOwnPresets):
     """Its help tells its own options, and of the real command's the names."""
 
     swept: Swept

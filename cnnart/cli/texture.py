@@ -11,21 +11,24 @@ import cloup
 
 from cnnart.cli.options import (
     FileOptions,
+    PresetCommand,
     check_options,
     file_options,
+    keep_preset,
     photos_argument,
     runtime_options,
+    save_preset_option,
     section,
     split,
     talk_options,
     work_through,
 )
-from cnnart.cli.types import REPEATS, setting_option
+from cnnart.cli.types import REPEATS, PresetType, setting_option
 from cnnart.commands.style_args import existing_file
 from cnnart.commands.texture import Texture, find_exemplars
 from cnnart.errors import UsageError
 from cnnart.files import WRITABLE, is_folder
-from cnnart.methods.texture.config import TILEABLE, TextureConfig
+from cnnart.methods.texture.config import TEXTURE_PRESETS, TILEABLE, TextureConfig
 from cnnart.run.inputs import Source
 from cnnart.run.outputs import plan
 from cnnart.settings import make_config
@@ -35,7 +38,7 @@ def _setting(name: str, **more: Any) -> Any:
     return setting_option(TextureConfig, name, **more)
 
 
-class TextureCommand(cloup.Command):
+class TextureCommand(PresetCommand):
     """Takes ``--tileable`` without a value, too.
 
     Click has options whose value may be left out, but would take the exemplar after such a one for
@@ -112,7 +115,12 @@ def with_tileable_value(args: Sequence[str]) -> list[str]:
 @section(
     "Expert",
     _setting("patch"),
-    _setting("preset"),
+    _setting(
+        "preset",
+        type=PresetType(tuple(TEXTURE_PRESETS)),
+        metavar=f"{'|'.join(TEXTURE_PRESETS)}|NAME",
+    ),
+    save_preset_option,
     _setting("layers"),
     _setting("statistic"),
     _setting("pooling"),
@@ -156,6 +164,7 @@ def texture(ctx: click.Context, mix: bool, **given: Any) -> None:
         protected=command.inputs(),
         options=files.writing,
     )
+    keep_preset(ctx, files, talk)
     ctx.exit(work_through(command, tasks, files, run, talk))
 
 

@@ -52,6 +52,9 @@ def _setting(name: str, **more: Any) -> Any:
     _setting("style_size"),
     cloup.option("--into", metavar="FILE", help="Add the styles to this checkpoint's network."),
     cloup.option(
+        "--start-from", metavar="FILE", help="Begin with this checkpoint's weights and train all."
+    ),
+    cloup.option(
         "--arbitrary",
         metavar="DIR",
         help="Learn from these hundreds of paintings, too, what makes a style: the network paints "
@@ -113,6 +116,7 @@ def train_style(
     photos: str,
     output: str,
     into: str | None,
+    start_from: str | None,
     arbitrary: str | None,
     resume: bool,
     overwrite: bool,
@@ -139,6 +143,7 @@ def train_style(
         output,
         given,
         into=into,
+        start_from=start_from,
         arbitrary=arbitrary,
         resume=resume,
         license=license,

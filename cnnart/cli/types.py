@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import click
@@ -137,6 +137,25 @@ class StrokeType(click.ParamType):
 
     def convert(self, value: Any, param: Any, ctx: Any) -> float | str:
         return float(value) if is_number(str(value)) else str(value)
+
+
+class PresetType(click.ParamType):
+    """The name of a preset: one of ``known``, or of the user's own, which gives the one that it
+    says in turn, or None.
+    """
+
+    name = "NAME"
+
+    def __init__(self, known: Sequence[str] = ()) -> None:
+        self.known = tuple(known)
+
+    def convert(self, value: Any, param: Any, ctx: Any) -> str | None:
+        """Raises UsageError for a name that is neither."""
+        if value in self.known:
+            return str(value)
+        from cnnart.cli.own_presets import builtin_of
+
+        return builtin_of(str(value), self.known, ctx.command.name if ctx else "such")
 
 
 def setting_option(config: type, name: str, *flags: str, **more: Any) -> Any:

@@ -358,7 +358,7 @@ def described_picture(picture: Any, checkpoint: Checkpoint, runtime: Runtime) ->
     rgb = read_input(picture, runtime).rgb
     features = runtime.features().with_dtype(torch.float32)
     described = describe_painting(features, rgb, shape).cpu()
-    if kept:
+    if kept and not runtime.read_only:
         with contextlib.suppress(OSError):  # a cache: without it, it is only slower
             write_atomically(kept, save({"described": described}))
     return described

@@ -144,7 +144,8 @@ class Flight:
                 "weights_sha256": network.sha256,
                 "precision": precision_name(network.dtype),
             }
-            parts = Parts(own or folder_for(task, FRAMES), all_that_decides)
+            only = {"read_only": runtime.read_only}
+            parts = Parts(own or folder_for(task, FRAMES, **only), all_that_decides, **only)
             limits = runtime.limits()
             maker = self._frame_maker(dreamer, photo, task.source.given, limits)
             frames = FlightFrames(maker, flight, parts, limits.seconds)

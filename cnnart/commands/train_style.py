@@ -29,9 +29,10 @@ class TrainStyle:
     """Everything a training run needs; ``cnnart.commands.training_run`` runs it.
 
     ``paintings``: (name, file) pairs. ``photos``: files. ``into``: a checkpoint to add the styles
-    to. ``license``: of the styles. ``storage``: of the weights in the file. ``workers``: threads
-    that read photos ahead, None: as the device asks for. ``keep_going``: whatever validation shows.
-    ``arbitrary``: paintings from which the network learns what any style is.
+    to; ``start_from``: one to begin with. ``license``: of the styles. ``storage``: of the weights
+    in the file. ``workers``: threads that read photos ahead, None: as the device asks for.
+    ``keep_going``: whatever validation shows. ``arbitrary``: paintings from which the network
+    learns what any style is.
     """
 
     program: ClassVar[str] = "train-style"
@@ -41,6 +42,7 @@ class TrainStyle:
     output: Path
     config: TrainConfig
     into: Path | None = None
+    start_from: Path | None = None
     resume: bool = False
     license: str = UNSTATED
     storage: str = STORAGE[0]
@@ -57,6 +59,7 @@ class TrainStyle:
         settings: Mapping[str, Any],
         *,
         into: str | None = None,
+        start_from: str | None = None,
         arbitrary: str | None = None,
         **more: Any,
     ) -> TrainStyle:
@@ -69,13 +72,18 @@ class TrainStyle:
             )
         check_writable(path)
         trained = existing_file(into, "--into")
+        begun = existing_file(start_from, "--start-from")
+        if into and begun:
+            raise UsageError(
+                "`into` leaves a network as it is, `start_from` trains it on: give one of them."
+            )
         if into and arbitrary:
             raise UsageError("`arbitrary` styles are learnt with the network, not `into` one.")
         chosen = tuple(parse_painting(text) for text in paintings)
         files = tuple(s.path for s in expand([photos], recursive=True) if s.path)
         others = expand([arbitrary], recursive=True) if arbitrary else []
         learnt = tuple(s.path for s in others if s.path)
-        return cls(chosen, files, path, config, trained, arbitrary=learnt, **more)
+        return cls(chosen, files, path, config, trained, begun, arbitrary=learnt, **more)
 
     @property
     def names(self) -> list[str]:

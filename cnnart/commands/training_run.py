@@ -125,6 +125,7 @@ class TrainingRun:
             for name, path in command.paintings
         ]
         into = load_checkpoint(command.into) if command.into else None
+        start = load_checkpoint(command.start_from) if command.start_from else None
         layers = [*config.content_layers, *config.style_layers, *config.coarse_layers]
         first = paintings[0].image
         features, warning = trusted(
@@ -132,7 +133,8 @@ class TrainingRun:
         )
         losses = make_losses(features, config)
         if config.batch == AUTO:
-            arch = into.network.arch if into else make_architecture(config.arch)
+            trained = into or start
+            arch = trained.network.arch if trained else make_architecture(config.arch)
             batch = saved_batch(state) if state else self._chosen_batch(features, config, arch)
             config = replace(config, batch=batch)
         seconds = limits.seconds
@@ -141,7 +143,7 @@ class TrainingRun:
         pool = None if limits.memory is None else int(POOL_SHARE * limits.memory)
         compute = ComputeOptions(features.dtype, self._workers(), seconds, pool, self.group)
         arbitrary, unread = readable_paintings(command.arbitrary, config.style_size)
-        trainer = Trainer(config, paintings, photos, losses, compute, into, arbitrary)
+        trainer = Trainer(config, paintings, photos, losses, compute, into, start, arbitrary)
         del arbitrary
         trainer.warnings += [warning] if warning else []
         trainer.warnings += skipped_warnings((*photos.skipped, *unread))

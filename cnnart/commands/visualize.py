@@ -180,7 +180,8 @@ class LayerSheet:
                 "layer": self.layer,
                 "settings": asdict(config),
             }
-            parts = Parts(folder_for(task, "cells"), all_that_decides)
+            only = {"read_only": runtime.read_only}
+            parts = Parts(folder_for(task, "cells", **only), all_that_decides, **only)
             return PartsRun(
                 command=self,
                 recorded=replace(self, channels=channels).record(),

@@ -25,6 +25,7 @@ class Parts:
         folder: made by the first part; need not be empty, but nothing else in it is touched.
         settings: all that decides what the parts look like, as JSON can hold it. Parts that lie
             there and were made with other settings are removed; ``warnings`` says so.
+        read_only: remove nothing.
 
     Raises ImageError if other pictures lie where parts would.
 
@@ -32,7 +33,9 @@ class Parts:
     what goes on from a part does not depend on when it was interrupted.
     """
 
-    def __init__(self, folder: Path, settings: Mapping[str, Any]) -> None:
+    def __init__(
+        self, folder: Path, settings: Mapping[str, Any], *, read_only: bool = False
+    ) -> None:
         self.folder = folder
         self.warnings: list[str] = []
         self._settings = json.dumps(settings, sort_keys=True, indent=1)
@@ -42,7 +45,8 @@ class Parts:
                 f"{folder} holds pictures that cnnart has not made there: move them away."
             )
         if found and before != self._settings:
-            self.remove()
+            if not read_only:
+                self.remove()
             self.warnings.append(f"{folder} is from a run with other settings: starting anew.")
         elif found:
             self.warnings.append(

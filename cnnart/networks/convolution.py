@@ -460,12 +460,29 @@ def choices_made() -> dict[str, bool]:
 
 
 @contextlib.contextmanager
+def unrecorded() -> Iterator[None]:
+    """Within it nothing that is measured is kept in the cache."""
+    global _records
+    _records, before = False, _records
+    try:
+        yield
+    finally:
+        _records = before
+
+
+_records = True
+
+
+@contextlib.contextmanager
 def _one_at_a_time() -> Iterator[None]:
     """Keep other processes of the user's from measuring meanwhile, where files can be locked.
 
     Another one is waited for as long as measuring can take, and no longer.
     """
     path = _choices_file().with_suffix(".lock")
+    if not _records:
+        yield
+        return
     try:
         import fcntl
 
@@ -559,6 +576,8 @@ def _record() -> None:
     """Keep the choices, as far as the cache can be written. What is recorded already stands."""
     recorded = _recorded()
     _choices.update(recorded.get(machine(), {}))
+    if not _records:
+        return
     recorded[machine()] = dict(sorted(_choices.items()))
     with contextlib.suppress(OSError):
         write_atomically(_choices_file(), (json.dumps(recorded, indent=1) + "\n").encode())

@@ -51,6 +51,7 @@ class Outcomes:
         self._journal = journal
         self.failures: list[tuple[str, str]] = []
         self.cut_short = False
+        self.planned = 0  # pictures that would have been made
         self._reporter, self._options = reporter, options
         self._began = time.monotonic()
         self._saved = self._skipped = 0
@@ -105,7 +106,9 @@ class Outcomes:
         only = self._error if self.count == 1 else None
         code = getattr(only, "exit_code", 1) if only else self._exit_code()
         seconds = time.monotonic() - self._began
-        self._reporter.done(Summary(self._saved, self._skipped, self.failures, seconds, code))
+        self._reporter.done(
+            Summary(self._saved, self._skipped, self.failures, seconds, code, self.planned)
+        )
         if only:
             raise only
         return code
@@ -115,7 +118,7 @@ class Outcomes:
             return INTERRUPTED
         if not self.failures:
             return 0
-        return SOME_FAILED if self._saved or self._skipped else 1
+        return SOME_FAILED if self._saved or self._skipped or self.planned else 1
 
 
 class Batch:

@@ -48,6 +48,7 @@ class Journal:
         tasks: the first one's result names the files.
         made_of: what makes the results, as JSON holds it: settings, checksums.
         fresh: forget what an earlier run has written.
+        read_only: write and remove nothing; what is refused is the same.
 
     Entering raises UsageError where an unfinished run with other settings has left a journal, and
     CnnartError where another run is at work on the same results. What else is wrong with the files
@@ -63,7 +64,9 @@ class Journal:
         made_of: Mapping[str, Any] | None = None,
         *,
         fresh: bool = False,
+        read_only: bool = False,
     ) -> None:
+        self._read_only = read_only
         self._made_of = json.loads(json.dumps(made_of or {}))
         self._fresh = fresh
         self._targets = [
@@ -93,6 +96,10 @@ class Journal:
     def __enter__(self) -> Journal:
         if self._folder is None:
             return self
+        if self._read_only:
+            self._look_at_lock()
+            self._read()
+            return self
         self._take_lock()
         try:
             self._read()
@@ -117,8 +124,7 @@ class Journal:
             self._remove()
             return
         if not is_there(self.path):
-            with suppress(OSError):
-                self.state_path.unlink()  # of no use alone
+            self._remove()  # the state is of no use alone
             return
         try:
             with open_file(self.path) as file:
@@ -317,6 +323,8 @@ class Journal:
 
     def _remove(self) -> None:
         self._on_disk, self._whole, self._in_progress = False, {}, None
+        if self._read_only:
+            return
         for path in (self.state_path, self.path):
             with suppress(OSError):
                 path.unlink(missing_ok=True)
@@ -345,12 +353,25 @@ class Journal:
             _lock_file(self._lock)
         except BlockingIOError:
             self._close_lock()
-            raise CnnartError(
-                f"Another run of cnnart is at work on {str(self._targets[0])!r}: wait for it, or "
-                "choose another `output`."
-            ) from None
+            raise self._busy() from None
         except OSError:  # no permission, or no locks on this file system: it goes without
             self._close_lock()
+
+    def _look_at_lock(self) -> None:
+        """Refuse as ``_take_lock`` does, without making anything."""
+        try:
+            with self._lock_path.open("rb+") as lock:
+                _lock_file(lock)
+        except BlockingIOError:
+            raise self._busy() from None
+        except OSError:  # nobody has one
+            pass
+
+    def _busy(self) -> CnnartError:
+        return CnnartError(
+            f"Another run of cnnart is at work on {str(self._targets[0])!r}: wait for it, or "
+            "choose another `output`."
+        )
 
     def _close_lock(self) -> None:
         if self._lock:

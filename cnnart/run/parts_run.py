@@ -56,8 +56,13 @@ class PartsRun(Run):
             self.parts.remove()
 
 
-def folder_for(task: Task, kind: str) -> Path:
-    """Where a task's parts are kept: ``out/flight.webp`` -> ``out/flight.frames``."""
+def folder_for(task: Task, kind: str, *, read_only: bool = False) -> Path:
+    """Where a task's parts are kept: ``out/flight.webp`` -> ``out/flight.frames``.
+
+    For standard output in a new folder, which is not made if it is only asked (``read_only``).
+    """
+    if task.target is None and read_only:
+        return Path(tempfile.gettempdir(), "cnnart-dry-run")
     if task.target is None:
         return Path(tempfile.mkdtemp(prefix="cnnart-"))
     return parts_folder(task.target, kind)

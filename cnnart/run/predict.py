@@ -58,8 +58,10 @@ def predict(work: Synthesis) -> Prediction | None:
         kind = _at(small, level, 1)
         if kind not in lines:
             constant = _measured(work, _at(small, level, counts[0]))
-            more = _measured(work, _at(large, level, counts[1])) - constant
-            lines[kind] = constant, max(0.0, more) / (_pixels(large) - _pixels(small))
+            lines[kind] = constant, 0.0
+            if (further := _pixels(large) - _pixels(small)) > 0:  # else there is one size alone
+                more = _measured(work, _at(large, level, counts[1])) - constant
+                lines[kind] = constant, max(0.0, more) / further
         constant, slope = lines[kind]
         each.append(constant + slope * (_tiled(work.run, level) - _pixels(small)))
     levels = [(seconds, level.iterations) for seconds, level in zip(each, schedule, strict=True)]

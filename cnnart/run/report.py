@@ -46,6 +46,20 @@ class Start:
 
 
 @dataclass(frozen=True)
+class Plan:
+    """What would be done for one picture.
+
+    ``start``: the facts that a run begins with. ``reads``: the files beside the photo.
+    ``replaces``: the result's file is there already. ``seconds``: None: not known before.
+    """
+
+    start: Start
+    reads: Sequence[str] = ()
+    replaces: bool = False
+    seconds: float | None = None
+
+
+@dataclass(frozen=True)
 class Finding:
     """Something to tell about a finished picture, for people and (as a JSON line) for programs."""
 
@@ -55,13 +69,14 @@ class Finding:
 
 @dataclass
 class Summary:
-    """What became of a batch."""
+    """What became of a batch. ``planned``: of a dry run, what would have been saved."""
 
     saved: int = 0
     skipped: int = 0
     failures: Sequence[tuple[str, str]] = ()
     seconds: float = 0.0
     exit_code: int = 0
+    planned: int = 0
 
 
 class Reporter:
@@ -77,6 +92,12 @@ class Reporter:
     _unwritten: OSError | None = None
 
     def start(self, start: Start) -> None: ...
+
+    def plan(self, plan: Plan) -> None:
+        """Instead of ``start``: what would be done."""
+
+    def planned(self, plans: Sequence[Plan]) -> None:
+        """All that would be done."""
 
     def first_look(self, path: Path, seconds: float) -> None: ...
 
@@ -122,6 +143,19 @@ class Plain(Reporter):
     def __init__(self, *, paths: bool = True) -> None:
         self._paths = paths
 
+    def plan(self, plan: Plan) -> None:
+        for line in plan_lines(plan):
+            if self._paths:
+                self._print(line)
+            else:
+                print(line, file=sys.stderr)
+
+    def planned(self, plans: Sequence[Plan]) -> None:
+        known = [plan.seconds for plan in plans if plan.seconds is not None]
+        takes = f", about {about(sum(known))}" if len(known) == len(plans) > 1 else ""
+        pictures = f"{len(plans)} picture{'s' if len(plans) > 1 else ''}"
+        print(f"cnnart: {pictures}{takes}; a dry run writes nothing.", file=sys.stderr)
+
     def warning(self, message: str) -> None:
         print(f"cnnart: warning: {as_flags(message)}", file=sys.stderr)
 
@@ -140,11 +174,13 @@ class JsonLines(Reporter):
 
     predicts = True
 
+    def plan(self, plan: Plan) -> None:
+        facts = {k: v for k, v in _facts(plan.start).items() if k != "preview"}
+        more = {name: value for name, value in vars(plan).items() if name != "start"}
+        self._event("plan", **facts | more)
+
     def start(self, start: Start) -> None:
-        height, width = start.size
-        facts = vars(start) | {"size": [width, height]}
-        told = {k: v for k, v in facts.items() if k not in ("about", "details", "schedule")}
-        self._event("start", **told, **start.details)
+        self._event("start", **_facts(start))
         self._eta = Eta([(height * width, steps) for (height, width), steps in start.schedule])
 
     def first_look(self, path: Path, seconds: float) -> None:
@@ -196,12 +232,40 @@ class JsonLines(Reporter):
         self._print(json_line({"event": event, **facts}))
 
 
+def _facts(start: Start) -> dict[str, Any]:
+    """What programs are told before a picture is made."""
+    height, width = start.size
+    facts = vars(start) | {"size": [width, height]}
+    told = {k: v for k, v in facts.items() if k not in ("about", "details", "schedule")}
+    return {**told, **start.details}
+
+
+def plan_lines(plan: Plan) -> list[str]:
+    """What people are told of what would be done."""
+    from cnnart.optim.memory import gigabytes
+
+    start = plan.start
+    height, width = start.size
+    number = f"[{start.index}/{start.count}] " if start.count > 1 else ""
+    replaces = " (which is there, and would be replaced)" if plan.replaces else ""
+    tiles = f", in tiles of {start.tile} px" if start.tile else ""
+    takes = "a time that is not known before" if plan.seconds is None else about(plan.seconds)
+    return [
+        f"{number}{start.input} -> {start.output}{replaces}",
+        *([f"  reads {', '.join(plan.reads)}"] if plan.reads else []),
+        f"  {width} x {height} px, {start.about}, seed {start.seed}",
+        f"  on {start.device_reason}, {start.precision}",
+        f"  takes {gigabytes(start.memory)} of memory at the most{tiles}, and {takes}",
+    ]
+
+
 def failure_table(summary: Summary) -> list[str]:
     """Which inputs failed and why, one a line under a headline.
 
     Nothing when none did, nor for one that was alone: its error is told by itself.
     """
-    if not summary.failures or len(summary.failures) + summary.saved + summary.skipped == 1:
+    made = summary.saved + summary.planned
+    if not summary.failures or len(summary.failures) + made + summary.skipped == 1:
         return []
     width = min(WIDEST, max(len(name) for name, _ in summary.failures))
     count = len(summary.failures)

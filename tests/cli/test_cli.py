@@ -111,7 +111,7 @@ def test_version_and_bare_call(capsys: pytest.CaptureFixture[str]) -> None:
         (["stylize", "photo.png", "--styl", "mosaic"], "No such option"),
         (["stylize", "photo.png", "-s", "mosaic", "--size", "big"], "'big' is no size"),
         (["stylize", "photo.png", "-s", "mosaic", "--strength", "2"], "not in the range"),
-        (["stylize", "photo.png", "-s", "mosaic", "--preset", "slow"], "'slow' is not one of"),
+        (["stylize", "photo.png", "-s", "mosaic", "--preset", "slow"], "No stylize preset 'slow'"),
         (["stylize", "photo.png", "-s", "mosaic", "--style-layers", "relu1_1:x"], "not a number"),
     ],
 )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -11,8 +12,11 @@ from PIL import Image
 
 from cnnart import runtime as engine
 from cnnart.__main__ import main
+from cnnart.cli import stylize as stylize_options
 from cnnart.cli.sweep import Lines
 from cnnart.commands import stylize
+from cnnart.commands.own_presets import preset_path
+from cnnart.errors import UsageError
 from cnnart.image.contact_sheet import GAP
 from cnnart.methods.stylize.transfer import TargetCache
 from cnnart.run.batch import Batch
@@ -123,13 +127,36 @@ def test_a_cell_that_fails_is_named_and_the_others_are_made(
 
 
 def test_what_cannot_be_made_at_all_is_told_with_the_rest(
-    capsys: pytest.CaptureFixture[str],
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    given = ["photo.png", "--preset", "eyes,brids", "--size", "32", "--steps", "1"]
-    assert main(["sweep", "dream", *given, "--device", "cpu", "-o", "s.png"]) == 3
-    assert "preset brids  No dream preset 'brids'. Did you mean birds?" in capsys.readouterr().err
-    assert main(["sweep", "dream", "photo.png", "--preset", "brids,bird"]) == 2
+    def odd_only(strength: float, **given: Any) -> Any:
+        if strength == 0.5:
+            raise UsageError("`strength` does not go with this.")
+        return command_of(strength=strength, **given)
+
+    command_of = stylize_options.command_of
+    monkeypatch.setattr(stylize_options, "command_of", odd_only)
+    assert main(["sweep", "stylize", *STYLED, "--strength", "0.5,0.7", "-o", "s.png"]) == 3
+    assert "strength 0.5  --strength does not go with this." in capsys.readouterr().err
+    assert main(["sweep", "stylize", *STYLED, "--strength", "0.5,0.50"]) == 2
     assert len(capsys.readouterr().err.splitlines()) == 1
+
+
+def test_presets_of_ones_own(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("CNNART_CONFIG", str(tmp_path / "config"))
+    preset_path("mine").parent.mkdir(parents=True)
+    text = 'command = "stylize"\n[options]\nstyle = ["mosaic"]\nstrength = 0.9\nseed = 7\n'
+    preset_path("mine").write_text(text)
+    settings = {"--preset": "mine", "--size": "32", "--steps": "1", "--device": "cpu"}
+    given = ["photo.png", *(word for pair in settings.items() for word in pair)]
+    assert main(["sweep", "stylize", *given, "--strength", "0.1,0.2", "--keep", "all"]) == 0
+    records = [read_record_of(path)["settings"] for path in sorted(Path("all").iterdir())]
+    assert [(record["strength"], record["seed"]) for record in records] == [(0.1, 7), (0.2, 7)]
+    capsys.readouterr()
+    assert main(["sweep", "stylize", "photo.png", "-s", "mosaic", "--preset", "draft,mine"]) == 2
+    assert "several presets must be ones that come with cnnart" in capsys.readouterr().err
 
 
 def test_methods_of_a_texture(capsys: pytest.CaptureFixture[str]) -> None:
@@ -245,7 +272,7 @@ def test_strokes_of_a_fast_style(
         (["--strength", "0.2"], "Nothing to sweep"),
         (["--strength", "0.2,7"], "7.0 is not in the range"),
         (["--strength", "0.2,,0.5"], "'0.2,,0.5' lacks a value beside a comma."),
-        (["--preset", "draft,slow"], "'slow' is not one of"),
+        (["--preset", "draft,slow"], "No stylize preset 'slow'. There is draft"),
         (["--quality", "80,90"], "'80,90' is not a valid integer"),
         (["--seed", "1,2", "--variations", "2"], "counts on from one --seed"),
         (["--seed", str(2**63 - 2), "--variations", "3"], "Seeds end at"),

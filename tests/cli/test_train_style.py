@@ -162,6 +162,10 @@ def test_a_run_that_goes_bad_keeps_the_best_and_says_so(
             ["amber tiles.png", "--into", "amber tiles.png", "--arbitrary", "photos"],
             "--arbitrary styles are learnt with the network, not --into one.",
         ),
+        (
+            ["amber tiles.png", "--into", "amber tiles.png", "--start-from", "amber tiles.png"],
+            "--into leaves a network as it is, --start-from trains it on: give one of them.",
+        ),
         (["amber tiles.png", "--arch", "smal"], "Unknown architecture 'smal'"),
         (["amber tiles.png", "--size", "100"], "use a multiple of 16"),
         (["amber tiles.png", "--style-layers", "relu9_1"], "no layer 'relu9_1'"),

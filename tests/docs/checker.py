@@ -8,6 +8,7 @@ import io
 import re
 import sys
 from collections.abc import Iterator, Sequence
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -19,12 +20,14 @@ from cnnart.builtin_styles import builtin_styles
 from cnnart.cli import cli
 from cnnart.cli import fast_stylize as fast_stylize_cli
 from cnnart.commands import fast_stylize
+from cnnart.commands.own_presets import OwnPreset, save_preset
 from cnnart.errors import UsageError, did_you_mean
 
 PICTURES = ("jpg", "jpeg", "png", "webp", "tiff", "tif", "gif", "html")
 CHECKPOINTS = ("pth", "pt", "safetensors", "onnx")
 FILE = re.compile(rf"[\w./*{{}}+-]+\.({'|'.join((*PICTURES, *CHECKPOINTS))})\b")
 PLACEHOLDER = re.compile(r"[A-Z][A-Z_]*")  # PHOTO, NAME: whatever fits
+MY_PRESETS = ("ink", "mine")  # what readers are to call presets of their own
 WRITTEN = ("-o", "--output", "--save", "--index")  # options whose file need not exist
 
 # The commands that can be run up to where the work begins, and what that is called.
@@ -63,6 +66,8 @@ def check(arguments: Sequence[str], folder: Path, *, complete: bool = True) -> N
     with pytest.MonkeyPatch.context() as patch, _quiet():
         patch.chdir(folder)
         make_files(arguments, folder)
+        patch.setenv("CNNART_CONFIG", str(folder / "config"))
+        make_preset(str(command.name), arguments)
         _stub_work(patch, arguments)
         if not complete:
             for param in command.params:
@@ -124,6 +129,14 @@ def make_files(arguments: Sequence[str], folder: Path) -> None:
         before = word
 
 
+def make_preset(command: str, arguments: Sequence[str]) -> None:
+    """Make what ``--preset`` names, if no preset comes with cnnart by that name."""
+    for before, word in pairwise(arguments):
+        if before == "--preset" and word in MY_PRESETS:
+            style = {"stylize": "night-swirls", "fast-stylize": "great-wave"}.get(command)
+            save_preset(OwnPreset(word, command, {"style": [style]} if style else {"seed": 1}))
+
+
 def _folder_of_pictures(folder: Path) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     Image.new("RGB", (32, 32)).save(folder / "one.png", "PNG")
@@ -153,7 +166,7 @@ def _check_names(command: str, given: dict[str, Any]) -> None:
         elif command in ("fast-stylize", "export"):
             _check_style(name, list(fast_stylize.trained_styles()))
     if command == "show":
-        for name in given["names"]:
+        for name in given.get("names", ()):
             _check_style(name, [*builtin_styles(), *fast_stylize.trained_styles()])
     if command in ("fetch", "verify", "path", "import"):
         names = given.get("names") or (given.get("name"),)

@@ -58,7 +58,7 @@ def check(told: list[Event], command: str) -> None:
     for event in told:
         kind = event.pop("event")
         wanted = EVENTS[str(kind)]
-        if kind == "start":
+        if kind in ("start", "plan"):
             assert event["command"] == command.split()[0]
             assert set(event) == {*wanted, *OWN[command]}
         elif kind == "found":
@@ -122,6 +122,13 @@ def test_train_style(capsys: pytest.CaptureFixture[str]) -> None:
         *("--workers", "0"),
     )
     check(told, "train-style")
+
+
+def test_a_dry_run(capsys: pytest.CaptureFixture[str]) -> None:
+    arguments = ("photo.png", "--style", "painting.png", "--steps", "2", "--dry-run")
+    told = events(capsys, "stylize", *arguments)
+    assert [event["event"] for event in told] == ["plan", "done"]
+    check(told, "stylize")
 
 
 def test_what_goes_wrong(capsys: pytest.CaptureFixture[str]) -> None:

@@ -81,6 +81,7 @@ def trainer(
     folder: Path,
     compute: ComputeOptions | None = None,
     into: Checkpoint | None = None,
+    start: Checkpoint | None = None,
     device: str = "cpu",
     arbitrary: Sequence[Tensor] = (),
     **settings: Any,
@@ -95,7 +96,7 @@ def trainer(
         Painting("amber", as_in_a_file(make_painting()), sha256="a"),
         Painting("blue", as_in_a_file(make_painting(seed=5, color=BLUE)), sha256="b"),
     ]
-    return Trainer(config, paintings, photos, losses, compute, into, arbitrary)
+    return Trainer(config, paintings, photos, losses, compute, into, start, arbitrary)
 
 
 def as_in_a_file(picture: Tensor) -> Tensor:

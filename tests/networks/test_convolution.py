@@ -187,6 +187,14 @@ def test_a_damaged_record_is_measured_again(choices, content):
     assert json.loads(file.read_text())[convolution.machine()] == {"64 channels": True}
 
 
+def test_a_dry_run_keeps_no_choice(choices, tmp_path):
+    _, calls, _ = choices
+    with convolution.unrecorded():
+        assert convolution.prefers_winograd(64)
+    assert calls == [64]
+    assert not list(tmp_path.iterdir())
+
+
 def test_a_cache_that_cannot_be_written_is_no_error(choices, tmp_path, monkeypatch):
     (tmp_path / "file").write_text("")
     monkeypatch.setenv("CNNART_CACHE", str(tmp_path / "file" / "below"))

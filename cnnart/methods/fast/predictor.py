@@ -77,6 +77,12 @@ class StylePredictor(nn.Module):
         self.center.copy_(center)
         self.spread.copy_(spread.clamp_min(1e-3 * float(spread.mean()) + 1e-12))
 
+    @torch.no_grad()
+    def begin_at(self, weak: AffinePair, strong: AffinePair) -> None:
+        """Have the untrained predictor stray from these pairs (``1xC``) instead."""
+        pairs = torch.cat([weak.gamma, weak.beta, strong.gamma, strong.beta], 1)
+        self.last.bias.copy_(pairs[0])
+
     def forward(self, described: Tensor, position: Tensor) -> AffinePair:
         """The pairs of all layers.
 

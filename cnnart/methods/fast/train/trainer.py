@@ -86,6 +86,8 @@ class Trainer:
         losses: on the device to train on.
         compute: precision, threads, time, processes.
         into: a trained checkpoint to which the styles are added; all else in it stays as it is.
+        start: a trained checkpoint whose weights are the first ones: the network's, the pairs of
+            styles that have the same names, the predictor's. All of them go on learning.
         arbitrary: paintings (``1x3xHxW`` in [0, 1]) from which a predictor learns what the affine
             pairs of any painting are.
 
@@ -101,6 +103,7 @@ class Trainer:
         losses: PerceptualLosses,
         compute: ComputeOptions | None = None,
         into: Checkpoint | None = None,
+        start: Checkpoint | None = None,
         arbitrary: Sequence[Tensor] = (),
     ) -> None:
         self.config, self.losses, self.compute = config, losses, compute or ComputeOptions()
@@ -114,7 +117,7 @@ class Trainer:
         self._before, self._began = 0.0, time.monotonic()
         # What nothing waits for can be read at every step: on a CPU.
         self.read_every = 1 if self.device.type == "cpu" else EVERY
-        network = self._prepared(into)
+        network = self._prepared(into, start)
         learnt, held_out = split_paintings(arbitrary)
         self.pool = self._opened_pool()
         window = 0
@@ -149,7 +152,7 @@ class Trainer:
         own = len(names) if arbitrary else None
         scales = self._loss_scales()
         self.balancer = LossBalancer(config, scales, round(END * config.total_steps), own)
-        model = self._model(network, len(names), bool(arbitrary))
+        model = self._model(network, len(names), bool(arbitrary), into or start)
         self.train_step = TrainStep(
             model, losses, self.targets, self.balancer, config, self.compute
         )
@@ -185,12 +188,14 @@ class Trainer:
         """What the run has taken so far, before it was continued, too."""
         return self._before + time.monotonic() - self._began
 
-    def _prepared(self, into: Checkpoint | None) -> StyleNetwork:
+    def _prepared(self, into: Checkpoint | None, start: Checkpoint | None) -> StyleNetwork:
         """The network to train; into a trained one, only affine pairs will be."""
         names = tuple(p.name for p in self.paintings)
         if len(set(names)) < len(names):
             raise UsageError("Two paintings have the same name: tell them apart with NAME=FILE.")
-        strength_range = into.strength_range if into else self.config.strength_range
+        trained = into or start
+        self._kept_predictor = into.predictor if into else None
+        strength_range = trained.strength_range if trained else self.config.strength_range
         kept = into.styles if into else ()
         if taken := [name for name in names if name in [s.name for s in kept]]:
             raise UsageError(f"The network knows a style {taken[0]!r} already: use NAME=FILE.")
@@ -203,6 +208,8 @@ class Trainer:
                 for strength, pair in zip(strength_range or (), painting.pairs or (), strict=False):
                     vector = self.bank.style_vector({painting.name: 1.0}, strength)
                     network.set_pair(int(vector.argmax()), pair)
+        elif start:
+            network = self._continued(start)
         else:
             arch = make_architecture(self.config.arch)
             network = StyleNetwork(arch, self.bank.pairs, seed=self.config.seed)
@@ -210,7 +217,22 @@ class Trainer:
             parameter.requires_grad_(into is None or name.endswith((".gamma", ".beta")))
         return network.to(self.device)
 
-    def _model(self, network: StyleNetwork, own: int, predicts: bool) -> StyleModel:
+    def _continued(self, start: Checkpoint) -> StyleNetwork:
+        """A trained network for the styles here: new ones begin as the mean of those it knows."""
+        network = StyleNetwork(start.network.arch, self.bank.pairs)
+        shared = start.network.state_dict()
+        shared = {k: v for k, v in shared.items() if not k.endswith((".gamma", ".beta"))}
+        network.load_state_dict(shared, strict=False)
+        for name in self.bank.names:
+            like = [name] if name in start.bank.names else start.bank.names
+            for strength in self.bank.strength_range or (0.5,):
+                pair = start.network.mixed_pair(mixed(start.bank, like, strength))
+                network.set_pair(int(mixed(self.bank, [name], strength).argmax()), pair)
+        return network
+
+    def _model(
+        self, network: StyleNetwork, own: int, predicts: bool, trained: Checkpoint | None
+    ) -> StyleModel:
         """The network, with a predictor of the pairs of all styles but the first ``own``."""
         if not predicts:
             return StyleModel(network)
@@ -221,8 +243,16 @@ class Trainer:
             sum(network.channels),
             self.config.style_size,
         )
-        predictor = StylePredictor(shape, seed=self.config.seed).to(self.device)
-        predictor.fit_inputs(described)
+        if trained and trained.predictor and trained.predictor.shape == shape:
+            predictor = copy.deepcopy(trained.predictor)
+        else:
+            predictor = StylePredictor(shape, seed=self.config.seed)
+            predictor.fit_inputs(described.cpu())
+            if trained:
+                ends = trained.strength_range or (0.5, 0.5)
+                vectors = [mixed(trained.bank, trained.bank.names, s) for s in ends]
+                predictor.begin_at(*(trained.network.mixed_pair(v) for v in vectors))
+        predictor = predictor.requires_grad_(True).to(self.device)
         return StyleModel(network, predictor, described, own)
 
     def _judged(self, name: str, number: int) -> JudgedStyle:
@@ -364,7 +394,7 @@ class Trainer:
         return self.pool.on_device(noise)
 
     def checkpoint(self) -> Checkpoint:
-        """The best network so far."""
+        """The best network so far; one that styles were added to keeps its predictor."""
         best = copy.deepcopy(self.train_step.ema)
         if self.validator.best_weights is not None:
             best.load_state_dict(self.validator.best_weights)
@@ -374,7 +404,7 @@ class Trainer:
             self.styles,
             self.bank.strength_range,
             self.facts(),
-            predictor=best.predictor,
+            predictor=best.predictor or self._kept_predictor,
         )
 
     def facts(self) -> dict[str, Any]:
@@ -414,6 +444,11 @@ class Trainer:
         self.train_step.load_state_dict(state["step"])
         self.balancer.load_state_dict(state["balancer"])
         self.validator.load_state_dict(state["validator"])
+
+
+def mixed(bank: StyleBank, names: Sequence[str], strength: float) -> Tensor:
+    """The style vector of some styles in equal parts."""
+    return bank.style_vector(dict.fromkeys(names, 1.0), strength)
 
 
 def split_paintings(paintings: Sequence[Tensor]) -> tuple[list[Tensor], list[Tensor]]:

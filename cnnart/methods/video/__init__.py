@@ -1,0 +1,1 @@
+"""Clips: what holds the frames of one together, whichever method paints them."""

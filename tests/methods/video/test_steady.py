@@ -1,0 +1,111 @@
+"""Painted frames held steady."""
+
+import itertools
+
+import pytest
+import torch
+
+from cnnart.methods.video.config import VideoConfig
+from cnnart.methods.video.steady import Steady
+from tests.optim.test_flow import CPU, shifted, texture
+
+STABILITY = VideoConfig().stability
+
+
+class Flickering:
+    """Paints negatives under a noise that is another at every frame."""
+
+    def __init__(self, amount=0.2):
+        self.amount, self.seed = amount, 0
+
+    def __call__(self, frame):
+        self.seed += 1
+        noise = torch.randn(frame.shape, generator=torch.Generator().manual_seed(self.seed))
+        return (1 - frame + self.amount * noise).clamp(0, 1)
+
+
+def pan(count, step=2):
+    scene = texture()
+    return [shifted(scene, step * i - 8, 0) for i in range(count)]
+
+
+def unsteadiness(pictures, step=2, margin=8):
+    """Of a pan: what differs between pictures, once moved to meet."""
+    differences = [
+        (b[..., margin : -margin - step] - a[..., margin + step : -margin]).square().mean()
+        for a, b in itertools.pairwise(pictures)
+    ]
+    return float(torch.stack(differences).mean().sqrt())
+
+
+def test_flicker_along_a_camera_move_falls_to_less_than_half():
+    frames = pan(8)
+    paint, alone = Flickering(), Flickering()
+    steady = Steady(paint, STABILITY)
+    held = [steady(frame) for frame in frames]
+    loose = [alone(frame) for frame in frames]
+    assert unsteadiness(held[2:]) < 0.5 * unsteadiness(loose[2:])
+    source, result = steady.warping_error
+    assert source < 0.1
+    assert result < 0.5 * unsteadiness(loose[2:])
+
+
+def test_stability_0_is_every_frame_alone():
+    frames = pan(3)
+    steady, alone = Steady(Flickering(), 0), Flickering()
+    assert all(torch.equal(steady(frame), alone(frame)) for frame in frames)
+    assert steady.warping_error is None
+
+
+def test_the_steadier_the_more_is_held():
+    frames, found = pan(6), []
+    for stability in (0.3, 0.6, 0.9):
+        steady = Steady(Flickering(), stability)
+        found.append(unsteadiness([steady(frame) for frame in frames]))
+    assert found[0] > found[1] > found[2]
+
+
+def test_a_still_clip_stays_as_it_is_painted_and_does_not_drift():
+    frame = texture(height=24, width=32)
+    steady = Steady(lambda x: x.flip(1) ** 2, STABILITY)
+    pictures = [steady(frame) for _ in range(500)]
+    assert (torch.stack(pictures) - pictures[0]).abs().max() < 1 / 255 / 4
+    assert (pictures[-1].mean((2, 3)) - pictures[0].mean((2, 3))).abs().max() < 1e-4
+    assert steady.warping_error == pytest.approx((0, 0), abs=1e-4)
+
+
+def test_a_cut_begins_anew():
+    steady = Steady(lambda x: 1 - x, STABILITY)
+    steady(texture(0))
+    assert torch.equal(steady(texture(1)), 1 - texture(1))
+    assert steady.cuts == 1
+    assert steady.warping_error is None
+
+
+def test_another_clip_begins_anew():
+    steady, alone = Steady(Flickering(), STABILITY), Flickering()
+    steady(texture())
+    alone(texture())
+    steady.restart()
+    assert torch.equal(steady(texture()), alone(texture()))
+
+
+def test_what_was_cut_off_goes_on_with_the_same_frames():
+    frames = pan(6)
+    paint = Flickering()
+    whole = Steady(paint, STABILITY)
+    expected = [whole(frame) for frame in frames]
+    paint = Flickering()
+    first = Steady(paint, STABILITY)
+    found = [first(frame) for frame in frames[:3]]
+    second = Steady(paint, STABILITY)
+    second.load_state_dict(first.state_dict(), CPU)
+    found += [second(frame) for frame in frames[3:]]
+    assert all(torch.equal(a, b) for a, b in zip(found, expected, strict=True))
+    assert second.warping_error == whole.warping_error
+
+
+def test_before_the_first_frame_there_is_nothing_to_go_on_from():
+    steady = Steady(Flickering(), STABILITY)
+    steady.load_state_dict(Steady(Flickering(), STABILITY).state_dict(), CPU)
+    assert steady(texture()).shape == (1, 3, 120, 160)
