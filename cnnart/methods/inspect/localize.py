@@ -18,7 +18,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from cnnart.errors import is_out_of_memory
+from cnnart.errors import UsageError, is_out_of_memory
 from cnnart.image.picture import fit_long_side, resize
 from cnnart.methods.inspect.boxes import Box, Mark, box_of, draw_marks, largest_region
 from cnnart.methods.inspect.classify import Guess, true_class
@@ -106,7 +106,7 @@ def look(network: Classifier, photo: Tensor) -> tuple[list[Tensor], Tensor]:
         view = resize(photo, tall, wide).to(network.device)
         try:
             found.append(_probabilities(network, view))
-        except (RuntimeError, AssertionError, ValueError) as error:  # it takes one size only
+        except (UsageError, RuntimeError, AssertionError, ValueError) as error:  # of one size only
             if is_out_of_memory(error):
                 raise
             square = resize(photo, network.input_size, network.input_size).to(network.device)
