@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import click
 import cloup
 
-from cnnart.cli.inspect.options import InspectOptions, inspect_options, photos_of
+from cnnart.cli.inspect.options import (
+    InspectOptions,
+    inspect_options,
+    look_at_photos,
+    photos_of,
+)
 from cnnart.cli.options import recursive_option, section, take
 from cnnart.cli.types import setting_option
-from cnnart.errors import ImageError, UsageError
+from cnnart.errors import UsageError
 from cnnart.methods.inspect.config import LocalizeConfig
 from cnnart.settings import make_config
 
@@ -40,7 +46,7 @@ from cnnart.settings import make_config
         help="Compare with the boxes in FILE: lines of photo,left,top,right,bottom[,class].",
     ),
 )
-@inspect_options(backbone="efficientnet-lite0")
+@inspect_options("efficientnet-lite0", seed=False)
 @click.pass_context
 def localize(
     ctx: click.Context,
@@ -70,9 +76,8 @@ def localize(
         photos, "localized", options, recursive=recursive, inputs=[boxes] if boxes else []
     )
 
-    from cnnart.methods.inspect.localize import LocalizationScore, LocalizedPhotos
-    from cnnart.methods.inspect.pictures import Failures, stream
-    from cnnart.methods.inspect.report import json_line
+    from cnnart.methods.inspect.localize import LocalizationScore, finding
+    from cnnart.methods.inspect.series import PhotoSeries
     from cnnart.methods.inspect.target import find_class
 
     score = LocalizationScore(truths)
@@ -83,18 +88,14 @@ def localize(
         )
     network = options.open_network(classifier=True)
     index = None if named is None else find_class(network, named)
-    failures = Failures()
-    alone = len(items) == 1
-    tell = options.say if alone or output == "-" else options.print
-    work = LocalizedPhotos(network, config, index, failures, score, alone=alone)
-    for line, numbers in work.rows(stream(options.track(items, len(items), "photos"), failures)):
-        tell(json_line(numbers) if options.json and not alone else line)
-    if alone and failures.found:
-        raise ImageError(": ".join(failures.found[0]))
-    code = options.report_failures(failures.found, len(items))
-    if not work.photos:
-        ctx.exit(1)
-    if score.overlaps:
+    look = partial(finding, network, config, index, score)
+    series = PhotoSeries(look, alone=len(items) == 1)
+
+    def title() -> tuple[str, dict[str, Any]]:
+        text = f"Localization: {network.name}, {config.method}"
+        if not score.overlaps:
+            return text, {"boxes": 0} if truths else {}
         options.say(score.text())
-    options.deliver(work.report(), output)
-    ctx.exit(code)
+        return (text, {}) if series.alone else (f"{text}\n{score.text()}", score.numbers())
+
+    ctx.exit(look_at_photos(series, items, output, options, title))

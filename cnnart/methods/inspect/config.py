@@ -193,5 +193,13 @@ class LocalizeConfig(Settings):
         "The box is around the map's largest region above this share of its maximum.",
         above=0,
         below=1,
-        shown="0.3 for cam, 0.4 for occlusion",
+        shown="0.3 for cam, 0.15 for occlusion",
     )
+
+
+@dataclass(frozen=True)
+class DetectConfig(Settings):
+    """Settings of ``cnnart inspect detect``."""
+
+    score: float = setting(0.5, "Leave out what is less sure than this (0 to 1).", low=0, high=1)
+    most: int = setting(100, "At most so many boxes on a photo, the surest.", low=1)

@@ -9,7 +9,7 @@ activation map; or what hiding each place costs (Zeiler and Fergus 2014).
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import PurePosixPath
 from typing import Any
@@ -18,16 +18,15 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from cnnart.errors import UsageError, is_out_of_memory
+from cnnart.errors import ImageError, UsageError, is_out_of_memory
 from cnnart.image.picture import fit_long_side, resize
 from cnnart.methods.inspect.boxes import Box, Mark, box_of, draw_marks, largest_region
 from cnnart.methods.inspect.classify import Guess, true_class
 from cnnart.methods.inspect.colormap import blurred, normalized_map, overlay
 from cnnart.methods.inspect.config import LocalizeConfig
 from cnnart.methods.inspect.occlusion import Occluder
-from cnnart.methods.inspect.pictures import Failures, Item, on_square, shrunk
-from cnnart.methods.inspect.report import Inspection
 from cnnart.methods.inspect.saliency import grad_cam
+from cnnart.methods.inspect.series import Finding
 from cnnart.methods.inspect.target import class_target, last_map, logits_of, percent
 from cnnart.networks.base import Classifier
 from cnnart.networks.imagenet import class_name
@@ -37,12 +36,11 @@ from cnnart.networks.imagenet import class_name
 SCALES = (1.0, 10 / 7)
 STEP = 32  # sides are multiples of it: the stride of most networks
 MOST_ALONG = 4  # a photo that is longer than so many times its short side is seen shortened
-THRESHOLDS = {"cam": 0.3, "occlusion": 0.4}
+THRESHOLDS = {"cam": 0.3, "occlusion": 0.15}
 MAP_SIDE = 256  # long side of the map that boxes are found on
 WINDOW, STRIDE = 1 / 4, 1 / 2  # occlusion: of the short side, of the window
 GUESSES = 5
-SHEET = 60  # photos that a sheet shows at the most
-SHOWN, THUMB = 1024, 384  # long sides of a photo alone and of one among many
+TRUE = 1  # the color of a box that somebody drew, in the palette
 GOOD = 0.5  # the IoU from which on a box is taken for right (ILSVRC)
 
 
@@ -213,72 +211,45 @@ class LocalizationScore:
         return text + (f"; class right: {found['class_right']:.1%}" if self.named else "")
 
 
-# A folder of photos
+# For people and programs
 
 
-@dataclass
-class LocalizedPhotos:
-    """Photos one after the other, what was found on each, and pictures of the first.
+def finding(
+    network: Classifier,
+    config: LocalizeConfig,
+    index: int | None,
+    score: LocalizationScore,
+    name: str,
+    photo: Tensor,
+    shown: Tensor,
+) -> Finding:
+    """What ``localize`` finds on a photo, counted in ``score``; see ``PhotoSeries.look``.
 
-    ``index``: the class that is looked for; None: the likeliest of each photo.
+    Raises ImageError where a true box reaches beyond the photo.
     """
-
-    network: Classifier
-    config: LocalizeConfig
-    index: int | None
-    failures: Failures
-    score: LocalizationScore
-    alone: bool
-    photos: int = 0
-    cells: list[tuple[str, Tensor]] = field(default_factory=list)
-    last: dict[str, Any] = field(default_factory=dict)
-
-    def rows(
-        self, photos: Iterable[tuple[Item, Tensor | None]]
-    ) -> Iterator[tuple[str, dict[str, Any]]]:
-        """For each photo that can be used, a line for people and its numbers."""
-        for item, photo in photos:
-            if photo is None:
-                continue
-            height, width = photo.shape[-2:]
-            if any(t.box.right > width or t.box.bottom > height for t in self.score.of(item.name)):
-                self.failures.add(item.name, f"its box reaches beyond the photo, {width}x{height}.")
-                continue
-            found = localize(self.network, photo, self.config, self.index)
-            self.photos += 1
-            facts = self.score.add(item.name, found, self.network.classes)
-            if len(self.cells) < SHEET:
-                self.cells += self._cells(item, photo, found)
-            self.last = {**localization_numbers(item.name, found), **facts}
-            yield localization_line(item.name, found, facts), self.last
-
-    def _cells(self, item: Item, photo: Tensor, found: Localization) -> list[tuple[str, Tensor]]:
-        small = shrunk(photo.cpu(), SHOWN if self.alone else THUMB)
-        down, across = (n / m for n, m in zip(small.shape[-2:], found.size, strict=True))
-        name = f"{found.guess.name}: {percent(found.guess.probability)}"
-        truths = [Mark(t.box.scaled(down, across), "", 1) for t in self.score.of(item.name)]
-        mark = Mark(found.box.scaled(down, across), found.guess.name)
-        drawn = draw_marks(small, [*truths, mark])
-        if not self.alone:
-            return [(f"{PurePosixPath(item.name).name}\n{name}", on_square(drawn, THUMB))]
-        return [(name, drawn), ("how much each place adds", overlay(small, found.map))]
-
-    def report(self) -> Inspection:
-        """The sheet: of one photo with its map, of several a cell each."""
-        title = f"Localization: {self.network.name}, {self.config.method}"
-        if self.alone:
-            return Inspection(title, self.cells, self.last, columns=2)
-        scored = self.score.numbers() if self.score.truths else {}
-        columns = len(self.cells) if len(self.cells) <= 4 else None
-        if scored.get("boxes"):
-            title += "\n" + self.score.text()
-        return Inspection(title, self.cells, {"photos": self.photos, **scored}, columns)
+    height, width = photo.shape[-2:]
+    truths = [truth.box for truth in score.of(name)]
+    if any(box.right > width or box.bottom > height for box in truths):
+        raise ImageError(f"{name}: its box reaches beyond the photo, {width}x{height}.")
+    found = localize(network, photo, config, index)
+    facts = score.add(name, found, network.classes)
+    scale = shown.shape[-2] / height, shown.shape[-1] / width
+    marks = [Mark(box.scaled(*scale), "", TRUE) for box in truths]
+    marks.append(Mark(found.box.scaled(*scale), found.guess.name))
+    label = f"{found.guess.name}: {percent(found.guess.probability)}"
+    return Finding(
+        localization_line(name, found, facts),
+        {**localization_numbers(found), **facts},
+        [
+            (label, draw_marks(shown, marks)),
+            ("how much each place adds", overlay(shown, found.map)),
+        ],
+    )
 
 
-def localization_numbers(name: str, found: Localization) -> dict[str, Any]:
+def localization_numbers(found: Localization) -> dict[str, Any]:
     """As plain values; the box in the photo's own pixels."""
     return {
-        "photo": name,
         "class": found.guess.name,
         "index": found.guess.index,
         "probability": round(found.guess.probability, 6),

@@ -1,5 +1,6 @@
 """Localization: the box is where the class is, in the photo's own pixels."""
 
+import functools
 from collections import OrderedDict
 
 import pytest
@@ -10,14 +11,15 @@ from cnnart.methods.inspect.boxes import Box
 from cnnart.methods.inspect.config import LocalizeConfig
 from cnnart.methods.inspect.localize import (
     LocalizationScore,
-    LocalizedPhotos,
     Truth,
+    finding,
     localization_line,
     localization_numbers,
     localize,
     look,
 )
-from cnnart.methods.inspect.pictures import Failures, Item, stream
+from cnnart.methods.inspect.pictures import Item, stream
+from cnnart.methods.inspect.series import PhotoSeries
 from cnnart.networks.module import ModuleNetwork, Preprocessing
 from tests.helpers.inspection import probe_network
 
@@ -53,12 +55,12 @@ def scene(height: int = 120, width: int = 240) -> Tensor:
     return photo
 
 
-@pytest.mark.parametrize("method", ["cam", "occlusion"])
-def test_box_is_around_the_class(method):
+@pytest.mark.parametrize(("method", "least"), [("cam", 0.6), ("occlusion", 0.45)])
+def test_box_is_around_the_class(method, least):
     network, config = color_network(), LocalizeConfig(method=method)
     found = localize(network, scene(), config)
     assert (found.guess.name, found.guess.index) == ("red", RED)
-    assert found.box.overlap(Box(120, 40, 200, 100)) > 0.6
+    assert found.box.overlap(Box(120, 40, 200, 100)) > least
     other = localize(network, scene(), config, GREEN)
     assert other.guess.name == "green"
     assert other.guesses[0].name == "red"
@@ -108,7 +110,7 @@ def test_a_lack_of_memory_is_no_matter_of_size(monkeypatch):
 
 def test_numbers_and_line():
     found = localize(color_network(), scene(), LocalizeConfig())
-    numbers = localization_numbers("a.png", found)
+    numbers = localization_numbers(found)
     assert (numbers["width"], numbers["height"], numbers["class"]) == (240, 120, "red")
     assert [guess["name"] for guess in numbers["guesses"]] == ["red", "green"]
     line = localization_line("a.png", found, {"iou": 0.5})
@@ -135,8 +137,9 @@ def test_score_takes_the_best_box_of_each_photo():
 def test_a_box_beyond_its_photo_is_named_and_the_others_go_on():
     items = [Item("a.png", scene), Item("b.png", scene)]
     score = LocalizationScore({"a.png": [Truth(Box(0, 0, 500, 10))]})
-    failures = Failures()
-    work = LocalizedPhotos(color_network(), LocalizeConfig(), None, failures, score, alone=False)
-    assert [row["photo"] for _, row in work.rows(stream(items, failures))] == ["b.png"]
-    assert failures.found == [("a.png", "its box reaches beyond the photo, 240x120.")]
-    assert work.report().numbers == {"photos": 1, "boxes": 0}
+    look = functools.partial(finding, color_network(), LocalizeConfig(), None, score)
+    work = PhotoSeries(look, alone=False)
+    lines = [found.line for found in work.rows(stream(items, work.failures))]
+    assert [line.partition(":")[0] for line in lines] == ["b.png"]
+    assert work.failures.found == [("a.png", "its box reaches beyond the photo, 240x120.")]
+    assert work.report("title").numbers == {"photos": 1}
