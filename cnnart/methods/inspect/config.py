@@ -193,7 +193,7 @@ class LocalizeConfig(Settings):
         "The box is around the map's largest region above this share of its maximum.",
         above=0,
         below=1,
-        shown="0.3 for cam, 0.15 for occlusion",
+        shown="0.3 for cam, 0.1 for occlusion",
     )
 
 

@@ -11,6 +11,7 @@ from torch import Tensor
 from cnnart.image.picture import resize
 from cnnart.methods.inspect.boxes import Box, Mark, color_of, draw_marks
 from cnnart.methods.inspect.config import DetectConfig
+from cnnart.methods.inspect.report import Beneath
 from cnnart.methods.inspect.series import Finding
 from cnnart.networks.detection import Detection, Detector
 
@@ -37,6 +38,7 @@ def detection_finding(
         f"{name}: {things or 'nothing found'}",
         {"width": width, "height": height, "found": len(found), "detections": rows},
         [(label, draw_detections(photo, shown, found))],
+        {0: Beneath(shown)},
     )
 
 

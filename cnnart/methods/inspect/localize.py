@@ -25,6 +25,7 @@ from cnnart.methods.inspect.classify import Guess, true_class
 from cnnart.methods.inspect.colormap import blurred, normalized_map, overlay
 from cnnart.methods.inspect.config import LocalizeConfig
 from cnnart.methods.inspect.occlusion import Occluder
+from cnnart.methods.inspect.report import Beneath
 from cnnart.methods.inspect.saliency import grad_cam
 from cnnart.methods.inspect.series import Finding
 from cnnart.methods.inspect.target import class_target, last_map, logits_of, percent
@@ -36,7 +37,7 @@ from cnnart.networks.imagenet import class_name
 SCALES = (1.0, 10 / 7)
 STEP = 32  # sides are multiples of it: the stride of most networks
 MOST_ALONG = 4  # a photo that is longer than so many times its short side is seen shortened
-THRESHOLDS = {"cam": 0.3, "occlusion": 0.15}
+THRESHOLDS = {"cam": 0.3, "occlusion": 0.1}
 MAP_SIDE = 256  # long side of the map that boxes are found on
 WINDOW, STRIDE = 1 / 4, 1 / 2  # occlusion: of the short side, of the window
 GUESSES = 5
@@ -244,6 +245,7 @@ def finding(
             (label, draw_marks(shown, marks)),
             ("how much each place adds", overlay(shown, found.map)),
         ],
+        {0: Beneath(shown), 1: Beneath(shown, found.map[0, 0])},
     )
 
 

@@ -10,6 +10,7 @@ from torch import Tensor
 
 from cnnart.image.picture import resize
 from cnnart.methods.inspect.boxes import as_tensor, color_of
+from cnnart.methods.inspect.report import Beneath
 from cnnart.methods.inspect.series import Finding
 from cnnart.networks.segmentation import Segmenter
 
@@ -68,7 +69,8 @@ def segmentation_finding(segmenter: Segmenter, name: str, photo: Tensor, shown: 
     picture = draw_segmentation(shown, found)
     if found.regions:
         picture = torch.cat((picture, draw_legend(found, width)), 2)
-    return Finding(f"{name}: {told}", numbers, [(told, picture)])
+    beneath = {0: Beneath(shown, found.labels, segmenter.classes)}
+    return Finding(f"{name}: {told}", numbers, [(told, picture)], beneath)
 
 
 def colors_of(found: Segmentation) -> dict[int, tuple[int, int, int]]:

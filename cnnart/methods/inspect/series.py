@@ -12,7 +12,7 @@ from torch import Tensor
 from cnnart.errors import ImageError
 from cnnart.image.contact_sheet import within
 from cnnart.methods.inspect.pictures import Failures, Item, on_square, shrunk
-from cnnart.methods.inspect.report import Inspection
+from cnnart.methods.inspect.report import Beneath, Inspection
 
 SHEET = 60  # photos that a sheet shows at the most
 ROW = 4  # photos that make a single row
@@ -24,12 +24,14 @@ class Finding:
     """What was found on a photo.
 
     ``line``: for people; ``numbers``: plain values; ``cells``: labelled pictures, the main one
-    first: of a photo among many it is the only one shown.
+    first: of a photo among many it is the only one shown; ``beneath``: see ``Inspection``, of a
+    photo alone.
     """
 
     line: str
     numbers: dict[str, Any]
     cells: list[tuple[str, Tensor]]
+    beneath: dict[int, Beneath] = field(default_factory=dict)
 
 
 @dataclass
@@ -47,6 +49,7 @@ class PhotoSeries:
     photos: int = 0
     cells: list[tuple[str, Tensor]] = field(default_factory=list)
     last: dict[str, Any] = field(default_factory=dict)
+    beneath: dict[int, Beneath] = field(default_factory=dict)
 
     def rows(self, photos: Iterable[tuple[Item, Tensor | None]]) -> Iterator[Finding]:
         """The finding on each photo of ``stream`` that can be used."""
@@ -62,7 +65,7 @@ class PhotoSeries:
             self.photos += 1
             self.last = {"photo": item.name, **found.numbers}
             if self.alone:
-                self.cells = found.cells
+                self.cells, self.beneath = found.cells, found.beneath
             elif len(self.cells) < SHEET:
                 label, picture = found.cells[0]
                 name = PurePosixPath(item.name).name
@@ -74,6 +77,7 @@ class PhotoSeries:
     def report(self, title: str, numbers: dict[str, Any] | None = None) -> Inspection:
         """The sheet: of one photo with all its numbers, of several with ``numbers`` of them all."""
         if self.alone:
-            return Inspection(title, self.cells, {**self.last, **(numbers or {})}, len(self.cells))
+            told = {**self.last, **(numbers or {})}
+            return Inspection(title, self.cells, told, len(self.cells), self.beneath)
         columns = len(self.cells) if len(self.cells) <= ROW else None
         return Inspection(title, self.cells, {"photos": self.photos, **(numbers or {})}, columns)
