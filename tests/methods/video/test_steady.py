@@ -5,11 +5,11 @@ import itertools
 import pytest
 import torch
 
-from cnnart.methods.video.config import VideoConfig
 from cnnart.methods.video.steady import Steady
+from cnnart.video.config import ClipConfig
 from tests.optim.test_flow import CPU, shifted, texture
 
-STABILITY = VideoConfig().stability
+STABILITY = ClipConfig().stability
 
 
 class Flickering:
