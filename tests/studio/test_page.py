@@ -150,6 +150,11 @@ def test_a_photo_is_dropped_and_sliders_repaint(tab: Any, folder: Path) -> None:
     )
     tab.click("#copy")
     assert tab.evaluate("navigator.clipboard.readText()") == line.inner_text()
+    # A second photo; both can be chosen.
+    drop(tab, folder / "painting.png")
+    sync_api.expect(tab).to_have_title("painting.png · cnnart studio")
+    tab.get_by_role("button", name="photo.png").click()
+    sync_api.expect(tab).to_have_title("photo.png · cnnart studio")
     # Before and after; with the keyboard, too.
     tab.get_by_label("Before and after").fill("25")
     assert "25%" in tab.get_attribute("#frame", "style")
@@ -204,6 +209,8 @@ def test_a_painting_is_followed_in_two_tabs_and_stopped(
     wait(tab, lambda: painted(tab) > 0)
     # Any picture is a style; without a network for it, a sketch shows what it will be like.
     drop(tab, folder / "painting.png", "#panel")
+    sync_api.expect(tab.locator(".chosen")).to_contain_text("painting")
+    tab.get_by_role("radio", name="Fine").check(force=True)
     sync_api.expect(tab.locator("#line")).to_contain_text("stylize photo.png --style painting.png")
     tab.get_by_label("Size").fill("64")
     tab.get_by_label("Work").select_option("fine")

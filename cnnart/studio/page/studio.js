@@ -101,7 +101,7 @@ function form() {
   const set = (key) => (value) => { own[key] = value; changed(); };
   if (state.tab === "paint") {
     const mode = () => segments("How", [["fast", "Fast", !canFast()], ["fine", "Fine", !canFine()]], method(),
-      (value) => { state.method = value; redraw(); });
+      (value) => { state.method = value; redraw(`[value=${value}]`); });
     const fine = method() === "fine";
     return [
       stylesField(() => at("style-file").click()),
@@ -119,7 +119,8 @@ function form() {
   }
   if (state.tab === "dream") {
     return [
-      select("Dream of", facts.dreams.map((each) => [each.name, each.name.replaceAll("-", " ")]), own.preset, set("preset")),
+      select("Dream of", facts.dreams.map((each) => [each.name, each.name.replaceAll("-", " ")]), own.preset,
+        (value) => { own.preset = value; redraw("select"); }),
       element("p", { class: "note" }, facts.dreams.find((each) => each.name === own.preset)?.about || ""),
       slider("Strength", settings.dream.strength, own.strength, set("strength"), { ends: ["photo", "deep dream"] }),
       element("div", { class: "pair" }, select("Colors", COLORS, own.color, set("color")), size(own.size, set("size"))),
@@ -142,8 +143,10 @@ function form() {
   ];
 }
 
-function redraw() {
+// `focused`: what had the focus, and is made anew.
+function redraw(focused) {
   at("settings").replaceChildren(...form());
+  if (focused) at("settings").querySelector(focused)?.focus();
   at("go").textContent = GO[state.tab];
   changed();
 }
@@ -175,10 +178,22 @@ tabs.forEach((tab, index) => {
 
 // Photos in
 
-export async function setPhoto(known) {
+const photos = [];
+
+// Knows a photo; of several, each has a small picture to choose it by.
+function addPhoto(known) {
+  if (!photos.some((each) => each.id === known.id)) photos.push(known);
+  at("photos").hidden = photos.length < 2;
+  at("photos").replaceChildren(...photos.map((each) => element("li", {}, element("button", {
+    "aria-pressed": String(each === state.photo), "aria-label": each.name, onclick: () => setPhoto(each),
+  }, element("img", { src: pictureAddress(each.id, 128), alt: "" })))));
+}
+
+async function setPhoto(known) {
   camera.stop();
   at("camera").setAttribute("aria-pressed", "false");
   state.photo = known;
+  addPhoto(known);
   forgetMasks();
   showPhoto(pictureAddress(known.id, isReal() ? 2048 : 1280));
   document.title = `${known.name} · cnnart studio`;
@@ -301,5 +316,6 @@ await startJobs(facts, {
   photo: setPhoto,
   style: (known) => { addPicture(known, facts.any_style); redraw(); },
 });
+for (const known of facts.given) addPhoto(known);
 if (facts.given.length) await setPhoto(facts.given[0]);
 document.documentElement.dataset.ready = "true";

@@ -69,7 +69,11 @@ function row(each) {
   }) : null;
   const mask = element("button", {
     type: "button", class: "small", "aria-pressed": String(masking === each), "data-mask": each.style.key,
-    onclick: () => { if (masking === each) stopMask(); else startMask(each); draw(); },
+    onclick: () => {
+      if (masking === each) stopMask(); else startMask(each);
+      draw();
+      list.querySelector(`[data-mask="${each.style.key}"]`)?.focus();
+    },
   }, masking === each ? "Painting mask" : each.mask ? "Mask ✓" : "Mask");
   const clear = each.mask ? element("button", {
     type: "button", class: "small", "aria-label": `Remove the mask of ${name}`,
