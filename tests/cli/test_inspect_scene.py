@@ -68,6 +68,25 @@ def test_folders_are_one_sheet_and_a_line_each(here, command):
     assert (here / f"photos-{command}ed.png").exists()
 
 
+def test_a_sheet_of_many_shows_the_first(here, monkeypatch):
+    monkeypatch.setattr("cnnart.methods.inspect.series.SHEET", 1)
+    result = run("detect", "photos/*.png")
+    assert result.exit_code == 0
+    assert "The sheet shows the first 1 of 2 photos." in result.stderr
+    assert result.stdout.splitlines() == [
+        "photos/a.png: nothing found", "photos/b.png: nothing found", "photos-detected.png"
+    ]  # fmt: skip
+
+
+def test_a_photo_from_standard_input(here):
+    photo = (here / "face.jpg").read_bytes()
+    command = ["inspect", "detect", "-", "-o", "-", "--device", "cpu"]
+    result = CliRunner().invoke(cli, command, input=photo, catch_exceptions=False)
+    assert result.exit_code == 0
+    assert result.stdout_bytes.startswith(b"\x89PNG")
+    assert result.stderr.startswith("-: face ")
+
+
 @pytest.mark.parametrize("command", ["detect", "segment"])
 def test_refusals(here, capsys, command):
     code, line = refusal(capsys, command, "face.jpg", "--backbone", "resnet50")
