@@ -13,7 +13,7 @@ from typing import Any
 from PIL import Image
 
 ROOT = Path(__file__).resolve().parent.parent
-TARGET = ROOT / "docs" / "pictures"
+TARGET = ROOT / "docs" / "screenshots"
 LARGEST = 200_000  # bytes, as of all pictures of the documentation
 sys.path.insert(0, str(ROOT))
 
@@ -21,9 +21,10 @@ from benchmarks.studio import PHOTO, opened, until  # noqa: E402
 
 
 def shoot(page: Any, name: str) -> None:
-    """What is to be seen now, as ``docs/pictures/NAME.jpg``."""
+    """What is to be seen now, as ``docs/screenshots/NAME.jpg``."""
     page.wait_for_timeout(1500)
     image = Image.open(io.BytesIO(page.screenshot())).convert("RGB")
+    TARGET.mkdir(exist_ok=True)
     for quality in range(90, 40, -5):
         image.save(TARGET / f"{name}.jpg", quality=quality, optimize=True)
         if (TARGET / f"{name}.jpg").stat().st_size <= LARGEST:
