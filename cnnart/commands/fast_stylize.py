@@ -420,8 +420,12 @@ def export_styles(styles: Sequence[TrainedStyle], output: str, strength: float) 
         save_checkpoint(path, checkpoint)
         return None
     from cnnart.methods.fast.onnx import export_onnx
+    from cnnart.methods.fast.stylize import FastStyle
+    from cnnart.runtime import Runtime
 
-    bank = checkpoint.bank
-    vector = bank.style_vector({style.name: style.weight for style in styles}, strength)
-    pair = checkpoint.network.mixed_pair(vector)
-    return export_onnx(checkpoint, pair, path, bank.opacity(strength))
+    runtime = Runtime(device="cpu")
+    chosen = []
+    for style in styles:
+        seen = style.picture and described_picture(style.picture, checkpoint, runtime)
+        chosen.append(FastStyle(checkpoint, style.name, style.weight, described=seen))
+    return export_onnx(checkpoint, chosen, path, strength)
