@@ -28,7 +28,6 @@ from cnnart.commands.fast_stylize import open_checkpoint, parse_trained
 from cnnart.image.read import read_image
 from cnnart.methods.fast.config import FastConfig
 from cnnart.methods.fast.stylize import FastStyle, FastStylization, NetworkRunner, seed_of
-from cnnart.methods.video.config import VideoConfig
 from cnnart.methods.video.steady import Steady
 from cnnart.optim.flow import inside, warp, warping_error
 from cnnart.runtime import pick_precision
@@ -279,7 +278,7 @@ def parse_arguments() -> argparse.Namespace:
     parser.add_argument("--styles", nargs="+", default=STYLES)
     parser.add_argument("--frames", type=int, default=24)
     parser.add_argument("--still", type=int, default=100, help="frames of the still clip")
-    parser.add_argument("--stability", type=float, default=VideoConfig().stability)
+    parser.add_argument("--stability", type=float, default=0.9)
     parser.add_argument("--output", type=Path, default=Path("out", "benchmarks"))
     return parser.parse_args()
 

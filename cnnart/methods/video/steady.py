@@ -13,6 +13,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from cnnart.optim.flow import Motion, enlarged, luma_of, motion, reduced, warp, warping_error
+from cnnart.optim.objective import Held
 
 LONGEST = 0.98  # of the last result that is kept at stability 1: some is always painted anew
 
@@ -34,12 +35,15 @@ class Steady:
         paint: a frame, ``1x3xHxW`` in [0, 1], to its picture of the same shape; the same for the
             same frame.
         stability: 0: frames as they are painted alone; 1: strokes are held longest.
+        guided: ``paint`` is given, beside the frame, what it is to be ``Held`` to, or None.
 
     Raises CnnartError at the second frame where OpenCV is not installed, unless ``stability`` is 0.
     """
 
-    def __init__(self, paint: Callable[[Tensor], Tensor], stability: float) -> None:
-        self._paint, self.stability = paint, stability
+    def __init__(
+        self, paint: Callable[..., Tensor], stability: float, *, guided: bool = False
+    ) -> None:
+        self._paint, self.stability, self._guided = paint, stability, guided
         # The last frame, what became of it, and as flow is computed of it.
         self._last: tuple[Tensor, Tensor, Tensor] | None = None
         self._squares = [0.0, 0.0]  # of the warping errors, frame's and result's
@@ -47,29 +51,41 @@ class Steady:
 
     def __call__(self, frame: Tensor) -> Tensor:
         """The next frame of the clip, ``1x3xHxW`` in [0, 1] -> its picture, of the same shape."""
-        result = self._paint(frame)
         if self.stability == 0:
-            return result
+            return self._painted(frame, None)
         small = reduced(frame)
-        if self._last is not None:
-            before, last, small_before = self._last
-            found = motion(small_before, small, (frame.shape[-2], frame.shape[-1]), frame.device)
-            if found.cut:
-                self.cuts += 1
-            else:
-                result = self._held(result, last, found)
-                if self._frames % MEASURED == 1:
-                    self._measure([(frame, before), (result, last)], found)
+        if (found := self._motion(frame, small)) is None:
+            result = self._painted(frame, None)
+        else:
+            assert self._last is not None
+            before, last, _ = self._last
+            held = Held(warp(last, found.flow, "bicubic"), found.trust)
+            result = self._blended(self._painted(frame, held), held)
+            if self._frames % MEASURED == 1:
+                self._measure([(frame, before), (result, last)], found)
         self._last = frame, result, small
         self._frames += 1
         return result
 
-    def _held(self, painted: Tensor, last: Tensor, found: Motion) -> Tensor:
+    def _motion(self, frame: Tensor, small: Tensor) -> Motion | None:
+        """From the frame back to the last one; None where it begins a scene."""
+        if self._last is None:
+            return None
+        found = motion(self._last[2], small, (frame.shape[-2], frame.shape[-1]), frame.device)
+        self.cuts += found.cut
+        return None if found.cut else found
+
+    def _painted(self, frame: Tensor, held: Held | None) -> Tensor:
+        if not self._guided:
+            return self._paint(frame)
+        if held is not None:
+            held = Held(held.picture, held.trust * self.stability)
+        return self._paint(frame, held)
+
+    def _blended(self, painted: Tensor, held: Held) -> Tensor:
         """What is painted of a frame, and the last result where that can be trusted."""
-        held = warp(last, found.flow, "bicubic")
-        held = held.lerp_(painted, 1 - LONGEST * self.stability)
-        held = with_details_of(painted, held).clamp_(0, 1)
-        return painted.lerp(held, found.trust)
+        kept = held.picture.lerp(painted, 1 - LONGEST * self.stability)
+        return painted.lerp(with_details_of(painted, kept).clamp_(0, 1), held.trust)
 
     def restart(self) -> None:
         """The next frame begins another scene."""
