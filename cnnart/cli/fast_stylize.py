@@ -30,6 +30,7 @@ from cnnart.cli.options import (
     runtime_options,
     save_preset_option,
     section,
+    show_mask_option,
     split,
     style_option,
     talk_options,
@@ -38,7 +39,7 @@ from cnnart.cli.options import (
 from cnnart.cli.types import DURATION, PresetType, setting_option
 from cnnart.commands.clips import plan_clips
 from cnnart.commands.fast_stylize import FastStylize, parse_trained
-from cnnart.commands.style_args import parse_mask
+from cnnart.commands.style_args import check_shown, parse_masks
 from cnnart.errors import UsageError
 from cnnart.methods.fast.config import FastConfig
 from cnnart.run.inputs import expand
@@ -81,7 +82,7 @@ def _setting(name: str, **more: Any) -> Any:
         "--save-style", metavar="FILE", help="Keep the refined style as this .safetensors."
     ),
 )
-@section("Color and place", _setting("color"), mask_option)
+@section("Color and place", _setting("color"), mask_option, show_mask_option)
 @section("Clips", *(setting_option(ClipConfig, name) for name in CLIP_SETTINGS))
 @file_options
 @section(
@@ -122,6 +123,7 @@ def fast_stylize(
     asked = [name for name in CLIP_SETTINGS if given.get(name) is not None]
     command = command_of(**given)
     tasks = _plan(command, files, talk, asked)
+    check_shown(parse_masks(given["masks"], given["show_mask"]), tasks)
     if save_style and refine is None:
         raise UsageError("`save_style` keeps what `refine` makes: give both.")
     keep_preset(ctx, files, talk)
@@ -134,6 +136,7 @@ def fast_stylize(
 def command_of(
     styles: tuple[str, ...],
     masks: tuple[str, ...] = (),
+    show_mask: str | None = None,
     batch: int | None = None,
     each_style: bool = False,
     **given: Any,
@@ -142,7 +145,7 @@ def command_of(
     make: Any = each_style_by_itself(FastStylize.make) if each_style else FastStylize.make
     clip = make_config(ClipConfig, {name: given.pop(name, None) for name in CLIP_SETTINGS})
     trained = [parse_trained(text) for text in styles]
-    return make(trained, [parse_mask(text) for text in masks], given, batch, clip)
+    return make(trained, parse_masks(masks, show_mask), given, batch, clip)
 
 
 def _plan(
