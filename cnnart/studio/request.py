@@ -81,14 +81,8 @@ def read_request(given: Any, pictures: Pictures, keep: Keep | None = None) -> As
     allowed = ("command", "photo", "settings", *TAKES[name])
     for key in given:
         if key not in allowed:
-<<<<<<< HEAD
-            raise UsageError(
-                f"Unknown key {key!r} of a request.{did_you_mean(str(key), list(allowed))}"
-            )
-=======
             hint = did_you_mean(str(key), list(allowed))
             raise UsageError(f"Unknown key {key!r} of a request.{hint}")
->>>>>>> s24-S
     settings = given.get("settings", {})
     if not isinstance(settings, Mapping):
         raise UsageError("`settings` is an object: names and values.")
