@@ -3,7 +3,8 @@
     python tools/build_weights.py            download, verify, write the files, manifest and notices
     python tools/build_weights.py --check    the same, but only compare with what is committed
 
-What comes from where is in ``tools/sources``, one module for each.
+What comes from where is in ``tools/sources``, one module for each. Beside the development
+requirements: ``pip install tflite ai-edge-litert``, and npm.
 """
 
 from __future__ import annotations
@@ -13,10 +14,10 @@ import json
 import tempfile
 from pathlib import Path
 
-from sources import alexnet, efficientnet_lite0, imagenet, vgg19
+from sources import alexnet, efficientnet_lite0, imagenet, mediapipe, u2netp, vgg19
 
 DATA = Path(__file__).resolve().parent.parent / "cnnart" / "data"
-SOURCES = (vgg19, alexnet, efficientnet_lite0, imagenet)
+SOURCES = (vgg19, alexnet, efficientnet_lite0, u2netp, mediapipe, imagenet)
 
 
 def build(folder: Path) -> dict[str, bytes]:

@@ -53,6 +53,7 @@ LEFT_OUT = {
     *("output", "recursive", "skip_existing", "save_every", "preview", "each_style"),
     *("list_presets", "source", "sheet", "frames", *FLIGHT),
     *("tiles", "companions", "ladder", "batch", "refine", "save_style"),
+    *("start", "end", "fps", "codec", "crf", "stability"),
     *("save_preset", "dry_run"),
 }
 # Settings on which the time depends: one picture's says little of another's.

@@ -99,6 +99,7 @@ class Refinement:
             read_input(style.picture, runtime).rgb,
             sha256=sha256_of(style.picture) if isinstance(style.picture, Path) else "",
             pairs=(one.pair(low), one.pair(high)),
+            recolored=True,
         )
         others = tuple(s for s in base.styles if s.name != style.name)
         if len(others) < len(base.styles):

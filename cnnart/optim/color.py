@@ -274,6 +274,48 @@ def recolor(
     return (moved + offset.to(image).view(1, 3, 1, 1)).clamp(0, 1)
 
 
+ROOT_STEPS = 24  # of Newton's: for variances that differ by a factor of 1e5, and to spare
+LEAST_VARIANCE = 1e-4  # of a color along any axis: a deviation of 0.01
+
+
+def color_gaussians(images: Tensor) -> tuple[Tensor, Tensor]:
+    """Means (``Bx3``) and covariances (``Bx3x3``) of the colors of ``Bx3xHxW``, on their device."""
+    flat = images.float().flatten(2)
+    mean = flat.mean(2)
+    centered = flat - mean[:, :, None]
+    return mean, centered @ centered.transpose(1, 2) / flat.shape[2]
+
+
+def recolor_batch(images: Tensor, mean: Tensor, covariance: Tensor) -> Tensor:
+    """Pictures (``Bx3xHxW``) with the mean (``Bx3``) and the covariance (``Bx3x3``) of colors that
+    each is given, by ``recolor``'s map; not clamped.
+
+    The gradient goes through the map, too: were it fixed, a network in front of it would learn to
+    paint without contrast, which the map then makes up for. Nothing waits for the device, so it can
+    be captured.
+    """
+    source_mean, source = color_gaussians(images)
+    least = LEAST_VARIANCE * torch.eye(3, device=images.device)
+    root, inverse = _roots(source + least)
+    middle, _ = _roots(root @ (covariance + least) @ root)
+    linear = inverse @ middle @ inverse
+    offset = mean - (linear @ source_mean[:, :, None])[:, :, 0]
+    return torch.einsum("bij,bjhw->bihw", linear, images) + offset[:, :, None, None]
+
+
+def _roots(matrices: Tensor) -> tuple[Tensor, Tensor]:
+    """Square roots of positive definite matrices and their inverses: Newton's iteration in the form
+    of Denman and Beavers (1976) without inverses, which is matrix products alone.
+    """
+    size = matrices.square().sum((-2, -1), keepdim=True).sqrt()
+    eye = torch.eye(matrices.shape[-1], device=matrices.device)
+    root, inverse = matrices / size, eye.expand_as(matrices)
+    for _ in range(ROOT_STEPS):
+        step = 1.5 * eye - 0.5 * inverse @ root
+        root, inverse = root @ step, step @ inverse
+    return root * size.sqrt(), inverse / size.sqrt()
+
+
 def blend_gaussians(parts: list[tuple[Tensor, Tensor, float]]) -> tuple[Tensor, Tensor]:
     """Mean and covariance of a mixture of ``(mean, covariance, weight)`` parts."""
     total = sum(weight for *_, weight in parts)

@@ -6,6 +6,7 @@ Torch is imported when a tensor is asked for, not before: ``expand_ahead`` works
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from concurrent.futures import Future
 from pathlib import Path
 from threading import Thread
@@ -58,11 +59,26 @@ def embedded_digest(name: str) -> str:
 
 
 def embedded_state(name: str) -> tuple[dict[str, Tensor], str]:
-    """The float32 state dict of ``alexnet`` or ``efficientnet-lite0``, and its file's SHA-256."""
+    """The float32 state dict of a network other than the VGG, and its file's SHA-256."""
     from safetensors.torch import load_file
 
     digest = embedded_digest(name)
-    return {key: tensor.float() for key, tensor in load_file(embedded_path(name)).items()}, digest
+    return as_state(load_file(embedded_path(name))), digest
+
+
+def as_state(stored: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """The float32 tensors of a file; what it has in 24 bits (``.high``, ``.low``, ``.step``) is put
+    together.
+    """
+    state = {}
+    for key, tensor in stored.items():
+        name, _, part = key.rpartition(".")
+        if part == "high":
+            whole = tensor.double() * 256 + stored[f"{name}.low"]
+            state[name] = (whole * stored[f"{name}.step"]).float()
+        elif part not in ("low", "step"):
+            state[key] = tensor.float()
+    return state
 
 
 _ahead: list[Future[Expanded]] = []

@@ -135,8 +135,11 @@ def status(name: str) -> Status:
     """Where a network comes from and whether it is on this machine (its checksum is not tested)."""
     if name in embedded_names():
         entry, path = manifest()[name], embedded_path(name)
-        origin, size = f"PyPI {entry['source']['requirement']}", entry["bytes"]
-        return Status(name, origin, path.name, "embedded", str(path), size, entry["licence"])
+        source = entry["source"]
+        origin = f"{source.get('registry', 'PyPI')} {source['requirement']}"
+        return Status(
+            name, origin, path.name, "embedded", str(path), entry["bytes"], entry["licence"]
+        )
     backbone = BACKBONES.get(_known(name))
     source = backbones.published(backbone) if backbone else published_classifier(name)
     license = backbone.license if backbone else classifier_license(name)

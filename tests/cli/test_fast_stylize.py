@@ -245,6 +245,8 @@ def test_export_writes_both_kinds(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["export", "two.safetensors:waves", "-o", "w.onnx"]) == 0
     assert "differs from torch by" in capsys.readouterr().err
     assert Path("w.onnx").stat().st_size > 1000
+    save_checkpoint(Path("any.safetensors"), arbitrary_checkpoint("candy"))
+    assert main(["export", "any.safetensors:photo.png", "-o", "photo.onnx"]) == 0
     assert main(["export", "two.safetensors:waves", "-o", "copy.safetensors"]) == 0
     assert parse_trained("copy.safetensors:waves").name == "waves"
 

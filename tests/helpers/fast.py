@@ -13,7 +13,7 @@ from torch import Tensor
 from cnnart.image.write import write_image
 from cnnart.methods.fast.architecture import make_architecture
 from cnnart.methods.fast.checkpoint import Checkpoint, save_checkpoint
-from cnnart.methods.fast.header import StyleInfo
+from cnnart.methods.fast.header import COLORS, StyleInfo
 from cnnart.methods.fast.network import StyleNetwork
 from cnnart.methods.fast.predictor import PredictorShape, StylePredictor
 from cnnart.methods.fast.train.config import TrainConfig
@@ -54,7 +54,8 @@ def arbitrary_checkpoint(*names: str, seed: int = 0) -> Checkpoint:
     """One whose predictor, untrained, makes a style of any picture."""
     made = checkpoint(*names, seed=seed)
     layers, channels = ("relu1_1", "relu2_1/2"), 64 + 128
-    shape = PredictorShape(layers, 2 * channels, sum(made.network.channels), 64, 16, 8)
+    inputs = 2 * channels + COLORS
+    shape = PredictorShape(layers, inputs, sum(made.network.channels), 64, 16, 8)
     predictor = StylePredictor(shape, seed=seed)
     with torch.no_grad():
         predictor.last.weight.mul_(100)

@@ -11,8 +11,10 @@ from cnnart.optim.color import (
     blend_gaussians,
     color_directions,
     color_gaussian,
+    color_gaussians,
     match_palette,
     recolor,
+    recolor_batch,
 )
 
 BIN = 2.3 / 1024  # the widest bin of any direction
@@ -235,6 +237,33 @@ def test_recolor_reaches_the_target():
 def test_recolor_to_the_same_colors_is_the_identity(photo):
     gaussian = color_gaussian(photo)
     torch.testing.assert_close(recolor(photo, gaussian, gaussian), photo, atol=1e-5, rtol=0)
+
+
+def test_a_batch_is_recolored_as_each_picture_is(photo, painting):
+    pictures = torch.cat((photo, photo.flip(-1) ** 2))
+    mean, covariance = color_gaussians(torch.cat((painting, 1 - 0.7 * painting.flip(1))))
+    found = recolor_batch(pictures, mean, covariance)
+    for picture, result, *target in zip(pictures, found, mean, covariance, strict=True):
+        wanted = recolor(picture[None], color_gaussian(picture[None]), [t.double() for t in target])
+        torch.testing.assert_close(result.clamp(0, 1), wanted[0], atol=0.01, rtol=0)
+
+
+def test_contrast_before_recoloring_neither_gains_nor_loses_anything(photo, painting):
+    mean, covariance = color_gaussians(painting)
+    contrast = torch.ones((), requires_grad=True)
+    found = recolor_batch(0.5 + contrast * (photo - 0.5), mean, covariance)
+    (slope,) = torch.autograd.grad((found - photo).square().mean(), contrast)
+    fixed = 2 * ((found - photo) * (found - mean[:, :, None, None])).mean()  # were the map fixed
+    assert abs(float(slope)) < 0.03 * abs(float(fixed))
+
+
+def test_recoloring_a_batch_survives_flat_pictures_and_flat_styles(photo):
+    flat = torch.full_like(photo, 0.4)
+    for pictures, style in ((flat, photo), (photo, flat), (flat, flat)):
+        mean, covariance = color_gaussians(style)
+        found = recolor_batch(pictures, mean, covariance)
+        assert found.isfinite().all()
+        torch.testing.assert_close(found.mean((2, 3)), mean, atol=1e-3, rtol=0)
 
 
 def test_recolor_survives_flat_pictures(photo):

@@ -28,6 +28,9 @@ OWED = {
     ),
     "alexnet": ("BSD-3-Clause", "Krizhevsky", "Soumith Chintala", "Redistribution", "Wilson Yan"),
     "efficientnet-lite0": ("Apache-2.0", "Tan", "Apache License", "ML Illustrated", "float16"),
+    "u2netp": ("Apache-2.0", "Qin", "Apache License", "rembg", "24 bits"),
+    "selfie-segmenter": ("Apache-2.0", "Google", "Apache License", "MediaPipe", "MobileNetV3"),
+    "blazeface": ("Apache-2.0", "Google", "Apache License", "MediaPipe", "1907.05047"),
 }
 
 
@@ -45,6 +48,11 @@ def test_manifest_describes_the_embedded_file(name):
     assert entry["licence"] == license
     notice = (path.parent / entry["notice"]).read_text(encoding="utf-8")
     assert [text for text in owed if text not in notice] == []
+
+
+def test_the_networks_for_masks_stay_under_4_mb():
+    names = ("u2netp", "selfie-segmenter", "blazeface")
+    assert sum(embedded_path(name).stat().st_size for name in names) < 4e6
 
 
 def test_alexnet_is_torchvisions_in_shape_and_scale():

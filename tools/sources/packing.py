@@ -11,7 +11,12 @@ from pathlib import Path
 
 import numpy as np
 
-DTYPES = {np.dtype("<f4"): "F32", np.dtype("<f2"): "F16", np.dtype("u1"): "U8"}
+DTYPES = {
+    np.dtype("<f4"): "F32",
+    np.dtype("<f2"): "F16",
+    np.dtype("<i2"): "I16",
+    np.dtype("u1"): "U8",
+}
 
 
 @dataclass(frozen=True)
@@ -33,6 +38,13 @@ def download(requirement: str, folder: Path) -> Path:
     return next(path for path in folder.iterdir() if path not in before)
 
 
+def download_npm(package: str, folder: Path) -> Path:
+    """The package's tarball, fetched by npm into ``folder``."""
+    before = set(folder.iterdir())
+    subprocess.run(["npm", "pack", "--pack-destination", str(folder), package], check=True)
+    return next(path for path in folder.iterdir() if path not in before)
+
+
 def checked(content: bytes, sha256: str, what: str) -> bytes:
     """``content`` if it is the published one; otherwise the script ends."""
     found = hashlib.sha256(content).hexdigest()
@@ -40,6 +52,20 @@ def checked(content: bytes, sha256: str, what: str) -> bytes:
         raise SystemExit(f"{what} is not the published one: SHA-256 {found}, expected {sha256}.")
     print(f"{what}: SHA-256 {sha256} verified")
     return content
+
+
+def in_24_bits(name: str, array: np.ndarray) -> dict[str, np.ndarray]:
+    """A tensor as whole numbers of 24 bits: their upper 16, their lower 8, and what one is worth.
+
+    ``cnnart.weights.embedded`` puts them together again.
+    """
+    step = np.float32(np.abs(array).max() / (2**23 - 1))
+    whole = np.rint(array.astype("<f8") / float(step)).astype("<i4")
+    return {
+        f"{name}.step": np.array([step], "<f4"),
+        f"{name}.high": (whole >> 8).astype("<i2"),
+        f"{name}.low": (whole & 255).astype("u1"),
+    }
 
 
 def to_safetensors(tensors: dict[str, np.ndarray], metadata: dict[str, str]) -> bytes:

@@ -7,16 +7,19 @@ from __future__ import annotations
 
 import base64
 import json
-from collections.abc import Mapping
+import math
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from safetensors import SafetensorError, safe_open
 
 from cnnart.errors import WeightsError, reason
 from cnnart.files import open_file
 
+COLORS = 3 + 9  # numbers: a mean and a covariance
 KIND = "cnnart-style"  # the metadata's key
 VERSION = 1
 UNSTATED = "not stated"
@@ -32,20 +35,26 @@ class NotACheckpoint(WeightsError):
 
 @dataclass(frozen=True)
 class StyleInfo:
-    """One style of a checkpoint. ``thumbnail``: a small JPEG of its painting, or empty."""
+    """One style of a checkpoint. ``thumbnail``: a small JPEG of its painting, or empty.
+
+    ``colors``: mean and covariance (row by row) of the RGB that its pictures are brought to, 12
+    numbers; none: the network paints in the style's colors itself.
+    """
 
     name: str
     license: str = UNSTATED
     sha256: str = ""
     thumbnail: bytes = b""
+    colors: tuple[float, ...] = ()
 
-    def as_json(self) -> dict[str, str]:
-        return {
+    def as_json(self) -> dict[str, Any]:
+        facts: dict[str, Any] = {
             "name": self.name,
             LICENSE_KEY: self.license,
             "sha256": self.sha256,
             "thumbnail": base64.b64encode(self.thumbnail).decode(),
         }
+        return facts | ({"colors": list(self.colors)} if self.colors else {})
 
     @staticmethod
     def from_json(facts: Mapping[str, Any]) -> StyleInfo:
@@ -55,7 +64,19 @@ class StyleInfo:
             str(facts.get(LICENSE_KEY, UNSTATED)),
             str(facts.get("sha256", "")),
             base64.b64decode(facts.get("thumbnail", "")),
+            _colors(facts.get("colors", ())),
         )
+
+
+def _colors(numbers: Sequence[Any]) -> tuple[float, ...]:
+    found = tuple(map(float, numbers))
+    if not found:
+        return found
+    if len(found) != COLORS or not all(map(math.isfinite, found)):
+        raise ValueError(f"a style's colors are {COLORS} numbers")
+    if np.linalg.eigvalsh(np.reshape(found[3:], (3, 3))).min() < -1e-4:
+        raise ValueError("a covariance has no negative variances")
+    return found
 
 
 def read_header(path: Path) -> dict[str, Any]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import warnings
+from collections.abc import Sequence
 from pathlib import Path
 
 import torch
@@ -20,6 +21,7 @@ from cnnart.methods.fast.network import (
     reflect_pad_to_stride,
     smallest_side,
 )
+from cnnart.methods.fast.stylize import Colors, FastStyle, blended
 
 EXTRA = "pip install 'cnnart[onnx]'"
 INPUT, OUTPUT = "photo", "picture"
@@ -38,26 +40,34 @@ class FixedStyle(nn.Module):
     Args:
         pair: the style's affine pair of all layers.
         opacity: how much of the network's picture is laid over the photo.
+        colors: which colors its pictures are brought to; None: those that it paints in.
     """
 
-    def __init__(self, network: StyleNetwork, pair: AffinePair, opacity: float = 1.0) -> None:
+    def __init__(
+        self,
+        network: StyleNetwork,
+        pair: AffinePair,
+        opacity: float = 1.0,
+        colors: Colors | None = None,
+    ) -> None:
         super().__init__()
         self.network = network
         self.opacity = opacity
+        self.colors = colors or Colors(None, 0.0)
         self.register_buffer("gamma", pair.gamma.detach())
         self.register_buffer("beta", pair.beta.detach())
         side = NOISE_SIDE * network.arch.cell
         self.register_buffer("noise", make_noise(network.arch, side, side, [0]))
 
     def forward(self, photo: Tensor) -> Tensor:
-        x = photo
+        x = self.colors(photo)
         if torch.jit.is_tracing():
             x = traced_reflect_pad(x, self.network.arch)
         else:
             x = reflect_pad_to_stride(x, self.network.arch)
         pair = AffinePair(self.gamma, self.beta)  # type: ignore[arg-type]
         picture: Tensor = self.network(x, pair, torch.float32, self._noise(x))
-        picture = picture[..., : photo.shape[-2], : photo.shape[-1]].clamp(0, 1)
+        picture = self.colors(picture[..., : photo.shape[-2], : photo.shape[-1]].clamp(0, 1))
         return picture if self.opacity == 1 else photo + self.opacity * (picture - photo)
 
     def _noise(self, photo: Tensor) -> Tensor | None:
@@ -84,15 +94,23 @@ def traced_reflect_pad(x: Tensor, arch: Architecture) -> Tensor:
 
 
 def export_onnx(
-    checkpoint: Checkpoint, pair: AffinePair, path: Path, opacity: float = 1.0
+    checkpoint: Checkpoint, styles: Sequence[FastStyle], path: Path, strength: float
 ) -> float:
-    """Write ``photo`` (``1x3xHxW`` float32 in [0, 1]) -> ``picture`` (the same), H and W dynamic.
+    """Write ``photo`` (``1x3xHxW`` float32 in [0, 1]) -> ``picture`` (the same), H and W dynamic,
+    in a blend of styles of one checkpoint.
 
     Returns the largest difference between torch and onnxruntime, which is checked at two sizes.
     Raises UsageError without the libraries, CnnartError if the two differ.
     """
     runtime = _runtime()
-    model = FixedStyle(checkpoint.network.eval().float(), pair, opacity)
+    total = sum(style.weight for style in styles)
+    weights = [style.weight / total for style in styles]
+    model = FixedStyle(
+        checkpoint.network.eval().float(),
+        blended([style.pair(strength) for style in styles], weights),
+        checkpoint.bank.opacity(strength),
+        Colors.of([(s.colors(), w) for s, w in zip(styles, weights, strict=True)]),
+    )
     buffer = io.BytesIO()
     axes = {2: "height", 3: "width"}
     with warnings.catch_warnings(), torch.no_grad():

@@ -16,8 +16,10 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from cnnart.image.picture import fit_long_side, resize
+from cnnart.methods.fast.header import COLORS
 from cnnart.methods.fast.layers import AffinePair
 from cnnart.networks.vgg import FeatureExtractor
+from cnnart.optim.color import color_gaussians
 
 HALVED = "/2"  # suffix of the names of layers of the picture at half its size
 SMALLEST_SIDE = 64  # of a painting in pixels
@@ -97,9 +99,20 @@ class StylePredictor(nn.Module):
         return AffinePair(gamma, beta)
 
 
-def describe(statistics: Sequence[tuple[Tensor, Tensor]]) -> Tensor:
-    """Means and variances (``BxC`` each) of layers as one description, ``BxD``."""
-    return torch.cat([torch.cat((m, v.clamp_min(0).sqrt()), 1) for m, v in statistics], 1)
+def describe(statistics: Sequence[tuple[Tensor, Tensor]], colors: tuple[Tensor, Tensor]) -> Tensor:
+    """Means and variances (``BxC`` each) of layers, and means and covariances of colors, as one
+    description, ``BxD``.
+    """
+    parts = [torch.cat((m, v.clamp_min(0).sqrt()), 1) for m, v in statistics]
+    return torch.cat((*parts, colors[0], colors[1].flatten(1)), 1)
+
+
+def colors_of(described: Tensor) -> tuple[Tensor, Tensor]:
+    """Means (``Bx3``) and covariances (``Bx3x3``) of colors: the last numbers of descriptions, and
+    what ``StyleInfo.colors`` holds.
+    """
+    mean, covariance = described[:, -COLORS:].split((3, 9), 1)
+    return mean, covariance.unflatten(1, (3, 3))
 
 
 @torch.no_grad()
@@ -118,7 +131,7 @@ def describe_painting(
     for name in shape.layers:
         variance, mean = torch.var_mean(found[name].float(), (2, 3), correction=0)
         statistics.append((mean, variance))
-    return describe(statistics)
+    return describe(statistics, color_gaussians(picture))
 
 
 def at_style_size(painting: Tensor, style_size: int) -> Tensor:

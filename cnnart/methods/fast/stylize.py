@@ -26,7 +26,9 @@ from cnnart.methods.fast.checkpoint import Checkpoint
 from cnnart.methods.fast.config import FastConfig
 from cnnart.methods.fast.layers import AffinePair
 from cnnart.methods.fast.network import StyleNetwork, make_noise
+from cnnart.methods.fast.predictor import colors_of
 from cnnart.methods.fast.styled import RepeatedPasses, StyledNetwork
+from cnnart.optim.color import blend_gaussians, recolor_batch
 from cnnart.optim.memory import (
     FREE_SHARE,
     Limits,
@@ -91,6 +93,16 @@ class FastStyle:
             position = torch.tensor([bank.position(strength)])
             predicted: AffinePair = predictor(self.described.cpu(), position)
             return predicted
+
+    def colors(self) -> tuple[Tensor, Tensor] | None:
+        """Mean (``1x3``) and covariance (``1x3x3``) that its pictures' colors are brought to, on
+        the CPU; None: the network paints in its colors.
+        """
+        if self.described is not None:
+            return colors_of(self.described.cpu())
+        bank, styles = self.checkpoint.bank, self.checkpoint.styles
+        found = styles[bank.index(self.name)].colors
+        return colors_of(torch.tensor([found])) if found else None
 
 
 @dataclass(frozen=True)
@@ -247,7 +259,10 @@ class FastStylization:
             if opacity > 0:
                 pairs = [style.pair(strength) for style, _ in blend]
                 weights = [weight / own for _, weight in blend]
-                picture = self._through(checkpoint, photo, blended(pairs, weights))
+                colors = Colors.of([(style.colors(), w / own) for style, w in blend])
+                picture = colors(photo)
+                picture = self._through(checkpoint, picture, blended(pairs, weights))
+                picture = colors(picture)
             # Only what has to be mixed: each pass over a picture costs a part of the network's.
             if 0 < opacity < 1:
                 picture = photo.lerp(picture, opacity)
@@ -298,6 +313,37 @@ class FastStylization:
         if self.config.color == "keep":
             return recolor(picture, color_gaussian(picture), color_gaussian(photo))
         return color_result(self.config.color, picture, photo)
+
+
+@dataclass(frozen=True)
+class Colors:
+    """Brings pictures to the colors of the styles that the network does not know to paint in.
+
+    ``gaussian``: mean (``1x3``) and covariance (``1x3x3``) of these; None: no style needs it.
+    ``share``: these styles' part of the blend.
+    """
+
+    gaussian: tuple[Tensor, Tensor] | None
+    share: float
+
+    @staticmethod
+    def of(blend: Sequence[tuple[tuple[Tensor, Tensor] | None, float]]) -> Colors:
+        """For a blend of styles: each one's colors, if it has any, and its weight."""
+        known = [(colors[0][0], colors[1][0], weight) for colors, weight in blend if colors]
+        share = sum(weight for *_, weight in known)
+        if not share:
+            return Colors(None, 0.0)
+        mean, covariance = blend_gaussians(known)
+        return Colors((mean[None], covariance[None]), share)
+
+    def __call__(self, pictures: Tensor) -> Tensor:
+        """``Bx3xHxW`` in [0, 1] -> the same, recolored."""
+        if self.gaussian is None:
+            return pictures
+        mean, covariance = (value.to(pictures.device) for value in self.gaussian)
+        count = len(pictures)
+        moved = recolor_batch(pictures, mean.expand(count, -1), covariance.expand(count, -1, -1))
+        return pictures.lerp(moved.clamp_(0, 1), self.share)
 
 
 def stroke_levels(

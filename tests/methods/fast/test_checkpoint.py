@@ -5,6 +5,7 @@ from __future__ import annotations
 import builtins
 import json
 import pickle
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -26,7 +27,7 @@ from cnnart.methods.fast.header import KIND, StyleInfo, style_names
 from cnnart.methods.fast.onnx import export_onnx
 from cnnart.methods.fast.stylize import FastStyle
 from tests.helpers.fast import checkpoint, saved
-from tests.helpers.pictures import make_painting
+from tests.helpers.pictures import make_painting, make_photo
 
 
 def test_a_checkpoint_says_everything_about_itself(tmp_path: Path) -> None:
@@ -190,9 +191,9 @@ def test_an_exported_network_takes_any_size(tmp_path: Path) -> None:
     runtime = pytest.importorskip("onnxruntime")
     pytest.importorskip("onnx")
     made, path = checkpoint("candy", "waves"), tmp_path / "candy.onnx"
-    pair = made.network.mixed_pair(made.bank.style_vector({"waves": 1}, 0.4))
-    assert export_onnx(made, pair, path, opacity=0.75) <= 2e-3
-    exported = exporting.FixedStyle(made.network, pair)
+    waves = FastStyle(made, "waves")
+    assert export_onnx(made, [waves], path, 0.15) <= 2e-3  # 0.75 of the weakest strength
+    exported = exporting.FixedStyle(made.network, waves.pair(0.15))
     session = runtime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
     for size in ((3, 50), (41, 23)):
         photo = torch.rand(1, 3, *size)
@@ -202,13 +203,26 @@ def test_an_exported_network_takes_any_size(tmp_path: Path) -> None:
         assert torch.allclose(found, photo + 0.75 * (painted - photo), atol=2e-3)
 
 
+def test_an_exported_style_has_its_paintings_colors(tmp_path: Path) -> None:
+    runtime = pytest.importorskip("onnxruntime")
+    pytest.importorskip("onnx")
+    colors = (0.2, 0.3, 0.7, *(0.01, 0, 0, 0, 0.01, 0, 0, 0, 0.02))
+    made = replace(checkpoint("candy"), styles=(StyleInfo("candy", colors=colors),))
+    path = tmp_path / "candy.onnx"
+    assert export_onnx(made, [FastStyle(made, "candy")], path, 0.5) <= 2e-3
+    session = runtime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
+    photo = make_photo(61, 90)
+    found = torch.from_numpy(session.run(None, {"photo": photo.numpy()})[0])
+    assert torch.allclose(found.mean((0, 2, 3)), torch.tensor(colors[:3]), atol=0.02)
+
+
 def test_a_wrong_export_is_not_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     pytest.importorskip("onnxruntime")
     pytest.importorskip("onnx")
     monkeypatch.setattr(exporting, "difference", lambda *_: float("nan"))
     made = checkpoint("candy")
     with pytest.raises(CnnartError, match="nothing was written"):
-        export_onnx(made, FastStyle(made, "candy").pair(0.5), tmp_path / "x.onnx")
+        export_onnx(made, [FastStyle(made, "candy")], tmp_path / "x.onnx", 0.5)
     assert not (tmp_path / "x.onnx").exists()
 
 
@@ -219,11 +233,11 @@ def test_an_export_that_cannot_be_written(monkeypatch: pytest.MonkeyPatch) -> No
     monkeypatch.setattr(exporting, "difference", lambda *_: 0.0)
     made = checkpoint("candy")
     with pytest.raises(CnnartError, match=r"x\.onnx: the export cannot be written \(No space"):
-        export_onnx(made, FastStyle(made, "candy").pair(0.5), Path("x.onnx"))
+        export_onnx(made, [FastStyle(made, "candy")], Path("x.onnx"), 0.5)
 
 
 def test_without_its_libraries_export_says_which(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(__import__("sys").modules, "onnxruntime", None)
     made = checkpoint("candy")
     with pytest.raises(UsageError, match=r"Export to ONNX needs .*: pip install 'cnnart\[onnx\]'"):
-        export_onnx(made, FastStyle(made, "candy").pair(0.5), Path("x.onnx"))
+        export_onnx(made, [FastStyle(made, "candy")], Path("x.onnx"), 0.5)

@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import torch
 import torch.nn.functional as F
 
+from cnnart.errors import WeightsError
 from cnnart.methods.fast.checkpoint import load_checkpoint, save_checkpoint
 from cnnart.methods.fast.config import FastConfig
+from cnnart.methods.fast.header import COLORS, StyleInfo
 from cnnart.methods.fast.predictor import (
     PredictorShape,
     StylePredictor,
+    colors_of,
     describe,
     describe_painting,
 )
@@ -20,8 +24,9 @@ from cnnart.methods.fast.stylize import FastStyle, FastStylization, NetworkRunne
 from cnnart.methods.fast.train.losses import PerceptualLosses
 from cnnart.methods.fast.train.trainer import VARIANTS, split_paintings, variants
 from cnnart.networks.vgg import FeatureExtractor
+from cnnart.optim.color import color_gaussian
 from cnnart.optim.steps import MemoryPlan
-from tests.helpers.fast import arbitrary_checkpoint, photo_folder, trainer
+from tests.helpers.fast import arbitrary_checkpoint, checkpoint, photo_folder, trainer
 from tests.helpers.pictures import make_painting, make_photo
 from tests.helpers.tiny_vgg import tiny_weights
 
@@ -64,7 +69,9 @@ def test_a_description_is_means_and_deviations(features: FeatureExtractor) -> No
     found = describe_painting(features, painting, SHAPE)
     fine = features(painting, ["relu1_1"])["relu1_1"]
     half = features(F.avg_pool2d(painting, 2), ["relu2_1"])["relu2_1"]
-    expected = torch.cat([f(x) for x in (fine, half) for f in (_mean, _deviation)], 1)
+    parts = [f(x) for x in (fine, half) for f in (_mean, _deviation)]
+    colors = color_gaussian(painting)  # on the CPU, in float64
+    expected = torch.cat((*parts, *(c.float().reshape(1, -1) for c in colors)), 1)
     assert torch.allclose(found, expected, rtol=1e-4, atol=1e-5)
 
 
@@ -83,7 +90,9 @@ def test_training_describes_a_painting_as_painting_does(features: FeatureExtract
     shape = PredictorShape(tuple(losses.style_layers), 0, 1, 80)
     found = describe_painting(features, painting, shape)
     assert torch.allclose(targets.described(), found, rtol=1e-3, atol=1e-4)
-    assert describe([(torch.ones(1, 2), torch.full((1, 2), -1e-9))]).tolist() == [[1, 1, 0, 0]]
+    colors = torch.zeros(1, 3), torch.eye(3)[None]
+    found = describe([(torch.ones(1, 2), torch.full((1, 2), -1e-9))], colors)
+    assert found.tolist() == [[1, 1, 0, 0, *(0, 0, 0), *(1, 0, 0, 0, 1, 0, 0, 0, 1)]]
 
 
 def test_a_checkpoint_keeps_it(tmp_path: Path) -> None:
@@ -102,7 +111,7 @@ def test_a_predicted_style_is_painted_blended_and_in_strips() -> None:
     assert made.predictor is not None
     size = made.predictor.shape.inputs
     first, second = (
-        FastStyle(made, name, described=torch.randn(1, size, generator=_seeded(seed)))
+        FastStyle(made, name, described=_described(size, seed))
         for seed, name in enumerate(("a", "b"))
     )
     runner = NetworkRunner(torch.device("cpu"), torch.float32)
@@ -119,8 +128,43 @@ def test_a_predicted_style_is_painted_blended_and_in_strips() -> None:
     assert torch.allclose(strips.pictures(), a, atol=1e-4)
 
 
-def _seeded(seed: int) -> torch.Generator:
-    return torch.Generator().manual_seed(seed)
+def test_a_predicted_styles_pictures_have_its_paintings_colors(tmp_path: Path) -> None:
+    made, photo = arbitrary_checkpoint("candy"), make_photo(80, 40)
+    assert made.predictor is not None
+    described = _described(made.predictor.shape.inputs, 5)
+    mean, covariance = colors_of(described)
+    runner = NetworkRunner(torch.device("cpu"), torch.float32)
+
+    def far(*styles: FastStyle) -> float:
+        found = FastStylization(photo, styles, FastConfig(), runner).pictures()
+        return float((color_gaussian(found)[0] - mean[0]).abs().max())
+
+    style = FastStyle(made, "a", described=described)
+    assert far(style) < 0.03  # but for what is clipped
+    assert far(FastStyle(made, "candy")) > 0.1
+    # So has a style whose pairs were trained further from the prediction, and says so.
+    numbers = tuple(torch.cat((mean[0], covariance[0].flatten())).tolist())
+    kept = replace(made, styles=(StyleInfo("candy", colors=numbers),))
+    save_checkpoint(tmp_path / "kept.safetensors", kept)
+    found = load_checkpoint(tmp_path / "kept.safetensors")
+    assert found.styles[0].colors == pytest.approx(numbers)
+    assert far(FastStyle(found, "candy")) < 0.03
+
+
+@pytest.mark.parametrize("numbers", [(0.5,) * 11, (float("nan"),) * 12, (0.5, 0, 0, -1, *(0,) * 8)])
+def test_colors_that_cannot_be_are_damage(numbers: tuple[float, ...], tmp_path: Path) -> None:
+    made = replace(checkpoint("candy"), styles=(StyleInfo("candy", colors=numbers),))
+    save_checkpoint(tmp_path / "x.safetensors", made)
+    with pytest.raises(WeightsError, match="damaged"):
+        load_checkpoint(tmp_path / "x.safetensors")
+
+
+def _described(size: int, seed: int) -> torch.Tensor:
+    """Of no painting, in colors that one could have."""
+    rng = torch.Generator().manual_seed(seed)
+    mean, root = torch.rand(3, generator=rng), 0.1 * torch.randn(3, 3, generator=rng)
+    rest = torch.randn(size - COLORS, generator=rng)
+    return torch.cat((rest, 0.3 + 0.4 * mean, (root @ root.T).flatten()))[None]
 
 
 # Training

@@ -14,7 +14,7 @@ from cnnart.methods.fast.predictor import HALVED, describe
 from cnnart.methods.fast.train.artifacts import detail_of, grid_loss
 from cnnart.methods.fast.train.config import TrainConfig
 from cnnart.networks.vgg import FeatureExtractor
-from cnnart.optim.color import color_directions
+from cnnart.optim.color import color_directions, color_gaussians
 from cnnart.optim.losses import BF16_PIECE, EPSILON
 
 PALETTE_PATCH = 8  # pixels: the palette is judged by means, so that dithering does not help
@@ -27,13 +27,15 @@ class StyleTargets:
     """What the pictures of ``S`` styles aim at; a sample of a batch says by number which is its.
 
     ``means`` (``SxC``) and ``covariances`` (``SxCxC``) of the paintings' layers, by layer.
-    ``quantiles``: ``S x directions x 1024``, of their colors projected on directions.
-    ``details``: each painting's own, see ``cnnart.methods.fast.train.artifacts``.
+    ``colors``: means (``Sx3``) and covariances (``Sx3x3``) of their colors. ``quantiles``:
+    ``S x directions x 1024``, of their colors projected on directions. ``details``: each painting's
+    own, see ``cnnart.methods.fast.train.artifacts``.
     """
 
     means: dict[str, Tensor]
     covariances: dict[str, Tensor]
     quantiles: Tensor
+    colors: tuple[Tensor, Tensor]
     details: tuple[dict[str, float], ...]
 
     def __len__(self) -> int:
@@ -42,7 +44,7 @@ class StyleTargets:
     def described(self) -> Tensor:
         """What a ``StylePredictor`` sees of each style: ``SxD``."""
         variances = {k: v.diagonal(dim1=1, dim2=2) for k, v in self.covariances.items()}
-        return describe([(self.means[name], variances[name]) for name in self.means])
+        return describe([(self.means[name], variances[name]) for name in self.means], self.colors)
 
 
 @dataclass(frozen=True)
@@ -96,7 +98,7 @@ class PerceptualLosses:
         details = []
         means: dict[str, list[Tensor]] = {name: [] for name in self.style_layers}
         covariances: dict[str, list[Tensor]] = {name: [] for name in self.style_layers}
-        quantiles = []
+        quantiles, colors = [], []
         with torch.no_grad():
             for painting in paintings:
                 found = self.activations(painting)
@@ -105,11 +107,13 @@ class PerceptualLosses:
                     means[name].append(mean)
                     covariances[name].append(covariance)
                 quantiles.append(spread(self._projected(painting), QUANTILES))
+                colors.append(color_gaussians(painting))
                 details.append(detail_of(painting))
         return StyleTargets(
             {name: torch.cat(values) for name, values in means.items()},
             {name: torch.cat(values) for name, values in covariances.items()},
             torch.cat(quantiles),
+            (torch.cat([mean for mean, _ in colors]), torch.cat([cov for _, cov in colors])),
             tuple(details),
         )
 

@@ -8,19 +8,28 @@ from torch import Tensor, nn
 from cnnart.methods.fast.layers import AffinePair
 from cnnart.methods.fast.network import StyleNetwork
 from cnnart.methods.fast.predictor import StylePredictor
+from cnnart.optim.color import recolor_batch
 
 
 class StyleModel(nn.Module):
     """Paints in styles that have affine pairs of their own, and in those that are predicted.
+
+    Colors need no network, and what is seldom seen is learnt badly: photos go into the network, and
+    come out of it, in the colors of a predicted style's painting.
 
     Args:
         network: holds the pairs of its own.
         predictor: of the others'; None: there are none.
         described: ``SxD``, what the predictor sees of each style by its number.
         own: how many styles, the first, have pairs of their own.
+        colors: ``Sx3`` and ``Sx3x3``, of the paintings; see ``recolor_batch``.
+        recolored: ``S``, which styles get them; None: none.
     """
 
     described: Tensor
+    mean: Tensor
+    covariance: Tensor
+    recolored: Tensor
 
     def __init__(
         self,
@@ -28,12 +37,19 @@ class StyleModel(nn.Module):
         predictor: StylePredictor | None = None,
         described: Tensor | None = None,
         own: int = 0,
+        colors: tuple[Tensor, Tensor] | None = None,
+        recolored: Tensor | None = None,
     ) -> None:
         super().__init__()
         self.network, self.predictor, self.own = network, predictor, own
-        self.register_buffer(
-            "described", torch.empty(0) if described is None else described, persistent=False
-        )
+        none = torch.empty(0)
+        for name, value in (
+            ("described", described),
+            ("mean", colors and colors[0]),
+            ("covariance", colors and colors[1]),
+            ("recolored", recolored),
+        ):
+            self.register_buffer(name, none if value is None else value, persistent=False)
 
     def forward(
         self,
@@ -60,5 +76,11 @@ class StyleModel(nn.Module):
                 torch.where(has_own, pair.gamma, predicted.gamma),
                 torch.where(has_own, pair.beta, predicted.beta),
             )
-        result: Tensor = self.network(photos, pair, dtype, noise)
-        return result
+        if not len(self.recolored):
+            painted: Tensor = self.network(photos, pair, dtype, noise)
+            return painted
+        colors = self.mean[styles], self.covariance[styles]
+        wanted = self.recolored[styles][:, None, None, None]
+        photos = torch.where(wanted, recolor_batch(photos, *colors).clamp(0, 1), photos)
+        painted = self.network(photos, pair, dtype, noise)
+        return torch.where(wanted, recolor_batch(painted, *colors), painted)

@@ -44,6 +44,7 @@ from cnnart.methods.fast.train.model import StyleModel
 from cnnart.methods.fast.train.schedule import Schedule
 from cnnart.methods.fast.train.step import ComputeOptions, TrainBatch, TrainStep
 from cnnart.methods.fast.train.validation import JudgedStyle, Validator
+from cnnart.optim.color import color_gaussians
 from cnnart.optim.memory import free_memory
 from cnnart.optim.steps import Step
 
@@ -64,6 +65,7 @@ class Painting:
     """A style to learn: ``image`` is ``1x3xHxW`` in [0, 1].
 
     ``pairs``: the weak and the strong affine pair to begin with, of all layers; None: as it comes.
+    ``recolored``: pictures are brought to its colors, as those in predicted styles are.
     """
 
     name: str
@@ -71,9 +73,13 @@ class Painting:
     license: str = UNSTATED
     sha256: str = ""
     pairs: tuple[AffinePair, AffinePair] | None = None
+    recolored: bool = False
 
     def info(self) -> StyleInfo:
-        return StyleInfo(self.name, self.license, self.sha256, thumbnail(self.image))
+        colors: tuple[float, ...] = ()
+        if self.recolored:
+            colors = tuple(torch.cat([v.flatten() for v in color_gaussians(self.image)]).tolist())
+        return StyleInfo(self.name, self.license, self.sha256, thumbnail(self.image), colors)
 
 
 class Trainer:
@@ -234,8 +240,11 @@ class Trainer:
         self, network: StyleNetwork, own: int, predicts: bool, trained: Checkpoint | None
     ) -> StyleModel:
         """The network, with a predictor of the pairs of all styles but the first ``own``."""
+        recolored = torch.ones(len(self.targets), dtype=torch.bool, device=self.device)
+        recolored[:own] = torch.tensor([p.recolored for p in self.paintings])
+        colors = (self.targets.colors, recolored) if bool(recolored.any()) else ()
         if not predicts:
-            return StyleModel(network)
+            return StyleModel(network, None, None, own, *colors)
         described = self.targets.described()
         shape = PredictorShape(
             tuple(self.losses.style_layers),
@@ -253,7 +262,7 @@ class Trainer:
                 vectors = [mixed(trained.bank, trained.bank.names, s) for s in ends]
                 predictor.begin_at(*(trained.network.mixed_pair(v) for v in vectors))
         predictor = predictor.requires_grad_(True).to(self.device)
-        return StyleModel(network, predictor, described, own)
+        return StyleModel(network, predictor, described, own, *colors)
 
     def _judged(self, name: str, number: int) -> JudgedStyle:
         """A style as validations see it."""
