@@ -44,7 +44,7 @@ def stylize(
             (``1x3xHxW`` in [0, 1]).
         styles: one or a list of: the like, the name of a built-in style, or a (style, weight) pair.
         callback: called with each ``Step``; returning False stops early and keeps the picture.
-        progress: show a bar, in a terminal or a notebook.
+        progress: show a bar; in a notebook also the picture so far.
         masks: for each style a picture of where it applies (white) over the photo, or None.
         init: what to start from: ``content``, ``noise`` or a picture.
         device, precision, backbone, max_memory, time_budget: see ``cnnart.runtime.Runtime``.
@@ -339,8 +339,9 @@ def _make(
 
 def _bar(run: Run) -> Any:
     from cnnart.run.bar import Bar
+    from cnnart.run.notebook import NotebookBar, in_notebook
 
-    bar = Bar(paths=False)
+    bar = NotebookBar(run.finish) if in_notebook() else Bar(paths=False)
     bar.start(run.start())
     return bar
 

@@ -105,6 +105,8 @@ def _check(
     if len(clips) == len(sources):
         if format:
             raise UsageError("`format` is for photos: a clip's is that of its output's name.")
+        if options.bit_depth != AS_USUAL.bit_depth:
+            raise UsageError("`bit_depth` is of pictures: clips are written with 8 bits.")
         videos = output is None or Path(output).suffix.lower() in CONTAINERS
         if options.quality is not None and videos:
             raise UsageError("`quality` is of JPEG and WebP: a video has `crf`.")
