@@ -31,6 +31,7 @@ from cnnart.cli.options import (
     runtime_options,
     save_preset_option,
     section,
+    show_mask_option,
     split,
     style_option,
     talk_options,
@@ -38,7 +39,7 @@ from cnnart.cli.options import (
 )
 from cnnart.cli.types import DURATION, PresetType, setting_option
 from cnnart.commands.fast_stylize import FastStylize, parse_trained
-from cnnart.commands.style_args import parse_mask
+from cnnart.commands.style_args import check_shown, parse_masks
 from cnnart.errors import UsageError
 from cnnart.methods.fast.config import FastConfig
 
@@ -75,7 +76,7 @@ def _setting(name: str, **more: Any) -> Any:
         "--save-style", metavar="FILE", help="Keep the refined style as this .safetensors."
     ),
 )
-@section("Color and place", _setting("color"), mask_option)
+@section("Color and place", _setting("color"), mask_option, show_mask_option)
 @clip_options
 @file_options
 @section(
@@ -118,6 +119,7 @@ def fast_stylize(
     tasks = plan_photos_and_clips(command, files, asked)
     if talk.preview and not any(task.is_clip for task in tasks):
         raise UsageError("`preview` shows the newest frame of a clip, and there is none.")
+    check_shown(parse_masks(given["masks"], given["show_mask"]), tasks)
     if save_style and refine is None:
         raise UsageError("`save_style` keeps what `refine` makes: give both.")
     keep_preset(ctx, files, talk)
@@ -130,6 +132,7 @@ def fast_stylize(
 def command_of(
     styles: tuple[str, ...],
     masks: tuple[str, ...] = (),
+    show_mask: str | None = None,
     batch: int | None = None,
     each_style: bool = False,
     **given: Any,
@@ -138,7 +141,7 @@ def command_of(
     make: Any = each_style_by_itself(FastStylize.make) if each_style else FastStylize.make
     clip = take_clip_config(given)
     trained = [parse_trained(text) for text in styles]
-    return make(trained, [parse_mask(text) for text in masks], given, batch, clip)
+    return make(trained, parse_masks(masks, show_mask), given, batch, clip)
 
 
 def _one_of(command: Any) -> FastStylize:

@@ -178,8 +178,15 @@ mask_option: Any = cloup.option(
     "masks",
     multiple=True,
     metavar="MASK",
-    help="Where the first style (then the second, ...) applies: a picture, white there; or 'alpha' "
-    "for the photo's own; inverse:MASK turns it round.",
+    help="Where the first style (then the second, ...) applies: subject, background, person, face "
+    "or class:NAME, found in each photo; a picture, white there; 'alpha' for the photo's own; "
+    "inverse:MASK turns it round.",
+)
+
+show_mask_option: Any = cloup.option(
+    "--show-mask",
+    metavar="FILE",
+    help="Also write the mask as a picture; {stem} in it is the photo's.",
 )
 
 

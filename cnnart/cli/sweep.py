@@ -54,7 +54,7 @@ LEFT_OUT = {
     *("list_presets", "source", "sheet", "frames", *FLIGHT),
     *("tiles", "companions", "ladder", "batch", "refine", "save_style"),
     *("start", "end", "fps", "codec", "crf", "stability"),
-    *("save_preset", "dry_run", "bit_depth"),
+    *("save_preset", "dry_run", "bit_depth", "show_mask"),
 }
 # Settings on which the time depends: one picture's says little of another's.
 LENGTHENING = {"size", "preset", "steps", "method", "octaves", "patch", "optimizer"}

@@ -191,10 +191,13 @@ def _check_style(text: str, known: Sequence[str]) -> None:
 
 
 def _check_networks(names: Sequence[str]) -> None:
+    from cnnart.networks.detection import DETECTORS
+    from cnnart.networks.segmentation import EMBEDDED, SEGMENTERS
     from cnnart.networks.zoo import network_kinds
     from cnnart.weights.store import network_names
 
     known = {*network_names(), *(name for kind in network_kinds().values() for name in kind)}
+    known |= {*DETECTORS, *EMBEDDED, *SEGMENTERS}
     for name in names:
         if name not in known and ":" not in name:
             raise UsageError(f"No network {name!r}.{did_you_mean(name, sorted(known))}")
