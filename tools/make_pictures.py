@@ -162,6 +162,18 @@ PICTURES: dict[str, Picture] = {
         ),
         columns=2,
     ),
+    "masks": Picture(
+        "The subject painted; the background painted; a person and the background in two styles",
+        (
+            Command("fast-stylize examples/astronaut.jpg --style river-dots --mask subject"),
+            Command("fast-stylize examples/astronaut.jpg --style great-wave --mask background"),
+            Command(
+                "fast-stylize examples/astronaut.jpg --style stained-glass --style starry-night "
+                "--mask person --mask background"
+            ),
+        ),
+        columns=3,
+    ),
     "fast": Picture(
         "A pagoda in the sixteen trained styles",
         tuple(Command(f"fast-stylize examples/pagoda.jpg --style {s} --size 640") for s in TRAINED),

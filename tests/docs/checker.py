@@ -24,8 +24,9 @@ from cnnart.commands.own_presets import OwnPreset, save_preset
 from cnnart.errors import UsageError, did_you_mean
 
 PICTURES = ("jpg", "jpeg", "png", "webp", "tiff", "tif", "gif", "html")
+CLIPS = ("mp4", "mov", "mkv", "webm")
 CHECKPOINTS = ("pth", "pt", "safetensors", "onnx")
-FILE = re.compile(rf"[\w./*{{}}+-]+\.({'|'.join((*PICTURES, *CHECKPOINTS))})\b")
+FILE = re.compile(rf"[\w./*{{}}+-]+\.({'|'.join((*PICTURES, *CLIPS, *CHECKPOINTS))})\b")
 PLACEHOLDER = re.compile(r"[A-Z][A-Z_]*")  # PHOTO, NAME: whatever fits
 MY_PRESETS = ("ink", "mine")  # what readers are to call presets of their own
 WRITTEN = ("-o", "--output", "--save", "--index")  # options whose file need not exist
