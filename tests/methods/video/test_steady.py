@@ -5,12 +5,12 @@ import itertools
 import pytest
 import torch
 
-from cnnart.methods.video.config import VideoConfig
 from cnnart.methods.video.steady import SHARPER, Steady, with_details_of
 from cnnart.optim.flow import luma_of, warp
+from cnnart.video.config import ClipConfig
 from tests.optim.test_flow import CPU, shifted, texture
 
-STABILITY = VideoConfig().stability
+STABILITY = ClipConfig().stability
 
 
 class Flickering:
