@@ -44,7 +44,7 @@ def stylize(
             (``1x3xHxW`` in [0, 1]).
         styles: one or a list of: the like, the name of a built-in style, or a (style, weight) pair.
         callback: called with each ``Step``; returning False stops early and keeps the picture.
-        progress: show a bar, in a terminal or a notebook.
+        progress: show a bar; in a notebook also the picture so far.
         masks: for each style where it applies, or None: a picture (white) over the photo, or
             ``subject``, ``background``, ``person``, ``face``, ``class:NAME``, ``inverse:...``.
         init: what to start from: ``content``, ``noise`` or a picture.
@@ -343,8 +343,9 @@ def _make(
 
 def _bar(run: Run) -> Any:
     from cnnart.run.bar import Bar
+    from cnnart.run.notebook import NotebookBar, in_notebook
 
-    bar = Bar(paths=False)
+    bar = NotebookBar(run.finish) if in_notebook() else Bar(paths=False)
     bar.start(run.start())
     return bar
 

@@ -36,8 +36,12 @@ WRITABLE = {
     ".webp": "webp",
     ".tif": "tiff",
     ".tiff": "tiff",
+    ".avif": "avif",
+    ".heic": "heic",
+    ".heif": "heic",
+    ".jxl": "jxl",
 }
-FORMATS = ("png", "jpg", "webp", "tiff")
+FORMATS = ("png", "jpg", "webp", "tiff", "avif", "heic", "jxl")
 
 ANIMATIONS = (".webp", ".gif", ".mp4")
 

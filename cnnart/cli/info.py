@@ -17,19 +17,22 @@ def info(as_json: bool) -> None:
     if as_json:
         click.echo(json.dumps(facts, indent=2))
         return
+    remedy = facts.get("unused_cuda", {}).pop("lines", [])
     for name, value in facts.items():
         lines = value if isinstance(value, list) else [value]
         for i, line in enumerate(lines or ["none"]):
             click.echo(f"{name.replace('_', ' ') if i == 0 else '':<18}{_text(line, name)}")
+            for word in remedy if name == "unused_cuda" else ():
+                click.echo(f"  {word}")
 
 
 def _text(value: object, name: str = "") -> str:
-    if name == "memory" and isinstance(value, int):
+    if name in ("memory", "disk") and isinstance(value, int):
         return f"{value / 2**30:.1f} GiB"
     if isinstance(value, dict):
         first, *rest = value
         more = [f"{_key(key)}{_text(value[key], key)}" for key in rest]
-        return f"{value[first]}: {', '.join(more)}"
+        return f"{_text(value[first], first)}: {', '.join(more)}"
     return ", ".join(map(str, value)) if isinstance(value, list) else str(value)
 
 

@@ -58,6 +58,7 @@ class FileOptions:
     skip_existing: bool = False
     format: str | None = None
     quality: int | None = None
+    bit_depth: int = 8
     metadata: str = "public"
     max_pixels: int | None = None
     fresh: bool = False
@@ -68,7 +69,7 @@ class FileOptions:
     @property
     def writing(self) -> OutputOptions:
         """How results are written."""
-        return OutputOptions(self.quality, self.metadata)
+        return OutputOptions(self.quality, self.metadata, self.bit_depth)
 
 
 @dataclass(frozen=True)
@@ -92,6 +93,7 @@ class TalkOptions:
     save_every: int | None = None
     preview: bool | None = None
     open: bool = False
+    show: bool = False
     debug: bool = False
 
 
@@ -239,7 +241,14 @@ file_options = section(
     cloup.option(
         "--quality",
         type=click.IntRange(1, 100),
-        help="Quality of JPEG and WebP files.  [default: 95]",
+        help="As JPEG counts it, of all formats that lose some.  [default: 95]",
+    ),
+    cloup.option(
+        "--bit-depth",
+        type=click.Choice(("8", "16")),
+        default="8",
+        callback=lambda ctx, param, value: int(value),
+        help="Bits of each color; 16 in PNG and TIFF.  [default: 8]",
     ),
     *metadata_options,
     cloup.option(
@@ -304,6 +313,11 @@ TALK_OPTIONS: dict[str, Any] = {
         is_flag=True,
         help="Show the result in the desktop's viewer; of several, their folder.",
     ),
+    "show": cloup.option(
+        "--show",
+        is_flag=True,
+        help="Show the result in the terminal, if it is kitty, Ghostty, iTerm2 or WezTerm.",
+    ),
     "debug": cloup.option(
         "--debug",
         is_flag=True,
@@ -338,6 +352,8 @@ def check_options(files: FileOptions, talk: TalkOptions) -> None:
         raise UsageError("--save-every and --preview need an output file, not standard output.")
     if talk.open:
         raise UsageError("--open shows a file, and -o - writes none: give -o a file.")
+    if talk.show:
+        raise UsageError("--show shows a file, and -o - writes none: give -o a file.")
     if getattr(sys.stdout, "name", "") == os.devnull:  # see ``open_streams``
         raise UsageError("-o - writes to standard output, which is closed: give -o a file.")
     if sys.stdout.isatty():
@@ -385,6 +401,8 @@ def journal_of(
         "runtime": {**runtime, "time_budget": run.time_budget},
         "output": {"quality": files.quality, "metadata": files.metadata},
     }
+    if files.bit_depth != 8:  # as earlier versions wrote it else
+        made_of["output"]["bit_depth"] = files.bit_depth
     return Journal(tasks, made_of, fresh=files.fresh, read_only=files.dry_run)
 
 
@@ -451,12 +469,16 @@ def dry_limits(run: RunOptions) -> dict[str, Any]:
 
 
 def opening(reporter: Reporter, talk: TalkOptions) -> Reporter:
-    """The reporter, which in the end also opens what was made, if that is asked for."""
-    if not talk.open:
-        return reporter
-    from cnnart.cli.viewer import then_open
+    """The reporter, which also shows or opens what was made, if that is asked for."""
+    if talk.show:
+        from cnnart.cli.terminal_picture import then_show
 
-    return then_open(reporter)
+        reporter = then_show(reporter)
+    if talk.open:
+        from cnnart.cli.viewer import then_open
+
+        reporter = then_open(reporter)
+    return reporter
 
 
 def with_timings(reporter: Reporter, runtime: Runtime, until: Mapping[str, float]) -> Reporter:

@@ -25,7 +25,8 @@ from cnnart.cli.options import (
     work_through,
 )
 from cnnart.errors import CnnartError, UsageError
-from cnnart.files import as_path, is_folder, obstacle
+from cnnart.files import WRITABLE, as_path, is_folder, obstacle
+from cnnart.image.formats import DEEP
 
 
 @cloup.command("rerun")
@@ -98,8 +99,10 @@ def rerun(
             click.echo(f"cnnart: warning: {warning}", err=True)
     command, output = again.command, output or _literal(path.with_stem(f"{path.stem}-rerun"))
     photos = (again.photo,) if again.photo else ()
-    backbone, precision, quality = trusted(record.get("run"), run.backbone)
-    files = FileOptions(photos, output, quality=quality, metadata=metadata, fresh=fresh)
+    backbone, precision, writing = trusted(record.get("run"), run.backbone)
+    if WRITABLE.get(as_path(output).suffix.lower(), "png") not in DEEP:
+        writing["bit_depth"] = 8
+    files = FileOptions(photos, output, metadata=metadata, fresh=fresh, **writing)
     run = replace(run, backbone=backbone, precision=run.precision or precision)
     check_options(files, talk)
     # What names its own results: made from nothing, or into other files than pictures.
@@ -110,8 +113,9 @@ def rerun(
     ctx.exit(work_through(command, tasks, files, run, talk))
 
 
-def trusted(recorded: Any, backbone: str | None) -> tuple[str | None, str | None, int | None]:
-    """Backbone, precision and quality of a recorded run, as far as they can be what cnnart wrote.
+def trusted(recorded: Any, backbone: str | None) -> tuple[str | None, str | None, dict[str, Any]]:
+    """Backbone, precision, and quality and bit depth of a recorded run, as far as they can be what
+    cnnart wrote.
 
     ``backbone``: given anew, it replaces the recorded one. Raises UsageError where that is a
     program: a picture that somebody sent is not to say which programs are run.
@@ -130,7 +134,10 @@ def trusted(recorded: Any, backbone: str | None) -> tuple[str | None, str | None
     return (
         backbone,
         precision if isinstance(precision, str) else None,
-        quality if isinstance(quality, int) and 1 <= quality <= 100 else None,
+        {
+            "quality": quality if isinstance(quality, int) and 1 <= quality <= 100 else None,
+            "bit_depth": 16 if recorded.get("bit_depth") == 16 else 8,
+        },
     )
 
 

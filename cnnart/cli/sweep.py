@@ -53,7 +53,7 @@ LEFT_OUT = {
     *("output", "recursive", "skip_existing", "save_every", "preview", "each_style"),
     *("list_presets", "source", "sheet", "frames", *FLIGHT),
     *("tiles", "companions", "ladder", "batch", "refine", "save_style"),
-    *("save_preset", "dry_run", "show_mask"),
+    *("save_preset", "dry_run", "show_mask", "bit_depth"),
 }
 # Settings on which the time depends: one picture's says little of another's.
 LENGTHENING = {"size", "preset", "steps", "method", "octaves", "patch", "optimizer"}

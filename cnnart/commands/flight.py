@@ -23,6 +23,7 @@ from cnnart.files import (
     resolved,
     write_atomically,
 )
+from cnnart.image.formats import check_writable_format
 from cnnart.image.parts import part_name, parts_folder
 from cnnart.methods.dream.config import FlightConfig
 from cnnart.run.inputs import Source, expand
@@ -232,6 +233,7 @@ def plan_flights(
     options: OutputOptions = AS_USUAL,
 ) -> list[Task]:
     """Give every photo's flight its place; see ``Flight.plan``."""
+    check_writable_format(FRAMES, options.bit_depth)
     if output == "-":
         if len(sources) > 1:
             raise UsageError(f"Only one flight fits on standard output, not {len(sources)}.")

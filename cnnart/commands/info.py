@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import platform
 import subprocess
-from importlib.metadata import PackageNotFoundError, version
+import sys
+from importlib.metadata import PackageNotFoundError, distributions, version
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +30,7 @@ from cnnart.weights.backbones import EMBEDDED
 from cnnart.weights.cache import cached_path
 from cnnart.weights.store import network_names, status, verify
 
+CPU_WHEELS = "https://download.pytorch.org/whl/cpu"
 PACKAGES = ("torch", "torchvision", "numpy", "pillow")
 
 
@@ -42,6 +44,7 @@ def describe_environment() -> dict[str, Any]:
         "python": f"{platform.python_version()} ({platform.python_implementation()})",
         **{name: _version(name) for name in PACKAGES},
         "torch_built_for": _built_for(),
+        **({"unused_cuda": unused} if (unused := unused_cuda()) else {}),
         "os": platform.platform(),
         "cpu": cpu_model(),
         "cpu_instructions": torch.backends.cpu.get_cpu_capability(),
@@ -85,6 +88,30 @@ def _built_for() -> str:
     built = [f"CUDA {cuda}" if cuda else "", f"ROCm {rocm}" if rocm else "", "XPU" if xpu else ""]
     metal = "Metal" if torch.backends.mps.is_built() else ""
     return ", ".join(name for name in (*built, metal, "CPU") if name)
+
+
+def unused_cuda() -> dict[str, Any] | None:
+    """The libraries for NVIDIA cards where torch finds none, with the lines that remove them."""
+    if not torch.version.cuda or device_count("cuda"):
+        return None
+    library = Path(torch.__file__).parent
+    folders = [library.parent / name for name in ("nvidia", "triton", "cuda")]
+    files = [path for folder in folders for path in folder.rglob("*")]
+    files += (library / "lib").glob("*cuda*")
+    names = sorted(
+        name
+        for name in {str(found.metadata["Name"]).lower() for found in distributions()}
+        if name.startswith(("nvidia-", "cuda-")) or name == "triton"
+    )
+    pip = f"{sys.executable} -m pip"
+    return {
+        "disk": sum(path.stat().st_size for path in files if path.is_file()),
+        "why": "torch finds no NVIDIA card; these two lines remove them",
+        "lines": [
+            f"{pip} uninstall -y torch torchvision {' '.join(names)}",
+            f"{pip} install torch torchvision --index-url {CPU_WHEELS}",
+        ],
+    }
 
 
 def _devices() -> list[torch.device]:

@@ -7,11 +7,13 @@ it is called. Nothing here imports Pillow.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
 from typing import NamedTuple
 
+from cnnart.errors import UsageError
 from cnnart.files import READABLE
 
 # Pillow's names of what it may be asked to open: decoded in this process, size known before.
@@ -21,6 +23,13 @@ FORMATS = (
 )
 # Read where the extra cnnart[formats] is installed: Pillow's name -> the module that brings it.
 PLUGINS = {"HEIF": "pillow_heif", "JXL": "pillow_jxl"}
+# Written where there is such a module: ours -> the module, and how to get it.
+WRITERS = {
+    "avif": ("PIL._avif", "update Pillow (pip install -U pillow)"),
+    "heic": ("pillow_heif", "pip install 'cnnart[formats]'"),
+    "jxl": ("pillow_jxl", "pip install 'cnnart[formats]'"),
+}
+DEEP = ("png", "tiff")  # what is written with 16 bits for each color
 
 
 class Kind(NamedTuple):
@@ -157,6 +166,16 @@ def plugin_installed(format: str) -> bool:
     return find_spec(PLUGINS[format]) is not None
 
 
+def check_writable_format(format: str, bit_depth: int = 8) -> None:
+    """Raise UsageError for a format that cannot be written here, or not so deep."""
+    if format in WRITERS and find_spec(WRITERS[format][0]) is None:
+        raise UsageError(f"Writing {format} needs more than is installed: {WRITERS[format][1]}.")
+    if bit_depth not in (8, 16):
+        raise UsageError(f"`bit_depth` is 8 or 16, not {bit_depth}.")
+    if bit_depth != 8 and format not in DEEP:
+        raise UsageError(f"`bit_depth` {bit_depth} is for {' and '.join(DEEP)}, not for {format}.")
+
+
 @cache
 def readable_suffixes() -> frozenset[str]:
     """The suffixes, in lower case, of the files that are taken out of a folder."""
@@ -231,18 +250,28 @@ def jpeg_xl_size(data: bytes) -> tuple[int, int]:
     return height * above // below, height
 
 
+def jpeg_xl_xmp(data: bytes) -> bytes | None:
+    """The XMP packet of a JPEG XL container (ISO/IEC 18181-2), which the plugin does not read."""
+    return next((data[start:end] for kind, start, end in _boxes(data) if kind == b"xml "), None)
+
+
 def _codestream(data: bytes) -> int:
     """Where the codestream begins in a JPEG XL container."""
+    for kind, start, _ in _boxes(data):
+        start += 4 * (kind == b"jxlp")
+        if kind in (b"jxlc", b"jxlp") and data[start : start + 2] == b"\xff\x0a":
+            return start
+    raise ValueError("no codestream in the container")
+
+
+def _boxes(data: bytes) -> Iterator[tuple[bytes, int, int]]:
+    """The boxes of a container: the kind of each, and where its content starts and ends."""
     at = 0
     while at + 8 <= len(data):
         size, kind, start = int.from_bytes(data[at : at + 4], "big"), data[at + 4 : at + 8], at + 8
         if size == 1:
             size, start = int.from_bytes(data[at + 8 : at + 16], "big"), at + 16
-        if kind in (b"jxlc", b"jxlp"):
-            start += 4 * (kind == b"jxlp")
-            if data[start : start + 2] == b"\xff\x0a":
-                return start
+        yield kind, start, at + size if size else len(data)
         if size < 8:
             break
         at += size
-    raise ValueError("no codestream in the container")

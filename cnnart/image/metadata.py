@@ -130,7 +130,7 @@ def save_options(
         tags.load(exif)
     tags.pop(ExifTags.Base.Orientation, None)  # the pixels are upright
     dpi = sensible_dpi(dpi) if dpi else None
-    if dpi and kind == "WEBP":  # has no field of its own for it
+    if dpi and kind in ("WEBP", "AVIF", "HEIF", "JXL"):  # have no field of their own for it
         tags[ExifTags.Base.XResolution], tags[ExifTags.Base.YResolution] = dpi
         tags[ExifTags.Base.ResolutionUnit] = 2
     elif dpi:

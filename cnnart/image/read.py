@@ -35,6 +35,7 @@ from cnnart.image.formats import (
     RAW,
     RAW_SUFFIXES,
     jpeg_xl_size,
+    jpeg_xl_xmp,
     kind_by_content,
     plugin_installed,
     what_it_is,
@@ -239,9 +240,12 @@ def identified(stream: BinaryIO, head: bytes, name: str, max_pixels: int) -> Ima
         import pillow_jxl  # noqa: F401  # it registers itself
 
         stream.seek(0)
-        width, height = jpeg_xl_size(stream.read())  # the plugin decodes as it opens
+        data = stream.read()
+        width, height = jpeg_xl_size(data)  # the plugin decodes as it opens
         check_size(width * height, name, max_pixels)
-        return Image.open(stream, formats=["JXL"])
+        image = Image.open(stream, formats=["JXL"])
+        image.info |= {"xmp": xmp} if (xmp := jpeg_xl_xmp(data)) else {}
+        return image
     raise UnidentifiedImageError
 
 

@@ -15,9 +15,9 @@ SIZES = {1: 1, 2: 1, 3: 2, 4: 4, 5: 8, 6: 1, 7: 1, 8: 2, 9: 4, 10: 8, 11: 4, 12:
 
 
 def is_whole(path: Path) -> bool:
-    """Whether nothing is missing at the end of a PNG, JPEG, WebP, TIFF, GIF or MP4 file.
+    """Whether nothing is missing at the end of a PNG, JPEG, WebP, TIFF, GIF, MP4, AVIF, HEIC file.
 
-    Of another kind of file: whether there is anything in it.
+    Of another kind of file (JPEG XL says nothing of its end): whether there is anything in it.
     """
     try:
         with open_file(path) as file:
@@ -25,7 +25,7 @@ def is_whole(path: Path) -> bool:
             size = file.seek(0, 2)
             check = next((found for mark, found in CHECKS.items() if head.startswith(mark)), None)
             if check is None and head[4:8] == b"ftyp":
-                check = _mp4
+                check = _boxes
             return bool(head) and (check is None or check(file, size))
     except (OSError, struct.error, ValueError, OverflowError):
         return False
@@ -107,7 +107,7 @@ def _numbers(
     return struct.unpack(f"{order}{count}{letter}", where[:needed])
 
 
-def _mp4(file: BinaryIO, size: int) -> bool:
+def _boxes(file: BinaryIO, size: int) -> bool:
     at, kinds = 0, set()
     while at + 8 <= size:
         file.seek(at)
@@ -118,7 +118,7 @@ def _mp4(file: BinaryIO, size: int) -> bool:
         at = at + length if length else size
         if 0 < length < 8:
             return False
-    return at == size and b"moov" in kinds
+    return at == size and not kinds.isdisjoint((b"moov", b"meta"))
 
 
 CHECKS: dict[bytes, Callable[[BinaryIO, int], bool]] = {

@@ -1,4 +1,4 @@
-"""Writing pictures as PNG, JPEG, WebP or TIFF, whole or not at all."""
+"""Writing pictures in the formats of ``files.FORMATS``, whole or not at all."""
 
 from __future__ import annotations
 
@@ -8,12 +8,14 @@ import zlib
 from pathlib import Path
 from typing import Any, BinaryIO
 
+import numpy as np
 import torch
 from PIL import Image
 from torch import Tensor
 
 from cnnart.errors import ImageError, UsageError, reason
 from cnnart.files import WRITABLE, write_atomically
+from cnnart.image.formats import check_writable_format
 from cnnart.image.metadata import add_tags, save_options, tiff_tags
 
 # PNG: run lengths alone, where a sample says that they cost no more than this share of the bytes
@@ -23,12 +25,23 @@ RUN_LENGTHS = 1.02
 BANDS, BAND_ROWS = 4, 8  # the sample
 
 PILLOW_NAMES = {"png": "PNG", "jpg": "JPEG", "webp": "WEBP", "tiff": "TIFF"}
-# Pixels. libjpeg stops short of the 65,535 of the format; MP4: what x264 encodes.
-MAX_SIDES = {"JPEG": 65500, "WEBP": 16383, "GIF": 65535, "MP4": 16384}
+PILLOW_NAMES |= {"avif": "AVIF", "heic": "HEIF", "jxl": "JXL"}
+OUR_NAMES = {theirs: ours for ours, theirs in PILLOW_NAMES.items()}
+# Pixels. libjpeg stops short of the 65,535 of the format; MP4: what x264 encodes; AVIF: what
+# libavif reads again.
+MAX_SIDES = {"JPEG": 65500, "WEBP": 16383, "GIF": 65535, "MP4": 16384, "AVIF": 32768}
+MAX_SIDES |= {"HEIF": 16384}
+# The quality of JPEG, and what the encoder of another format has to be told for the same mean
+# squared error: measured on photos and paintings (tests/image/test_qualities.py does so again).
+JPEG_QUALITY = (1, 25, 50, 75, 85, 90, 95, 98, 99)
+SAME_ERROR = {
+    "AVIF": (10, 36, 48, 60, 69, 79, 91, 98, 99),
+    "HEIF": (5, 27, 35, 43, 50, 57, 68, 82, 87),
+}
 
 
 def output_format(target: object, format: str | None = None) -> str:
-    """PNG, JPEG, WEBP or TIFF: as ``format`` says, else the file's suffix, else PNG for a stream.
+    """Pillow's name: as ``format`` says, else as the file's suffix does, else PNG for a stream.
 
     Raises UsageError for a format cnnart does not write; call it before long work.
     """
@@ -39,6 +52,7 @@ def output_format(target: object, format: str | None = None) -> str:
     if suffix not in WRITABLE:
         named = format or f"{target}"
         raise UsageError(f"{named}: cnnart writes {', '.join(WRITABLE)}; name one of these.")
+    check_writable_format(WRITABLE[suffix])
     return PILLOW_NAMES[WRITABLE[suffix]]
 
 
@@ -47,16 +61,26 @@ def to_pil(rgb: Tensor, alpha: Tensor | None = None) -> Image.Image:
 
     Raises UsageError for other shapes, ImageError for NaN or infinite values.
     """
-    check_shapes(rgb, alpha)
-    planes = rgb if alpha is None else torch.cat([rgb, alpha.to(rgb)], dim=1)
-    values = planes.detach().float()  # on its device: a quarter of the bytes come over
+    values = planes_of(rgb, alpha)  # on its device: a quarter of the bytes come over
     levels = (values.clamp(0, 1) * 255).round_().to(torch.uint8)
     levels = to_host(levels[0].permute(1, 2, 0).contiguous())
+    check_finite(values)
+    return Image.fromarray(levels.numpy())
+
+
+def planes_of(rgb: Tensor, alpha: Tensor | None) -> Tensor:
+    """All channels as floats. Raises UsageError for shapes that are no picture."""
+    check_shapes(rgb, alpha)
+    planes = rgb if alpha is None else torch.cat([rgb, alpha.to(rgb)], dim=1)
+    return planes.detach().float()
+
+
+def check_finite(values: Tensor) -> None:
+    """Raise ImageError for NaN or infinity."""
     if not math.isfinite(float(values.sum())):  # one pass; NaN and infinity survive it
         raise ImageError(
             "The picture holds NaN or infinite values and is not written; try `precision` fp32."
         )
-    return Image.fromarray(levels.numpy())
 
 
 def to_host(levels: Tensor) -> Tensor:
@@ -92,14 +116,16 @@ def write_image(
     alpha: Tensor | None = None,
     format: str | None = None,
     quality: int = 95,
+    bit_depth: int = 8,
     dpi: tuple[float, float] | None = None,
     exif: bytes | None = None,
     record: str | None = None,
 ) -> None:
     """Write rgb (1x3xHxW in [0, 1], sRGB) and alpha (1x1xHxW in [0, 1]) to a file or binary stream.
 
-    The format follows from ``format`` ("png", "jpeg", "webp", "tiff"), else the file's suffix; a
-    stream without one gets PNG. ``quality`` (1..100) is JPEG's and WebP's; WebP is lossless at 100.
+    The format follows from ``format`` (one of ``files.FORMATS``), else the file's suffix; a stream
+    without one gets PNG. ``quality`` (1..100) is JPEG's; see ``encode`` for other formats.
+    ``bit_depth``: of each color, 8 or (PNG and TIFF) 16.
     JPEG has no alpha: the picture is laid over white. ``record`` is text that read_record returns.
     A file appears whole or not at all, and its folder is created. Raises UsageError for an unknown
     format, shape or quality; ImageError for NaN, for a side the format cannot hold, and for any
@@ -113,11 +139,13 @@ def write_image(
         check_shapes(rgb, alpha)
         alpha = alpha.to(rgb)
         rgb, alpha = rgb * alpha + (1 - alpha), None
-    image = to_pil(rgb, alpha)
-    check_sides(name, kind, image.size)
+    check_writable_format(OUR_NAMES[kind], bit_depth)
+    check_shapes(rgb, alpha)
+    check_sides(name, kind, (rgb.shape[3], rgb.shape[2]))
+    pixels = to_pil(rgb, alpha) if bit_depth == 8 else deep_levels(rgb, alpha)
     for block in (exif, None):
         try:
-            data = encode(image, kind, quality, save_options(kind, dpi, block, record))
+            data = encode(pixels, kind, quality, save_options(kind, dpi, block, record))
             break
         except MemoryError:
             raise
@@ -162,8 +190,28 @@ def check_sides(name: str, kind: str, size: tuple[int, int]) -> None:
         )
 
 
-def encode(image: Image.Image, kind: str, quality: int, options: dict[str, Any]) -> bytes:
-    """The bytes of the file. In memory, so that a failure leaves nothing half written."""
+def deep_levels(rgb: Tensor, alpha: Tensor | None) -> np.ndarray:
+    """HxWx3 (or x4) of 16 bits. Raises as ``to_pil`` does."""
+    from cnnart.image.deep import levels_of
+
+    values = planes_of(rgb, alpha)
+    check_finite(values)
+    return levels_of(values)
+
+
+def encode(
+    image: Image.Image | np.ndarray, kind: str, quality: int, options: dict[str, Any]
+) -> bytes:
+    """The bytes of the file. In memory, so that a failure leaves nothing half written.
+
+    ``quality`` is JPEG's. AVIF and HEIC are told what gives the same error; WebP and JPEG XL have
+    scales of their own after JPEG's. At 100 WebP, HEIC and JPEG XL are lossless. Colors always
+    have the full resolution, but in WebP, which cannot.
+    """
+    if isinstance(image, np.ndarray):
+        from cnnart.image.deep import encode_deep
+
+        return encode_deep(image, kind, options)
     buffer = io.BytesIO()
     if kind == "TIFF":
         tags = tiff_tags(options.pop("exif", None), options.pop("xmp", None))
@@ -175,6 +223,22 @@ def encode(image: Image.Image, kind: str, quality: int, options: dict[str, Any])
         options.update(quality=quality, subsampling="4:4:4")
     elif kind == "WEBP":
         options.update(quality=quality, lossless=quality == 100, method=4, exact=True)
+    elif kind == "AVIF":
+        told = round(float(np.interp(quality, JPEG_QUALITY, SAME_ERROR[kind])))
+        options.update(quality=told if quality < 100 else 100, subsampling="4:4:4")
+    elif kind == "HEIF":
+        from pillow_heif import register_heif_opener
+
+        register_heif_opener()
+        told = round(float(np.interp(quality, JPEG_QUALITY, SAME_ERROR[kind])))
+        # -1 is lossless, as far as the colors are not turned into others before.
+        lossless = {"quality": -1, "matrix_coefficients": 0}
+        options.update(lossless if quality == 100 else {"quality": told}, chroma=444)
+    elif kind == "JXL":
+        import pillow_jxl  # noqa: F401  # it registers itself
+
+        options.pop("icc_profile")  # the codestream says sRGB by itself
+        options.update(quality=quality, lossless=quality == 100)
     elif kind == "PNG" and run_lengths_do(image):
         options.update(compress_type=zlib.Z_RLE)
     image.save(buffer, kind, **options)

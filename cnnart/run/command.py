@@ -182,6 +182,7 @@ class Run:
         options: dict[str, Any] = {"format": task.format, "dpi": self.dpi}
         if task.options.quality is not None:
             options["quality"] = task.options.quality
+        options["bit_depth"] = task.options.bit_depth
         if task.options.metadata != "none":
             exif = photo.exif if photo else None
             options["exif"] = exif if task.options.metadata == "all" else public_exif(exif)
@@ -199,6 +200,7 @@ class Run:
             "torch": torch.__version__,
             "size": list(rgb.shape[-2:]),
             "quality": self.task.options.quality,
+            **({} if (depth := self.task.options.bit_depth) == 8 else {"bit_depth": depth}),
             **self.facts,
         }
         return build_record(

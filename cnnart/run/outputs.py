@@ -20,6 +20,7 @@ from cnnart.files import (
     key_of,
     resolved,
 )
+from cnnart.image.formats import check_writable_format
 from cnnart.run.inputs import Source
 from cnnart.run.record import is_unfinished
 
@@ -29,7 +30,8 @@ FIELDS = ("stem", "style", "parent", "ext")
 
 @dataclass(frozen=True)
 class OutputOptions:
-    """How results are written. ``quality``: of JPEG and WebP, 1 to 100; None: as ``write_image``.
+    """How results are written. ``quality``: of formats that lose some, 1 to 100; None: as
+    ``write_image``. ``bit_depth``: of each color, 8 or (PNG and TIFF) 16.
 
     ``metadata``: what the result says beside its pixels, one of METADATA. ``public``: the record
     without the folders of this machine, and of the photo's EXIF what is fit for others. ``all``:
@@ -38,6 +40,7 @@ class OutputOptions:
 
     quality: int | None = None
     metadata: str = "public"
+    bit_depth: int = 8
 
 
 AS_USUAL = OutputOptions()
@@ -109,6 +112,7 @@ def plan(
     if output == "-":
         if count > 1:
             raise UsageError(f"Only one picture fits on standard output, not {count}.")
+        check_writable_format(format or "png", options.bit_depth)
         task = Task(sources[0], None, format or "png", options)
         return [task if isinstance(style, str) else replace(task, style=styles[0])]
     tasks = []
@@ -134,6 +138,7 @@ def _task(source: Source, target: Path, format: str | None, options: OutputOptio
         )
     if format and WRITABLE[suffix] != format:
         raise UsageError(f"The output {str(target)!r} and `format` {format} contradict each other.")
+    check_writable_format(WRITABLE[suffix], options.bit_depth)
     return Task(source, target, WRITABLE[suffix], options)
 
 

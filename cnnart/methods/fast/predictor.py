@@ -19,7 +19,6 @@ from cnnart.image.picture import fit_long_side, resize
 from cnnart.methods.fast.header import COLORS
 from cnnart.methods.fast.layers import AffinePair
 from cnnart.networks.vgg import FeatureExtractor
-from cnnart.optim.color import color_gaussians
 
 HALVED = "/2"  # suffix of the names of layers of the picture at half its size
 SMALLEST_SIDE = 64  # of a painting in pixels
@@ -120,6 +119,8 @@ def describe_painting(
     features: FeatureExtractor, painting: Tensor, shape: PredictorShape
 ) -> Tensor:
     """The description of a painting (``1x3xHxW`` in [0, 1], any size): ``1xD`` on the device."""
+    from cnnart.optim.color import color_gaussians  # only here: trained styles paint without it
+
     picture = at_style_size(painting, shape.style_size).to(features.device)
     fine = [name for name in shape.layers if not name.endswith(HALVED)]
     coarse = [name.removesuffix(HALVED) for name in shape.layers if name.endswith(HALVED)]

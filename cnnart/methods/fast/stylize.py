@@ -26,9 +26,7 @@ from cnnart.methods.fast.checkpoint import Checkpoint
 from cnnart.methods.fast.config import FastConfig
 from cnnart.methods.fast.layers import AffinePair
 from cnnart.methods.fast.network import StyleNetwork, make_noise
-from cnnart.methods.fast.predictor import colors_of
 from cnnart.methods.fast.styled import RepeatedPasses, StyledNetwork
-from cnnart.optim.color import blend_gaussians, recolor_batch
 from cnnart.optim.memory import (
     FREE_SHARE,
     Limits,
@@ -98,11 +96,16 @@ class FastStyle:
         """Mean (``1x3``) and covariance (``1x3x3``) that its pictures' colors are brought to, on
         the CPU; None: the network paints in its colors.
         """
-        if self.described is not None:
-            return colors_of(self.described.cpu())
-        bank, styles = self.checkpoint.bank, self.checkpoint.styles
-        found = styles[bank.index(self.name)].colors
-        return colors_of(torch.tensor([found])) if found else None
+        numbers = self.described
+        if numbers is None:
+            bank, styles = self.checkpoint.bank, self.checkpoint.styles
+            found = styles[bank.index(self.name)].colors
+            if not found:
+                return None
+            numbers = torch.tensor([found])
+        from cnnart.methods.fast.predictor import colors_of
+
+        return colors_of(numbers.cpu())
 
 
 @dataclass(frozen=True)
@@ -333,6 +336,8 @@ class Colors:
         share = sum(weight for *_, weight in known)
         if not share:
             return Colors(None, 0.0)
+        from cnnart.optim.color import blend_gaussians
+
         mean, covariance = blend_gaussians(known)
         return Colors((mean[None], covariance[None]), share)
 
@@ -340,6 +345,8 @@ class Colors:
         """``Bx3xHxW`` in [0, 1] -> the same, recolored."""
         if self.gaussian is None:
             return pictures
+        from cnnart.optim.color import recolor_batch
+
         mean, covariance = (value.to(pictures.device) for value in self.gaussian)
         count = len(pictures)
         moved = recolor_batch(pictures, mean.expand(count, -1), covariance.expand(count, -1, -1))
