@@ -288,6 +288,20 @@ PICTURES: dict[str, Picture] = {
         "A cup, a heat map that glows on the coffee, and the cup with a gray square",
         "occlusion examples/coffee.jpg",
     ),
+    "inspect-localize": inspect(
+        "A box around the cup, and the map it comes from", "localize examples/coffee.jpg"
+    ),
+    "inspect-detect": inspect(
+        "A box around the astronaut's face", "detect examples/astronaut.jpg", width=512
+    ),
+    "inspect-segment": Picture(
+        "The subject, and a person",
+        (
+            Command("inspect segment examples/raccoon.jpg"),
+            Command("inspect segment examples/astronaut.jpg --backbone person"),
+        ),
+        columns=2,
+    ),
     "inspect-saliency": inspect(
         "Five saliency maps of a cup and a random one, with scores, and the object cut out",
         "saliency examples/coffee.jpg --method all --mask --score",

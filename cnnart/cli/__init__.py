@@ -86,6 +86,18 @@ def _rerun() -> click.Command:
     return rerun
 
 
+def _studio() -> click.Command:
+    from cnnart.cli.studio import studio
+
+    return studio
+
+
+def _serve() -> click.Command:
+    from cnnart.cli.studio import serve
+
+    return serve
+
+
 def _bench() -> click.Command:
     from cnnart.cli.bench import bench
 
@@ -106,6 +118,8 @@ COMMANDS = {
     "train-style": (_train_style, "Train a network for your own style."),
     "fast-stylize": (_fast_stylize, "Paint photos in a trained style, in a blink."),
     "sweep": (_sweep, "Try several values of settings: one labelled sheet of all."),
+    "studio": (_studio, "Open a page in the browser: see styles at once, and paint."),
+    "serve": (_serve, "Serve other programs over HTTP: a photo in, a picture out."),
     "inspect": (_inspect, "Look into a network: what its layers see and want."),
     "export": (_export, "Write a trained style as ONNX or as a checkpoint."),
     "styles": (_styles, "List, show and check the built-in styles."),

@@ -433,7 +433,8 @@ def work_through(
         runtime = make_runtime(run, max_pixels=files.max_pixels, **more)
         until["imports"] = time.time()
         runtime.open_ahead()
-        if tasks[0].source.path and not (files.skip_existing or journal.goes_on):
+        alone = tasks[0].is_clip or files.skip_existing or journal.goes_on
+        if tasks[0].source.path and not alone:
             tasks[0].source.read_ahead(runtime.max_pixels)
         open_one = command.open(runtime)
         until["styles"] = time.time()

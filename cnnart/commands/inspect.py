@@ -33,13 +33,17 @@ from cnnart.run.outputs import overwritten
 if TYPE_CHECKING:
     from torch import Tensor
 
+    from cnnart.methods.inspect.config import SaliencyConfig
     from cnnart.methods.inspect.fooling import Fool
     from cnnart.methods.inspect.index import Descriptor, Index
     from cnnart.methods.inspect.neighbors import Query
+    from cnnart.methods.inspect.occlusion import Occluder
     from cnnart.methods.inspect.patches import TopPatchSearch
     from cnnart.methods.inspect.picture_map import PictureMap
     from cnnart.methods.inspect.pictures import Item
     from cnnart.methods.inspect.report import Inspection
+    from cnnart.methods.inspect.saliency import SaliencyReport
+    from cnnart.methods.inspect.target import TargetQuery
     from cnnart.networks.base import Network
 
 T = TypeVar("T")
@@ -252,6 +256,48 @@ def find_queries(
         pair = found.descriptor(image) if row is None else (index.features[row], index.pixels[row])
         queries.append(Query(Path(item.name).name, image, *pair, row))
     return queries
+
+
+# What two callers do alike
+
+
+def saliency_of(
+    picture: Tensor,
+    network: Network,
+    query: TargetQuery,
+    config: SaliencyConfig,
+    cam_layer: str | None = None,
+    *,
+    mask: bool = False,
+    score: bool = False,
+) -> SaliencyReport:
+    """The saliency maps of a picture, about to be made. Raises CnnartError."""
+    from cnnart.methods.inspect.crop import crop_for
+    from cnnart.methods.inspect.saliency import SaliencyMaps, SaliencyReport
+    from cnnart.methods.inspect.target import choose_target
+
+    crop = crop_for(network, picture)
+    target = choose_target(network, crop.input, query)
+    maps = SaliencyMaps(network, target, crop.input, config, cam_layer)
+    return SaliencyReport(maps, crop, target, mask=mask, score=score)
+
+
+def occlusion_of(
+    picture: Tensor,
+    network: Network,
+    query: TargetQuery,
+    window: int | None = None,
+    stride: int | None = None,
+) -> tuple[Occluder, Callable[[], Inspection]]:
+    """What hides parts of a picture, about to begin, and what to call when it has ended."""
+    from cnnart.methods.inspect.crop import crop_for
+    from cnnart.methods.inspect.occlusion import Occluder, occlusion_report
+    from cnnart.methods.inspect.target import choose_target
+
+    crop = crop_for(network, picture)
+    target = choose_target(network, crop.input, query)
+    work = Occluder(target.value, crop.input, window, stride)
+    return work, lambda: occlusion_report(work.result(), crop, target)
 
 
 # Work that can be interrupted

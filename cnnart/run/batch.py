@@ -159,6 +159,10 @@ class Batch:
             outcomes.close_journal(ended=ended)
         return outcomes.conclude()
 
+    def stop(self) -> None:
+        """As Ctrl-C does, from another thread: stop after the step under way, and save it."""
+        self._interrupt.asked = True
+
     def _make(self, task: Task, index: int, outcomes: Outcomes) -> None:
         began = time.monotonic()
         task.check()

@@ -9,7 +9,7 @@ import cloup
 
 from cnnart.cli.inspect.options import InspectOptions, inspect_options, target_options
 from cnnart.cli.options import section, take
-from cnnart.commands.inspect import one_photo
+from cnnart.commands.inspect import occlusion_of, one_photo
 
 
 @cloup.command("occlusion")
@@ -52,19 +52,14 @@ def occlusion(
     """
     options = take(given, InspectOptions)
 
-    from cnnart.methods.inspect.target import TargetQuery, choose_target
+    from cnnart.methods.inspect.target import TargetQuery
 
     query = TargetQuery(named, layer, channel)
     source, inputs = one_photo(photo)
     output = options.target(f"{source.stem}-occlusion", inputs)
 
-    from cnnart.methods.inspect.crop import crop_for
-    from cnnart.methods.inspect.occlusion import Occluder, occlusion_report
-
     picture = options.read(source)
     network = options.open_network(classifier=layer is None)
-    crop = crop_for(network, picture)
-    target = choose_target(network, crop.input, query)
-    work = Occluder(target.value, crop.input, window, stride)
+    work, conclude = occlusion_of(picture, network, query, window, stride)
     options.work(work.parts(), work.rounds, "hiding")
-    options.deliver(occlusion_report(work.result(), crop, target), output, inputs)
+    options.deliver(conclude(), output, inputs)

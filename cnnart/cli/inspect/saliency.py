@@ -10,7 +10,7 @@ import cloup
 from cnnart.cli.inspect.options import InspectOptions, inspect_options, target_options
 from cnnart.cli.options import section, take
 from cnnart.cli.types import setting_option
-from cnnart.commands.inspect import one_photo
+from cnnart.commands.inspect import one_photo, saliency_of
 from cnnart.errors import UsageError
 from cnnart.methods.inspect.config import SALIENCY_METHODS, SaliencyConfig
 from cnnart.settings import make_config
@@ -72,7 +72,7 @@ def saliency(
     """
     options = take(given, InspectOptions)
 
-    from cnnart.methods.inspect.target import TargetQuery, choose_target
+    from cnnart.methods.inspect.target import TargetQuery
 
     query = TargetQuery(named, layer, channel)
     if score and layer is not None:
@@ -82,14 +82,8 @@ def saliency(
     chosen = SALIENCY_METHODS if ALL in methods else methods or DEFAULT
     config = make_config(SaliencyConfig, {**given, "seed": options.seed})
 
-    from cnnart.methods.inspect.crop import crop_for
-    from cnnart.methods.inspect.saliency import SaliencyMaps, SaliencyReport
-
     picture = options.read(source)
     network = options.open_network(classifier=layer is None)
-    crop = crop_for(network, picture)
-    target = choose_target(network, crop.input, query)
-    maps = SaliencyMaps(network, target, crop.input, config, cam_layer)
-    report = SaliencyReport(maps, crop, target, mask=mask, score=score)
+    report = saliency_of(picture, network, query, config, cam_layer, mask=mask, score=score)
     options.work(report.parts(chosen), len(chosen), "asking")
     options.deliver(report.result(), output, inputs)

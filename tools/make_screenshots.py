@@ -1,0 +1,68 @@
+"""Make the pictures of docs/studio.md again: the page in Chromium, on the example photos.
+
+python tools/make_screenshots.py
+"""
+
+from __future__ import annotations
+
+import io
+import sys
+from pathlib import Path
+from typing import Any
+
+from PIL import Image
+
+ROOT = Path(__file__).resolve().parent.parent
+TARGET = ROOT / "docs" / "screenshots"
+LARGEST = 200_000  # bytes, as of all pictures of the documentation
+sys.path.insert(0, str(ROOT))
+
+from benchmarks.studio import PHOTO, opened, until  # noqa: E402
+
+
+def shoot(page: Any, name: str) -> None:
+    """What is to be seen now, as ``docs/screenshots/NAME.jpg``."""
+    page.wait_for_timeout(1500)
+    image = Image.open(io.BytesIO(page.screenshot())).convert("RGB")
+    TARGET.mkdir(exist_ok=True)
+    for quality in range(90, 40, -5):
+        image.save(TARGET / f"{name}.jpg", quality=quality, optimize=True)
+        if (TARGET / f"{name}.jpg").stat().st_size <= LARGEST:
+            return
+
+
+def main() -> None:
+    with opened(viewport={"width": 1280, "height": 860}, color_scheme="light") as page:
+        page.set_input_files("#file", PHOTO)
+        until(page, "document.documentElement.dataset.thumbnailsMs")
+        page.click("[data-style=linocut-coast]")
+        shoot(page, "studio")
+        page.click("[data-mask=linocut-coast]")
+        box = page.locator("#brush").bounding_box()
+        right, height = box["x"] + box["width"] - 40, box["height"]
+        page.mouse.move(box["x"] + 40, box["y"] + 0.1 * height)
+        page.mouse.down()
+        for place in (0.1, 0.22, 0.34):
+            page.mouse.move(right, box["y"] + place * height, steps=12)
+            page.mouse.move(box["x"] + 40, box["y"] + (place + 0.08) * height, steps=12)
+        page.mouse.up()
+        shoot(page, "studio-mask")
+    with opened(viewport={"width": 1280, "height": 860}, color_scheme="dark") as page:
+        page.set_input_files("#file", ROOT / "examples" / "raccoon.jpg")
+        until(page, "document.documentElement.dataset.thumbnailsMs")
+        page.click("[data-style=harvest-fields]")
+        page.get_by_text("Fine", exact=True).click()
+        page.get_by_label("Size").fill("384")
+        page.click("#go")
+        until(page, "document.getElementById('job-bar').value > 0.6")
+        shoot(page, "studio-painting")
+    phone = {"width": 390, "height": 844}
+    with opened(viewport=phone, device_scale_factor=1.5) as page:
+        page.set_input_files("#file", ROOT / "examples" / "coffee.jpg")
+        until(page, "document.documentElement.dataset.thumbnailsMs")
+        page.click("[data-style=great-wave]")
+        shoot(page, "studio-phone")
+
+
+if __name__ == "__main__":
+    main()
