@@ -301,3 +301,22 @@ def test_small_masks_are_not_shrunk_to_nothing(tiny):
     mask[..., 40:56, 40:56] = 1
     for layer, m in layer_masks(mask, features, ["relu3_1", "relu5_1"]).items():
         assert float(m.sum()) * features.geometry[layer].stride ** 2 >= 256 / 4
+
+
+def test_what_is_kept_counts_more_and_the_same_in_tiles(tiny, photo_of, painting):
+    features, photo = FeatureExtractor(tiny), photo_of(*SIZE)
+    regions = [region(features, painting)]
+    weights = dataclasses.replace(WEIGHTS, kept_content=8.0, kept_pixel=3.0)
+    nowhere = torch.zeros(1, 1, *SIZE)
+    somewhere = nowhere.clone()
+    somewhere[..., 40:90, 50:120] = 1
+    usual, same, whole, tiled = (
+        PerceptualObjective(features, photo, regions, weights, keep=keep, tile=tile)(noisy(photo))
+        for keep, tile in ((None, 0), (nowhere, 0), (somewhere, 0), (somewhere, 64))
+    )
+    assert_same(tiled, whole)
+    assert float(same.losses["kept"]) == 0
+    assert float(same.losses["content"]) == pytest.approx(float(usual.losses["content"]))
+    assert float(whole.losses["content"]) > 1.2 * float(usual.losses["content"])
+    assert float(whole.losses["kept"]) > 0
+    assert torch.allclose(same.gradient, usual.gradient, atol=1e-7)
