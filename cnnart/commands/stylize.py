@@ -101,9 +101,8 @@ class Stylize:
 
     def open(self, runtime: Runtime, inputs: Inputs | None = None) -> Callable[[Task], Run]:
         """``inputs``: the files, where they have been read already."""
-        from cnnart.methods.masks.faces import face_ellipses
         from cnnart.methods.stylize.transfer import StyleTransfer, faces_kept
-        from cnnart.networks.blazeface import find_faces
+        from cnnart.networks.blazeface import face_ellipses, find_faces
         from cnnart.optim.memory import memory_errors_named
         from cnnart.optim.regions import StyleImage
         from cnnart.run.command import Run

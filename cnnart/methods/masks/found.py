@@ -8,9 +8,8 @@ from __future__ import annotations
 from torch import Tensor
 
 from cnnart.image.picture import resize
-from cnnart.methods.masks.faces import face_ellipses
 from cnnart.methods.masks.refine import refined
-from cnnart.networks.blazeface import find_faces
+from cnnart.networks.blazeface import face_ellipses, find_faces
 from cnnart.networks.selfie_segmenter import person_map
 from cnnart.networks.u2net import subject_map
 
