@@ -56,7 +56,7 @@ def _setting(name: str, **more: Any) -> Any:
     _setting("style_scale"),
     _setting("seed"),
 )
-@section("Color and place", _setting("color"), mask_option, show_mask_option)
+@section("Color and place", _setting("color"), _setting("faces"), mask_option, show_mask_option)
 @file_options
 @section(
     "Expert",

@@ -50,7 +50,6 @@ MANY = 100  # pictures, beyond which a slip of the finger is likelier than a wis
 
 # Options that make something else than one picture, or say what the sweep says in its own way.
 LEFT_OUT = {
-    "show_mask",
     *("output", "recursive", "skip_existing", "save_every", "preview", "each_style"),
     *("list_presets", "source", "sheet", "frames", *FLIGHT),
     *("tiles", "companions", "ladder", "batch", "refine", "save_style"),

@@ -101,7 +101,8 @@ class Stylize:
 
     def open(self, runtime: Runtime, inputs: Inputs | None = None) -> Callable[[Task], Run]:
         """``inputs``: the files, where they have been read already."""
-        from cnnart.methods.stylize.transfer import StyleTransfer
+        from cnnart.methods.stylize.transfer import StyleTransfer, faces_kept
+        from cnnart.networks.blazeface import face_ellipses, find_faces
         from cnnart.optim.memory import memory_errors_named
         from cnnart.optim.regions import StyleImage
         from cnnart.run.command import Run
@@ -122,6 +123,7 @@ class Stylize:
                 )
                 for style, image, mask in zip(self.styles, read.images, read.masks, strict=True)
             ]
+            faces = find_faces(photo.rgb) if faces_kept(config) else []
             with memory_errors_named():
                 features = runtime.features(config.pooling)
                 limits = runtime.limits()
@@ -133,6 +135,7 @@ class Stylize:
                     init=read.init,
                     limits=limits,
                     cache=read.targets,
+                    faces=face_ellipses(faces, *photo.rgb.shape[-2:]) if faces else None,
                 )
             height, width = work.photo.shape[-2:]
             return Run(
@@ -169,7 +172,8 @@ class Stylize:
         chosen = styles or [recorded_style(facts, files) for facts in record["styles"]]
         made_of = with_masks(chosen, masks[: len(chosen)])
         init = record["init"] and files.find(record["init"], "the file back")
-        return cls(made_of, files.config(StylizeConfig, record["settings"]), init or None)
+        settings = {"faces": "paint", **record["settings"]}  # there was a time without the setting
+        return cls(made_of, files.config(StylizeConfig, settings), init or None)
 
 
 def first_look(

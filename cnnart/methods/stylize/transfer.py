@@ -53,6 +53,10 @@ DETAIL = 1.0  # how much of what a pyramid level adds to the photo the picture s
 TEMPORAL_TO_CONTENT = 200.0  # of a frame of a clip: what holds it to the one before
 PIXEL_TO_CONTENT = 4.0  # below strength 0.5: what holds the photo's colors and details
 
+# In faces, where they are kept: how much more content counts, and what holds their pixels.
+FACE_CONTENT, FACE_PIXEL = 2.0, 6.0
+NO_FACES_KEPT = 0.7  # the strength from which on they are painted like the rest
+
 MOST_TARGETS = 24  # kept for the next photo; 2.5 MB each with the usual layers
 
 
@@ -92,6 +96,7 @@ class StyleTransfer(MultiscaleSynthesis[FeatureExtractor]):
         held: of a frame of a clip, the last one's result, moved to meet it: it starts there, and is
             held to it, where it can be trusted; so it needs no sizes but the last, and half of
             that one's iterations.
+        faces: where they are, ``1x1xHxW`` in [0, 1] over the photo; None: nowhere.
 
     Nothing long happens before the first step. Raises UsageError for settings that make no sense,
     and OutOfMemory for a picture that cannot fit.
@@ -108,6 +113,7 @@ class StyleTransfer(MultiscaleSynthesis[FeatureExtractor]):
         limits: Limits | None = None,
         cache: TargetCache | None = None,
         held: Held | None = None,
+        faces: Tensor | None = None,
     ) -> None:
         self.layers = [*config.content_layers, *config.style_layers]
         features.check_layers(self.layers)
@@ -140,6 +146,7 @@ class StyleTransfer(MultiscaleSynthesis[FeatureExtractor]):
             limits=limits,
         )
         self.photo = resize(photo.to(device), *size)
+        self.faces = None if faces is None or not faces_kept(config) else faces.to(device)
         self.init = None if init is None else init.to(device)
         self.held = None
         if held is not None:
@@ -226,6 +233,7 @@ class StyleTransfer(MultiscaleSynthesis[FeatureExtractor]):
             statistic=self.config.statistic,
             tile=tile,
             held=self._held(height, width),
+            keep=None if self.faces is None else resize(self.faces, height, width, mode="bilinear"),
         )
 
     def _target(self, region: StyledRegion, height: int, width: int, tile: int) -> Region:
@@ -268,7 +276,19 @@ def term_weights(config: StylizeConfig) -> Weights:
         content_layers=config.content_layers,
         style_layers=config.style_layers,
         temporal=TEMPORAL_TO_CONTENT,
+        kept_content=FACE_CONTENT * faces_kept(config),
+        kept_pixel=FACE_PIXEL * faces_kept(config),
     )
+
+
+def faces_kept(config: StylizeConfig) -> float:
+    """How much faces are kept: 1 up to the usual strength, 0 from 0.7 on.
+
+    Who asks for so much style wants it everywhere.
+    """
+    if config.faces != "keep":
+        return 0.0
+    return min(1.0, max(0.0, (NO_FACES_KEPT - config.strength) / 0.2))
 
 
 def _on(device: torch.device, style: StyleImage) -> StyleImage:

@@ -528,3 +528,37 @@ def test_targets_are_kept_by_style_and_by_how_it_is_seen(painting, monkeypatch):
     assert len(found) == 3, "what was used last stays"
     get(painting, "large")
     assert len(found) == 4, "the oldest is forgotten"
+
+
+# Faces stay the person's.
+
+
+def test_a_kept_face_is_nearer_the_photo_than_the_rest(photo, painting, features):
+    faces = torch.zeros(1, 1, *photo.shape[-2:])
+    faces[..., 16:48, 20:60] = 1
+    settings = {"content_layers": {"relu2_2": 1.0}, "strength": 0.5}
+    config = dataclasses.replace(CONFIG, **settings)
+    found = []
+    for mask in (None, faces):
+        work = StyleTransfer(photo, [StyleImage(painting)], config, features, faces=mask)
+        *_, last = work.steps()
+        found.append(features(work.finish(last.image), ["relu2_2"])["relu2_2"].float())
+    original = features(photo, ["relu2_2"])["relu2_2"].float()
+    usual, kept = ((each - original)[..., 8:24, 10:30].square().sum() for each in found)
+    assert float(kept) < 0.8 * float(usual)
+
+
+@pytest.mark.parametrize(
+    ("settings", "share"),
+    [
+        ({}, 1),
+        ({"strength": 0.2}, 1),
+        ({"strength": 0.6}, 0.5),
+        ({"strength": 0.7}, 0),
+        ({"strength": 1.0}, 0),
+        ({"faces": "paint"}, 0),
+    ],
+)
+def test_the_stronger_the_style_the_less_is_kept(settings, share):
+    found = transfer.faces_kept(StylizeConfig(**settings))
+    assert found == pytest.approx(share)
