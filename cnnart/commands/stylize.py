@@ -101,8 +101,7 @@ class Stylize:
 
     def open(self, runtime: Runtime, inputs: Inputs | None = None) -> Callable[[Task], Run]:
         """``inputs``: the files, where they have been read already."""
-        from cnnart.methods.stylize.transfer import StyleTransfer, faces_kept
-        from cnnart.networks.blazeface import face_ellipses, find_faces
+        from cnnart.methods.stylize.transfer import StyleTransfer
         from cnnart.optim.memory import memory_errors_named
         from cnnart.optim.regions import StyleImage
         from cnnart.run.command import Run
@@ -123,7 +122,6 @@ class Stylize:
                 )
                 for style, image, mask in zip(self.styles, read.images, read.masks, strict=True)
             ]
-            faces = find_faces(photo.rgb) if faces_kept(config) else []
             with memory_errors_named():
                 features = runtime.features(config.pooling)
                 limits = runtime.limits()
@@ -135,7 +133,6 @@ class Stylize:
                     init=read.init,
                     limits=limits,
                     cache=read.targets,
-                    faces=face_ellipses(faces, *photo.rgb.shape[-2:]) if faces else None,
                 )
             height, width = work.photo.shape[-2:]
             return Run(

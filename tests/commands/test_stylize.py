@@ -17,6 +17,8 @@ from cnnart.commands import fast_stylize
 from cnnart.commands.style_args import memory_mask, parse_style
 from cnnart.commands.stylize import TRAINED_AT, Stylize
 from cnnart.methods.fast.stylize import STROKE_SIDE
+from cnnart.methods.stylize import transfer
+from cnnart.networks.blazeface import Face
 from cnnart.run.inputs import Source
 from cnnart.run.outputs import Task
 from cnnart.run.record import RecordedFiles
@@ -125,11 +127,9 @@ def test_without_a_face_keeping_faces_changes_no_bit() -> None:
 
 
 def test_faces_are_looked_for_where_they_can_be_kept(monkeypatch: pytest.MonkeyPatch) -> None:
-    from cnnart.networks import blazeface
-
     asked: list[Any] = []
-    face = blazeface.Face((20, 10, 50, 40), ((28, 20), (42, 20), *[(35.0, 30.0)] * 4), 1.0)
-    monkeypatch.setattr(blazeface, "find_faces", lambda photo: asked.append(photo) or [face])
+    face = Face((20, 10, 50, 40), ((28, 20), (42, 20), *[(35.0, 30.0)] * 4), 1.0)
+    monkeypatch.setattr(transfer, "find_faces", lambda photo: asked.append(photo) or [face])
     kept, painted = finished(PHOTO), finished(PHOTO, faces="paint")
     finished(PHOTO, strength=0.8)
     assert len(asked) == 1

@@ -19,6 +19,7 @@ from torch import Tensor
 from cnnart.errors import UsageError
 from cnnart.image.picture import fit_long_side, output_size, resize
 from cnnart.methods.stylize.config import PRESETS, StylizeConfig
+from cnnart.networks.blazeface import face_ellipses, find_faces
 from cnnart.networks.vgg import FeatureExtractor
 from cnnart.optim.color import (
     PaletteLoss,
@@ -96,7 +97,6 @@ class StyleTransfer(MultiscaleSynthesis[FeatureExtractor]):
         held: of a frame of a clip, the last one's result, moved to meet it: it starts there, and is
             held to it, where it can be trusted; so it needs no sizes but the last, and half of
             that one's iterations.
-        faces: where they are, ``1x1xHxW`` in [0, 1] over the photo; None: nowhere.
 
     Nothing long happens before the first step. Raises UsageError for settings that make no sense,
     and OutOfMemory for a picture that cannot fit.
@@ -113,7 +113,6 @@ class StyleTransfer(MultiscaleSynthesis[FeatureExtractor]):
         limits: Limits | None = None,
         cache: TargetCache | None = None,
         held: Held | None = None,
-        faces: Tensor | None = None,
     ) -> None:
         self.layers = [*config.content_layers, *config.style_layers]
         features.check_layers(self.layers)
@@ -146,7 +145,8 @@ class StyleTransfer(MultiscaleSynthesis[FeatureExtractor]):
             limits=limits,
         )
         self.photo = resize(photo.to(device), *size)
-        self.faces = None if faces is None or not faces_kept(config) else faces.to(device)
+        faces = find_faces(photo) if faces_kept(config) else []
+        self.faces = face_ellipses(faces, *photo.shape[-2:]).to(device) if faces else None
         self.init = None if init is None else init.to(device)
         self.held = None
         if held is not None:

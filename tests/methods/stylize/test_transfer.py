@@ -11,6 +11,7 @@ from cnnart.image.picture import output_size
 from cnnart.methods.stylize import transfer
 from cnnart.methods.stylize.config import PRESETS, StylizeConfig
 from cnnart.methods.stylize.transfer import StyleTransfer, TargetCache, schedule
+from cnnart.networks.blazeface import Face
 from cnnart.networks.vgg import FeatureExtractor
 from cnnart.optim import multiscale as schedule_module
 from cnnart.optim.memory import Limits
@@ -533,19 +534,17 @@ def test_targets_are_kept_by_style_and_by_how_it_is_seen(painting, monkeypatch):
 # Faces stay the person's.
 
 
-def test_a_kept_face_is_nearer_the_photo_than_the_rest(photo, painting, features):
-    faces = torch.zeros(1, 1, *photo.shape[-2:])
-    faces[..., 16:48, 20:60] = 1
-    settings = {"content_layers": {"relu2_2": 1.0}, "strength": 0.5}
-    config = dataclasses.replace(CONFIG, **settings)
-    found = []
-    for mask in (None, faces):
-        work = StyleTransfer(photo, [StyleImage(painting)], config, features, faces=mask)
-        *_, last = work.steps()
-        found.append(features(work.finish(last.image), ["relu2_2"])["relu2_2"].float())
+def test_a_kept_face_is_nearer_the_photo_than_a_painted_one(photo, painting, features, monkeypatch):
+    face = Face((22, 16, 58, 48), ((32.0, 27.0), (48.0, 27.0), *[(40.0, 38.0)] * 4), 1.0)
+    monkeypatch.setattr(transfer, "find_faces", lambda photo: [face])
     original = features(photo, ["relu2_2"])["relu2_2"].float()
-    usual, kept = ((each - original)[..., 8:24, 10:30].square().sum() for each in found)
-    assert float(kept) < 0.8 * float(usual)
+    found = {}
+    for faces in ("keep", "paint"):
+        layers = {"relu2_2": 1.0}
+        result = run(photo, [painting], features, faces=faces, content_layers=layers)
+        seen = features(result, ["relu2_2"])["relu2_2"].float()
+        found[faces] = float((seen - original)[..., 8:24, 11:29].square().sum())
+    assert found["keep"] < 0.8 * found["paint"]
 
 
 @pytest.mark.parametrize(
