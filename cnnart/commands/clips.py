@@ -105,6 +105,8 @@ def _check(
     if len(clips) == len(sources):
         if format:
             raise UsageError("`format` is for photos: a clip's is that of its output's name.")
+        if options.bit_depth != AS_USUAL.bit_depth:
+            raise UsageError("`bit_depth` is of pictures: clips are written with 8 bits.")
         videos = output is None or Path(output).suffix.lower() in CONTAINERS
         if options.quality is not None and videos:
             raise UsageError("`quality` is of JPEG and WebP: a video has `crf`.")
@@ -143,12 +145,15 @@ def _refuse_overwriting(tasks: Sequence[Task], protected: Sequence[Path]) -> Non
 
 
 class SteadyPainter:
-    """Frames painted by ``paint``, which has a state of its own, and held steady."""
+    """Frames painted by ``paint``, which has a state of its own, and held steady.
 
-    def __init__(self, paint: Any, stability: float) -> None:
+    ``guided``: see ``Steady``.
+    """
+
+    def __init__(self, paint: Any, stability: float, *, guided: bool = False) -> None:
         from cnnart.methods.video.steady import Steady
 
-        self._paint, self._steady = paint, Steady(paint, stability)
+        self._paint, self._steady = paint, Steady(paint, stability, guided=guided)
 
     def __call__(self, frame: Tensor) -> Tensor:
         return self._steady(frame)
@@ -185,6 +190,9 @@ def open_clip(
     make_painter: Callable[[Picture], Any],
     about: str,
     details: Mapping[str, Any],
+    *,
+    guided: bool = False,
+    features: Any = None,
 ) -> ClipRun:
     """A clip ready to be painted.
 
@@ -193,6 +201,8 @@ def open_clip(
         size: of the result, as it was asked for.
         make_painter: for frames like this one, which is black: see ``SteadyPainter``.
         about, details: see ``Run``.
+        guided: whether the painter is told what a frame is to be held to, see ``Steady``.
+        features: the network, where it is the runtime's; None: the painter brings its own.
 
     Raises CnnartError.
     """
@@ -219,12 +229,14 @@ def open_clip(
         source.aspect,
     )
     black = Picture(torch.zeros(1, 3, height, width))
-    painter = SteadyPainter(make_painter(black), config.stability)
+    painter = SteadyPainter(make_painter(black), config.stability, guided=guided)
     recorded = {**recorded, "clip": asdict(config)}
     facts: dict[str, Any] = {"photo": describe_clip(task.source)["sha256"], "recorded": recorded}
     facts |= {"format": [task.format, task.codec], "device": str(runtime.device)}
+    if features is not None:
+        facts |= {"network": features.sha256, "precision": str(features.dtype)}
     pieces = Pieces(pieces_folder(task.target), facts, fresh=task.fresh)
-    work = ClipPainting(reader, painter, pieces, made, runtime.device)
+    work = ClipPainting(reader, painter, pieces, made, runtime.device, features=features)
     return ClipRun(
         command=command,
         recorded=recorded,
@@ -234,5 +246,5 @@ def open_clip(
         size=(height, width),
         about=about,
         details={**details, "frames": reader.expected},
-        facts={"backbone": None},
+        facts={"backbone": None} if features is None else {},
     )

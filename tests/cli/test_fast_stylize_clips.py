@@ -278,6 +278,7 @@ def test_what_an_encoder_refuses_is_one_line(
         (("clip.mp4", "-o", "out.gif", "--crf", "20"), "--crf is for videos"),
         (("clip.mp4", "--format", "png"), "--format is for photos"),
         (("clip.mp4", "--quality", "80"), "--quality is of JPEG and WebP: a video has --crf"),
+        (("clip.mp4", "--bit-depth", "16"), "--bit-depth is of pictures: clips are written with 8"),
         (("clip.mp4", "--refine", "60s"), "--refine learns from photos, not from clips"),
         (("clip.mp4", "-o", "clip.mp4"), "The result would overwrite the input"),
         (("clip.mp4", "--start", "two"), "no time in a clip: write 0:10"),
