@@ -12,7 +12,7 @@ STAMP := $(VENV)/.installed
 DEMO := out/$(basename $(notdir $(PHOTO)))-$(basename $(notdir $(STYLE))).png
 
 .PHONY: help demo test lint docs cli-reference error-table styles pictures bench bench-stylize bench-memory bench-scale bench-dream \
-	bench-quilting bench-fast bench-train gpu torture audit clean
+	bench-quilting bench-fast bench-train bench-video gpu torture audit clean
 
 help:
 	@echo "make demo      stylize an example photo (sets up everything it needs)"
@@ -77,7 +77,7 @@ pictures: $(STAMP)
 	$(BIN)/python tools/make_pictures.py
 
 # Each writes a table, JSON and a plot to out/benchmarks; scale and memory after each line they measure.
-bench: bench-stylize bench-scale bench-memory bench-dream bench-quilting bench-fast bench-train
+bench: bench-stylize bench-scale bench-memory bench-dream bench-quilting bench-fast bench-train bench-video
 
 # Our default against the plain loop.
 bench-stylize: $(STAMP)
@@ -106,6 +106,10 @@ bench-fast: $(STAMP)
 # Training throughput against pytorch/examples' recipe.
 bench-train: $(STAMP)
 	$(BIN)/python -m benchmarks.train
+
+# How still painted clips hold.
+bench-video: $(STAMP)
+	$(BIN)/python -m benchmarks.video
 
 # On a machine with a graphics card: the tests that need one, then every command's time and result.
 gpu: $(STAMP)

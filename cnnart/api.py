@@ -45,7 +45,8 @@ def stylize(
         styles: one or a list of: the like, the name of a built-in style, or a (style, weight) pair.
         callback: called with each ``Step``; returning False stops early and keeps the picture.
         progress: show a bar; in a notebook also the picture so far.
-        masks: for each style a picture of where it applies (white) over the photo, or None.
+        masks: for each style where it applies, or None: a picture (white) over the photo, or
+            ``subject``, ``background``, ``person``, ``face``, ``class:NAME``, ``inverse:...``.
         init: what to start from: ``content``, ``noise`` or a picture.
         device, precision, backbone, max_memory, time_budget: see ``cnnart.runtime.Runtime``.
         settings: the fields of ``StylizeConfig``: ``strength=0.7``, ``size=512`` (the long side, or
@@ -100,7 +101,8 @@ def fast_stylize(
             (``1x3xHxW`` in [0, 1]); or a list of these. Those of one size are computed together.
         styles: one or a list of: a trained style's name, a checkpoint's path, ``path:name``, any
             picture (a path, or as ``photo``), or a (style, weight) pair.
-        masks: for each style a picture of where it applies (white) over the photo, or None.
+        masks: for each style where it applies, or None: a picture (white) over the photo, or
+            ``subject``, ``background``, ``person``, ``face``, ``class:NAME``, ``inverse:...``.
         progress: show a bar, in a terminal or a notebook.
         device, precision, max_memory: see ``cnnart.runtime.Runtime``.
         settings: the fields of ``FastConfig``: ``strength=0.7``, ``stroke=1.5``, ``color="keep"``.
@@ -196,7 +198,8 @@ def texture(
             [0, 1]), a tensor (``1x3xHxW`` in [0, 1]), or an (exemplar, weight) pair of those.
         guide: what is where in the exemplar, in colors; of several exemplars a list.
         guide_target: what is to be where in the result; both or none.
-        inpaint: a mask: what is white there is made anew in the (first) exemplar, all else stays.
+        inpaint: a mask or its name: what is white there is made anew in the (first) exemplar, all
+            else stays.
         companions: maps of the exemplar's size that are to be copied as it is (patch methods).
         ladder: a sheet of what each layer contributes in place of the texture.
         callback: called with each ``Step``; returning False stops early and keeps the texture.
@@ -207,6 +210,7 @@ def texture(
     Returns an RGB image, RGBA if an exemplar has alpha; with ``companions`` a list of images, the
     texture first. Raises CnnartError with one clear line.
     """
+    from cnnart.commands.style_args import named_mask_input
     from cnnart.commands.texture import Texture
     from cnnart.methods.texture.config import TextureConfig
     from cnnart.settings import make_config
@@ -221,7 +225,7 @@ def texture(
         weights=tuple(weight for _, weight in pairs),
         guides=() if guide is None else tuple(guide if isinstance(guide, list) else [guide]),
         guide_target=guide_target,
-        inpaint=inpaint,
+        inpaint=(named_mask_input(inpaint) if isinstance(inpaint, str) else None) or inpaint,
         companions=tuple(companions),
         ladder=ladder,
     )
@@ -274,7 +278,7 @@ def dream(
         photo: a path, a PIL image, an array (HxWx3, uint8 or float in [0, 1]) or a tensor
             (``1x3xHxW`` in [0, 1]).
         guide: the like: dream of what is in this picture.
-        mask: the like: dream only where it is white.
+        mask: the like, or the name of one: dream only where it is white.
         callback: called with each ``Step``; returning False stops early and keeps the picture.
         progress: show a bar, in a terminal or a notebook.
         device, precision, backbone, max_memory, time_budget: see ``cnnart.runtime.Runtime``.

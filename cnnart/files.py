@@ -16,7 +16,8 @@ import sys
 import tempfile
 import time
 import uuid
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -271,22 +272,32 @@ def read_pipe(descriptor: int, path: Path) -> bytes:
 
 def write_atomically(target: Path, data: bytes) -> None:
     """Put data into a new file beside target, then rename it over target. Raises OSError."""
+    where = resolved(target)
+    if is_there(where) and not (is_file(where) or is_folder(where) or where.is_symlink()):
+        _write_to_other(where, data)
+        return
+    with new_file(target) as part, part.open("wb") as file:
+        file.write(data)
+
+
+@contextmanager
+def new_file(target: Path) -> Iterator[Path]:
+    """The path of a file beside target, to be written; in the end it is renamed over target.
+
+    It is removed where the writing fails. Raises OSError.
+    """
     target = resolved(target)  # write through a link instead of replacing it
     if target.is_symlink():
         raise OSError(0, "it is a link that leads back to itself", str(target))
     if is_folder(target):
         raise IsADirectoryError(0, "it is a folder", str(target))
-    if is_there(target) and not is_file(target):
-        _write_to_other(target, data)
-        return
     if is_file(target) and not target.stat().st_mode & stat.S_IWUSR:
         raise PermissionError(0, "the file is read-only", str(target))
     target.parent.mkdir(parents=True, exist_ok=True)
     part = target.parent / f".cnnart-{uuid.uuid4().hex}.part"
     try:
-        with part.open("wb") as file:
-            file.write(data)
-            file.flush()
+        yield part
+        with part.open("rb+") as file:
             os.fsync(file.fileno())  # or a power cut could leave an empty file under the name
         part.replace(target)
     finally:

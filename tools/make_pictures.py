@@ -162,6 +162,18 @@ PICTURES: dict[str, Picture] = {
         ),
         columns=2,
     ),
+    "masks": Picture(
+        "The subject painted; the background painted; a person and the background in two styles",
+        (
+            Command("fast-stylize examples/astronaut.jpg --style river-dots --mask subject"),
+            Command("fast-stylize examples/astronaut.jpg --style great-wave --mask background"),
+            Command(
+                "fast-stylize examples/astronaut.jpg --style stained-glass --style starry-night "
+                "--mask person --mask background"
+            ),
+        ),
+        columns=3,
+    ),
     "fast": Picture(
         "A pagoda in the sixteen trained styles",
         tuple(Command(f"fast-stylize examples/pagoda.jpg --style {s} --size 640") for s in TRAINED),
@@ -275,6 +287,20 @@ PICTURES: dict[str, Picture] = {
     "inspect-occlusion": inspect(
         "A cup, a heat map that glows on the coffee, and the cup with a gray square",
         "occlusion examples/coffee.jpg",
+    ),
+    "inspect-localize": inspect(
+        "A box around the cup, and the map it comes from", "localize examples/coffee.jpg"
+    ),
+    "inspect-detect": inspect(
+        "A box around the astronaut's face", "detect examples/astronaut.jpg", width=512
+    ),
+    "inspect-segment": Picture(
+        "The subject, and a person",
+        (
+            Command("inspect segment examples/raccoon.jpg"),
+            Command("inspect segment examples/astronaut.jpg --backbone person"),
+        ),
+        columns=2,
     ),
     "inspect-saliency": inspect(
         "Five saliency maps of a cup and a random one, with scores, and the object cut out",

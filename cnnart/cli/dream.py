@@ -18,6 +18,7 @@ from cnnart.cli.options import (
     runtime_options,
     save_preset_option,
     section,
+    show_mask_option,
     split,
     talk_options,
     work_through,
@@ -25,7 +26,7 @@ from cnnart.cli.options import (
 from cnnart.cli.types import LayersType, PresetType, setting_option
 from cnnart.commands.dream import Dream, find_guide, parse_place
 from cnnart.commands.flight import Flight
-from cnnart.commands.style_args import parse_mask
+from cnnart.commands.style_args import check_shown, parse_masks
 from cnnart.commands.visualize import FromNoise, LayerSheet
 from cnnart.errors import UsageError
 from cnnart.methods.dream.config import DreamConfig, FlightConfig
@@ -78,9 +79,10 @@ def _list_presets(ctx: click.Context, param: click.Parameter, value: bool) -> No
     cloup.option(
         "--mask",
         metavar="MASK",
-        help="Where to dream: a picture, white there; or 'alpha' for the photo's own; inverse:MASK "
-        "turns it round.",
+        help="Where to dream: subject, background, person, face or class:NAME, found in each "
+        "photo; a picture, white there; 'alpha' for the photo's own; inverse:MASK turns it round.",
     ),
+    show_mask_option,
     _setting("feather"),
 )
 @section(
@@ -167,6 +169,7 @@ def dream(
             command = Flight(command, FlightConfig(frames=frames, **flight))
     if isinstance(command, Dream):
         tasks = plan_tasks(command, files)
+        check_shown([command.mask], tasks)
     else:
         tasks = command.plan(
             files.photos,
@@ -179,12 +182,16 @@ def dream(
     ctx.exit(work_through(command, tasks, files, run, talk))
 
 
-def command_of(guide: str | None = None, mask: str | None = None, **settings: Any) -> Dream:
+def command_of(
+    guide: str | None = None,
+    mask: str | None = None,
+    show_mask: str | None = None,
+    **settings: Any,
+) -> Dream:
     """The command that the options ask for where photos are dreamed of, but for the shared ones."""
+    masks = parse_masks([mask] if mask else [], show_mask)
     return Dream.make(
-        parsed(settings),
-        find_guide(guide) if guide else None,
-        parse_mask(mask) if mask else None,
+        parsed(settings), find_guide(guide) if guide else None, masks[0] if masks else None
     )
 
 

@@ -27,24 +27,31 @@ from cnnart.cli.options import (
     mask_option,
     opening,
     photos_argument,
-    plan_tasks,
     runtime_options,
     save_preset_option,
     section,
+    show_mask_option,
     split,
     style_option,
     talk_options,
     with_timings,
 )
 from cnnart.cli.types import DURATION, PresetType, setting_option
+from cnnart.commands.clips import plan_clips
 from cnnart.commands.fast_stylize import FastStylize, parse_trained
-from cnnart.commands.style_args import parse_mask
+from cnnart.commands.style_args import check_shown, parse_masks
 from cnnart.errors import UsageError
 from cnnart.methods.fast.config import FastConfig
+from cnnart.run.inputs import expand
+from cnnart.settings import make_config, settings_of
+from cnnart.video.config import ClipConfig
 
 if TYPE_CHECKING:
     from cnnart.commands.each_style import EachStyle
     from cnnart.run.outputs import Task
+
+
+CLIP_SETTINGS = [each.name for each, _ in settings_of(ClipConfig)]
 
 
 def _setting(name: str, **more: Any) -> Any:
@@ -75,7 +82,8 @@ def _setting(name: str, **more: Any) -> Any:
         "--save-style", metavar="FILE", help="Keep the refined style as this .safetensors."
     ),
 )
-@section("Color and place", _setting("color"), mask_option)
+@section("Color and place", _setting("color"), mask_option, show_mask_option)
+@section("Clips", *(setting_option(ClipConfig, name) for name in CLIP_SETTINGS))
 @file_options
 @section(
     "Expert",
@@ -88,7 +96,7 @@ def _setting(name: str, **more: Any) -> Any:
     ),
 )
 @runtime_options(without=("backbone", "time_budget"))
-@talk_options(without=("save_every", "preview"))
+@talk_options(without=("save_every",))
 @click.pass_context
 def fast_stylize(
     ctx: click.Context,
@@ -97,21 +105,25 @@ def fast_stylize(
     preset: str | None,
     **given: Any,
 ) -> None:
-    """Paint photos in a trained style, or in that of any picture: one pass of a network each.
+    """Paint photos and clips in a trained style, or in that of any picture.
 
-    PHOTO is a file, a folder, a glob or - for standard input. Under torchrun, each process takes
-    its share of the files.
+    PHOTO is a file, a folder, a glob or - for standard input; also a clip (.mp4, .mov, .mkv, .webm,
+    .gif, ...), which keeps its sound, or numbered frames. Under torchrun, each process takes its
+    share of the files.
 
     \b
     cnnart fast-stylize photo.jpg --style great-wave
     cnnart fast-stylize photos/ --style udnie:2 --style starry-night -o painted/
     cnnart fast-stylize photo.jpg --style my.safetensors --strength 0.8 --color keep
     cnnart fast-stylize photo.jpg --style any.safetensors:painting.jpg --refine 60s
+    cnnart fast-stylize clip.mp4 --style great-wave --size 720 -o out.mp4
     """
     files, run, talk = split(given)
     check_options(files, talk)
+    asked = [name for name in CLIP_SETTINGS if given.get(name) is not None]
     command = command_of(**given)
-    tasks = plan_tasks(command, files)
+    tasks = _plan(command, files, talk, asked)
+    check_shown(parse_masks(given["masks"], given["show_mask"]), tasks)
     if save_style and refine is None:
         raise UsageError("`save_style` keeps what `refine` makes: give both.")
     keep_preset(ctx, files, talk)
@@ -124,15 +136,51 @@ def fast_stylize(
 def command_of(
     styles: tuple[str, ...],
     masks: tuple[str, ...] = (),
+    show_mask: str | None = None,
     batch: int | None = None,
     each_style: bool = False,
     **given: Any,
 ) -> Any:
     """The command that the options ask for, but for the shared ones."""
     make: Any = each_style_by_itself(FastStylize.make) if each_style else FastStylize.make
-    return make(
-        [parse_trained(text) for text in styles], [parse_mask(text) for text in masks], given, batch
+    clip = make_config(ClipConfig, {name: given.pop(name, None) for name in CLIP_SETTINGS})
+    trained = [parse_trained(text) for text in styles]
+    return make(trained, parse_masks(masks, show_mask), given, batch, clip)
+
+
+def _plan(
+    command: FastStylize | EachStyle[FastStylize],
+    files: FileOptions,
+    talk: TalkOptions,
+    asked: Sequence[str],
+) -> list[Task]:
+    """Each photo's and clip's task; names are checked before torch loads.
+
+    ``asked``: the settings of clips that were given.
+    """
+    sources = expand(files.photos, recursive=files.recursive, notes=files.notes, clips=True)
+    tasks = plan_clips(
+        sources,
+        files.output,
+        _one_of(command).clip,
+        style=command.label,
+        format=files.format,
+        protected=command.inputs(),
+        options=files.writing,
+        fresh=files.fresh,
     )
+    if not any(task.is_clip for task in tasks):
+        if asked:
+            raise UsageError(f"`{asked[0]}` is for clips, and none is among the inputs.")
+        if talk.preview:
+            raise UsageError("`preview` shows the newest frame of a clip, and there is none.")
+    return tasks
+
+
+def _one_of(command: Any) -> FastStylize:
+    """The command, or the first where each of several styles has one."""
+    found: FastStylize = getattr(command, "first", command)
+    return found
 
 
 def _refined(
@@ -150,6 +198,8 @@ def _refined(
 
     if not isinstance(command, FastStylize):
         raise UsageError("`refine` is for one style: leave out `each_style`.")
+    if any(task.is_clip for task in tasks):
+        raise UsageError("`refine` learns from photos, not from clips.")
     photos = [task.source.path for task in tasks if task.source.path]
     if not photos:
         raise UsageError("`refine` learns from photos in files, not from standard input.")
@@ -177,6 +227,7 @@ def _work_through(
 ) -> int:
     until = {"command line": time.time()}
     from cnnart.methods.fast.torchrun_env import ignored, shared
+    from cnnart.run.batch import Batch
     from cnnart.run.prefetch import PrefetchingBatch
     from cnnart.run.report import Plain
 
@@ -186,18 +237,20 @@ def _work_through(
     open_one = command.open(runtime)
     until["styles"] = time.time()
     reporter = make_reporter(talk, paths=files.output != "-")
-    if len(tasks) > 1 and not (talk.quiet or talk.json):
+    clips = any(task.is_clip for task in tasks)
+    if len(tasks) > 1 and not (clips or talk.quiet or talk.json):
         reporter = Plain()  # a header and a bar for each would be in each other's way
     for line in (*files.notes, *filter(None, [ignored()])):
         reporter.warning(line)
     if talk.debug:
         reporter = with_timings(reporter, runtime, until)
     reporter = opening(reporter, talk)
-    like: Any = getattr(command, "first", command)  # of several styles, each by itself
-    options, size = batch_options(files, talk), like.batch_size(runtime)
+    options, size = batch_options(files, talk), _one_of(command).batch_size(runtime)
     with shared(tasks, reporter.warning) as mine, journal_of(command, mine, files, run) as journal:
         if files.dry_run:
             from cnnart.run.dry_run import DryRun
 
             return DryRun(open_one, reporter, options, journal).run(mine)
+        if clips:  # they read ahead themselves
+            return Batch(open_one, reporter, options, journal).run(mine)
         return PrefetchingBatch(open_one, reporter, options, size, journal).run(mine)

@@ -178,8 +178,15 @@ mask_option: Any = cloup.option(
     "masks",
     multiple=True,
     metavar="MASK",
-    help="Where the first style (then the second, ...) applies: a picture, white there; or 'alpha' "
-    "for the photo's own; inverse:MASK turns it round.",
+    help="Where the first style (then the second, ...) applies: subject, background, person, face "
+    "or class:NAME, found in each photo; a picture, white there; 'alpha' for the photo's own; "
+    "inverse:MASK turns it round.",
+)
+
+show_mask_option: Any = cloup.option(
+    "--show-mask",
+    metavar="FILE",
+    help="Also write the mask as a picture; {stem} in it is the photo's.",
 )
 
 
@@ -426,7 +433,8 @@ def work_through(
         runtime = make_runtime(run, max_pixels=files.max_pixels, **more)
         until["imports"] = time.time()
         runtime.open_ahead()
-        if tasks[0].source.path and not (files.skip_existing or journal.goes_on):
+        alone = tasks[0].is_clip or files.skip_existing or journal.goes_on
+        if tasks[0].source.path and not alone:
             tasks[0].source.read_ahead(runtime.max_pixels)
         open_one = command.open(runtime)
         until["styles"] = time.time()

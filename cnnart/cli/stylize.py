@@ -21,13 +21,14 @@ from cnnart.cli.options import (
     runtime_options,
     save_preset_option,
     section,
+    show_mask_option,
     split,
     style_option,
     talk_options,
     work_through,
 )
 from cnnart.cli.types import PresetType, setting_option
-from cnnart.commands.style_args import parse_mask, parse_style
+from cnnart.commands.style_args import check_shown, parse_masks, parse_style
 from cnnart.commands.stylize import Stylize
 from cnnart.errors import UsageError
 from cnnart.files import as_path, obstacle
@@ -55,7 +56,7 @@ def _setting(name: str, **more: Any) -> Any:
     _setting("style_scale"),
     _setting("seed"),
 )
-@section("Color and place", _setting("color"), mask_option)
+@section("Color and place", _setting("color"), mask_option, show_mask_option)
 @file_options
 @section(
     "Expert",
@@ -94,6 +95,7 @@ def stylize(ctx: click.Context, **given: Any) -> None:
     command = command_of(**given)
     check_options(files, talk)
     tasks = plan_tasks(command, files)
+    check_shown(parse_masks(given["masks"], given["show_mask"]), tasks)
     keep_preset(ctx, files, talk)
     ctx.exit(work_through(command, tasks, files, run, talk))
 
@@ -101,6 +103,7 @@ def stylize(ctx: click.Context, **given: Any) -> None:
 def command_of(
     styles: tuple[str, ...],
     masks: tuple[str, ...] = (),
+    show_mask: str | None = None,
     init: str | None = None,
     each_style: bool = False,
     **given: Any,
@@ -109,9 +112,7 @@ def command_of(
     start = None if init in (None, *STARTS) else picture_to_start_from(str(init))
     given["init"] = init if init in STARTS else None
     make: Any = each_style_by_itself(Stylize.make) if each_style else Stylize.make
-    return make(
-        [parse_style(text) for text in styles], [parse_mask(text) for text in masks], given, start
-    )
+    return make([parse_style(text) for text in styles], parse_masks(masks, show_mask), given, start)
 
 
 def picture_to_start_from(name: str) -> Path:

@@ -53,7 +53,8 @@ LEFT_OUT = {
     *("output", "recursive", "skip_existing", "save_every", "preview", "each_style"),
     *("list_presets", "source", "sheet", "frames", *FLIGHT),
     *("tiles", "companions", "ladder", "batch", "refine", "save_style"),
-    *("save_preset", "dry_run", "bit_depth"),
+    *("start", "end", "fps", "codec", "crf", "stability"),
+    *("save_preset", "dry_run", "bit_depth", "show_mask"),
 }
 # Settings on which the time depends: one picture's says little of another's.
 LENGTHENING = {"size", "preset", "steps", "method", "octaves", "patch", "optimizer"}

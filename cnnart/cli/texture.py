@@ -24,7 +24,7 @@ from cnnart.cli.options import (
     work_through,
 )
 from cnnart.cli.types import REPEATS, PresetType, setting_option
-from cnnart.commands.style_args import existing_file
+from cnnart.commands.style_args import existing_file, named_mask_input
 from cnnart.commands.texture import Texture, find_exemplars
 from cnnart.errors import UsageError
 from cnnart.files import WRITABLE, is_folder
@@ -96,7 +96,10 @@ def with_tileable_value(args: Sequence[str]) -> list[str]:
     cloup.option("--guide-target", metavar="MAP", help="What is to be where in the result."),
     _setting("guide_weight"),
     cloup.option(
-        "--inpaint", metavar="MASK", help="Make anew what is white there; all else stays exactly."
+        "--inpaint",
+        metavar="MASK",
+        help="Make anew what is white there, or what is found (subject, person, class:NAME, ...); "
+        "all else stays exactly.",
     ),
     cloup.option(
         "--companion",
@@ -186,7 +189,8 @@ def command_of(
         weights=tuple(1.0 if weight is None else weight for _, weight in mixed) or (1.0,),
         guides=existing_files(guides, "--guide"),
         guide_target=existing_file(guide_target, "--guide-target"),
-        inpaint=existing_file(inpaint, "--inpaint"),
+        inpaint=(named_mask_input(inpaint) if inpaint else None)
+        or existing_file(inpaint, "--inpaint"),
         companions=existing_files(companions, "--companion"),
         tiles=tiles,
         ladder=ladder,

@@ -127,7 +127,22 @@ SIZE = SizeType()
 PRINT_SIZE = SizeType(printed=True)
 REPEATS = RepeatsType()
 LAYERS = LayersType()
-METAVARS = {"layers": LAYERS.name, "channels": ChannelsType.name}
+METAVARS = {"layers": LAYERS.name, "channels": ChannelsType.name, "time": "TIME"}
+
+
+class TimeType(click.ParamType):
+    """``0:10``, ``1:02:03.5``, ``90`` or ``90s`` -> seconds."""
+
+    name = "TIME"
+
+    def convert(self, value: Any, param: Any, ctx: Any) -> float:
+        """Fails as wrong usage for anything else."""
+        text = str(value).strip().lower()
+        found = re.fullmatch(r"(?:(?:(\d{1,4}):)?(\d{1,6}):)?(\d{1,9}(?:\.\d+)?)\s*s?", text)
+        if not found:
+            self.fail(f"{value!r} is no time in a clip: write 0:10, 1:02:03.5 or 90.", param, ctx)
+        hours, minutes, seconds = (float(part or 0) for part in found.groups())
+        return 3600 * hours + 60 * minutes + seconds
 
 
 class StrokeType(click.ParamType):
@@ -156,6 +171,9 @@ class PresetType(click.ParamType):
         from cnnart.cli.own_presets import builtin_of
 
         return builtin_of(str(value), self.known, ctx.command.name if ctx else "such")
+
+
+TIME = TimeType()
 
 
 def setting_option(config: type, name: str, *flags: str, **more: Any) -> Any:
@@ -197,6 +215,8 @@ def _type_of(known: Setting, annotation: str) -> Any:
         return ChannelsType()
     if known.kind == "stroke":
         return StrokeType()
+    if known.kind == "time":
+        return TIME
     least = known.low if known.low is not None else known.above
     most = known.high if known.high is not None else known.below
     ranged = least is not None or most is not None

@@ -23,8 +23,8 @@ def weights() -> None:
 def list_(as_json: bool) -> None:
     """Show the networks: where they come from, whether they are here, size, license.
 
-    Of torchvision's other classification networks (resnet50, googlenet, ...), which `cnnart weights
-    fetch` brings as well, only those that are here are listed.
+    Of torchvision's other networks (resnet50, fasterrcnn_resnet50_fpn_v2, ...), which `cnnart
+    weights fetch` brings as well, only those that are here are listed.
     """
     from dataclasses import asdict
 
@@ -113,7 +113,8 @@ def import_(files: tuple[Path, ...], name: str | None) -> None:
 def fetch(names: tuple[str, ...], offline: bool) -> None:
     """Download NAME through torchvision and verify it.
 
-    Any classification network of torchvision will do; of a VGG the convolutions are kept apart too.
+    Any network of torchvision that classifies, detects or segments will do; of a VGG the
+    convolutions are kept apart too.
     """
     from cnnart.weights.store import fetch as fetch_one
 

@@ -7,9 +7,10 @@ import functools
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, cast
 
 from cnnart.builtin_styles import builtin_styles, styles_folder
+from cnnart.commands.clips import open_clip, plan_clips
 from cnnart.commands.style_args import (
     MaskInput,
     blend_label,
@@ -33,21 +34,26 @@ from cnnart.files import (
 )
 from cnnart.methods.fast.config import FastConfig
 from cnnart.methods.fast.header import FOREIGN, NotACheckpoint, paints_any, style_names
+from cnnart.run.inputs import expand
 from cnnart.run.record import RecordedFiles
 from cnnart.settings import is_number, make_config, parse_weight
+from cnnart.video.config import ClipConfig
 
 if TYPE_CHECKING:
     import torch
     from torch import Tensor
 
+    from cnnart.image.picture import Picture
     from cnnart.methods.fast.checkpoint import Checkpoint
-    from cnnart.methods.fast.stylize import NetworkRunner
+    from cnnart.methods.fast.stylize import FastStyle, NetworkRunner
+    from cnnart.run.clip_task import ClipTask
     from cnnart.run.command import Run
-    from cnnart.run.outputs import Task
+    from cnnart.run.outputs import OutputOptions, Task
     from cnnart.runtime import Runtime
 
 DESCRIPTION = 1  # the way in which pictures are described; another one needs another number
 BATCH = 8  # photos of one size at once, where that is faster than one by one
+WHOLE_CLIP = ClipConfig()
 CELL = 384  # long side of a picture on a sheet
 COLUMNS = 4
 
@@ -85,7 +91,8 @@ class TrainedStyle:
 class FastStylize:
     """Photos in one trained style, or a blend of several; see ``run.command.Command``.
 
-    ``batch``: photos of one size at once; None: as suits the device.
+    ``batch``: photos of one size at once; None: as suits the device. ``clip``: what is taken of
+    clips, and how they are written.
     """
 
     name: ClassVar[str] = "fast-stylize"
@@ -94,6 +101,7 @@ class FastStylize:
     styles: tuple[TrainedStyle, ...]
     config: FastConfig
     batch: int | None = None
+    clip: ClipConfig = WHOLE_CLIP
 
     @classmethod
     def make(
@@ -102,11 +110,12 @@ class FastStylize:
         masks: Sequence[MaskInput | None],
         settings: Mapping[str, Any],
         batch: int | None = None,
+        clip: ClipConfig = WHOLE_CLIP,
     ) -> FastStylize:
         """Pair styles with masks, the first with the first. Raises UsageError."""
         if not styles:
             raise UsageError("No style: give the name of a trained style or its checkpoint.")
-        return cls(with_masks(styles, masks), make_config(FastConfig, settings), batch)
+        return cls(with_masks(styles, masks), make_config(FastConfig, settings), batch, clip)
 
     @property
     def label(self) -> str:
@@ -116,6 +125,24 @@ class FastStylize:
     def inputs(self) -> list[Path]:
         pictures = [s.picture for s in self.styles if isinstance(s.picture, Path)]
         return [*files_of(*self.styles, *(style.mask for style in self.styles)), *pictures]
+
+    def plan(
+        self,
+        photos: Sequence[str],
+        output: str | None,
+        *,
+        options: OutputOptions,
+        protected: Sequence[Path] = (),
+    ) -> list[Task]:
+        """Each photo's and clip's task; see ``plan_clips``."""
+        return plan_clips(
+            expand(photos, clips=True),
+            output,
+            self.clip,
+            style=self.label,
+            protected=[*self.inputs(), *protected],
+            options=options,
+        )
 
     def batch_size(self, runtime: Runtime) -> int:
         """Photos of one size to compute at once. Not of use on a CPU, nor on a card where a pass
@@ -144,20 +171,33 @@ class FastStylize:
         names = [style.name for style in self.styles]
         recorded, limits = self.record(), runtime.limits()
 
-        def open_one(task: Task) -> Run:
-            photo = task.source.read(runtime.max_pixels)
-            styles = [
+        def over(photo: Picture, name: str) -> list[FastStyle]:
+            """The styles, where they apply to a photo."""
+            return [
                 FastStyle(
                     checkpoint,
                     style.name,
                     style.weight,
-                    style.mask.over(photo, mask, task.source.given) if style.mask else None,
+                    style.mask.over(photo, mask, name) if style.mask else None,
                     seen,
                 )
                 for style, checkpoint, mask, seen in zip(
                     self.styles, checkpoints, masks, described, strict=True
                 )
             ]
+
+        about: dict[str, Any] = {
+            "about": f"style {' + '.join(names)}",
+            "details": {"styles": names},
+        }
+
+        def open_one(task: Task) -> Run:
+            if task.is_clip:
+                return self._open_clip(
+                    cast("ClipTask", task), runtime, runner, over, recorded, about
+                )
+            photo = task.source.read(runtime.max_pixels)
+            styles = over(photo, task.source.given)
             with memory_errors_named():
                 work = FastStylization(photo.rgb, styles, self.config, runner, limits)
             height, width = work.photo.shape[-2:]
@@ -167,15 +207,34 @@ class FastStylize:
                 runtime=runtime,
                 task=task,
                 work=work,
-                about=f"style {' + '.join(names)}",
-                details={"styles": names},
                 size=(height, width),
                 asked=self.config.size,
                 photo=photo,
                 facts={"backbone": None},  # it brings its own network
+                **about,
             )
 
         return open_one
+
+    def _open_clip(
+        self,
+        task: ClipTask,
+        runtime: Runtime,
+        runner: NetworkRunner,
+        over: Callable[[Picture, str], Sequence[FastStyle]],
+        recorded: Mapping[str, Any],
+        about: Mapping[str, Any],
+    ) -> Run:
+        from cnnart.methods.fast.frames import FramePainter
+
+        def painter(frame: Picture) -> FramePainter:
+            styles = over(frame, task.source.given)
+            return FramePainter(styles, self.config, runner, runtime.limits())
+
+        return open_clip(
+            *(self, recorded, runtime, task, self.clip, self.config.size, painter),
+            **about,
+        )
 
     def record(self) -> dict[str, Any]:
         return {
@@ -192,7 +251,8 @@ class FastStylize:
         masks = [recorded_mask(facts["mask"], files) for facts in record["styles"]]
         chosen = styles or [_recorded_style(facts, files) for facts in record["styles"]]
         made_of = with_masks(chosen, masks[: len(chosen)])
-        return cls(made_of, files.config(FastConfig, record["settings"]))
+        clip = files.config(ClipConfig, record.get("clip", {}))
+        return cls(made_of, files.config(FastConfig, record["settings"]), clip=clip)
 
 
 def _recorded_style(facts: Mapping[str, Any], files: RecordedFiles) -> TrainedStyle:

@@ -15,14 +15,15 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from cnnart.builtin_styles import builtin_styles, find_style
 from cnnart.errors import ImageError, UsageError, did_you_mean
-from cnnart.files import as_path, is_file, is_folder, is_there, obstacle
+from cnnart.files import WRITABLE, as_path, is_file, is_folder, is_there, obstacle, resolved
 from cnnart.run.record import RecordedFiles, describe_file
-from cnnart.settings import is_number, parse_weight
+from cnnart.settings import CLASS_MASK, NAMED_MASKS, is_number, parse_weight
 
 if TYPE_CHECKING:
     from torch import Tensor
 
     from cnnart.image.picture import Picture
+    from cnnart.run.outputs import Task
     from cnnart.runtime import Runtime
 
 S = TypeVar("S")
@@ -30,11 +31,17 @@ S = TypeVar("S")
 
 @dataclass(frozen=True)
 class MaskInput:
-    """Where a style applies: a mask, or the photo's own alpha (then ``picture`` is None)."""
+    """Where a style applies: a mask, what is found in each photo (``named``), or its own alpha.
+
+    ``picture``: of a mask that is given, else None. ``show``: where to write what was chosen;
+    ``{stem}`` in it is the photo's.
+    """
 
     given: str
     picture: Any
     inverse: bool = False
+    named: str | None = None
+    show: str | None = None
 
     @property
     def path(self) -> Path | None:
@@ -42,7 +49,10 @@ class MaskInput:
         return self.picture if isinstance(self.picture, Path) else None
 
     def read(self) -> Tensor | None:
-        """The mask, ``1x1xHxW`` in [0, 1]; None for the photo's alpha. Raises ImageError."""
+        """The mask, ``1x1xHxW`` in [0, 1]; None for one that a photo has to be there for.
+
+        Raises ImageError.
+        """
         if self.picture is None:
             return None
         from cnnart.image.read import style_mask
@@ -50,21 +60,34 @@ class MaskInput:
         return style_mask(self.picture, inverse=self.inverse)
 
     def over(self, photo: Picture, mask: Tensor | None, name: str) -> Tensor:
-        """``mask`` as read, or the photo's own alpha. Raises ImageError if it has none.
+        """``mask`` as read, or the photo's own. Raises ImageError if it has none.
 
         Args:
             name: of the photo, for the message.
         """
-        if mask is not None:
-            return mask
-        if photo.alpha is None:
+        found = self._of(photo, name) if mask is None else mask
+        if self.show is not None:
+            from cnnart.commands.named_masks import show_mask
+
+            show_mask(found, shown_path(self.show, name))
+        return found
+
+    def _of(self, photo: Picture, name: str) -> Tensor:
+        if self.named is not None:
+            from cnnart.commands.named_masks import named_mask
+
+            found = named_mask(photo.rgb, self.named, name)
+        elif photo.alpha is None:
             raise ImageError(f"{name}: no transparency in it for `mask` alpha.")
-        return 1 - photo.alpha if self.inverse else photo.alpha
+        else:
+            found = photo.alpha
+        return 1 - found if self.inverse else found
 
     def record(self) -> dict[str, Any]:
         """File, kind and direction, for the record."""
         facts = describe_input(self.picture) if self.picture is not None else {}
-        return {**facts, "alpha": self.picture is None, "inverse": self.inverse}
+        facts["alpha"] = self.picture is None and self.named is None
+        return {**facts, "inverse": self.inverse} | ({"named": self.named} if self.named else {})
 
 
 @dataclass(frozen=True)
@@ -189,21 +212,86 @@ def _no_style(text: str) -> str:
 
 
 def parse_mask(text: str) -> MaskInput:
-    """``FILE``, ``alpha``, or either after ``inverse:``. Raises UsageError if there is no file."""
+    """A name, ``FILE`` or ``alpha``, or any of them after ``inverse:``.
+
+    A name is one even where there is a file of that name: that is ``./subject``. Raises UsageError
+    if there is no file, and for an unknown class.
+    """
+    if found := named_mask_input(text):
+        return found
     inverse = text.startswith("inverse:") and not is_there(Path(text))
     name = text.removeprefix("inverse:") if inverse else text
     if name == "alpha":
         return MaskInput(text, None, inverse)
     path = as_path(name)
     if why := obstacle(path):
-        raise UsageError(f"No such mask: {name!r} (a file, or 'alpha' for the photo's own): {why}.")
+        hint = did_you_mean(name, NAMED_MASKS)
+        raise UsageError(
+            f"No such mask: {name!r} ({', '.join(NAMED_MASKS)}, {CLASS_MASK}NAME, a file, or "
+            f"'alpha' for the photo's own): {why}.{hint}"
+        )
     return MaskInput(text, path, inverse)
 
 
+def parse_masks(texts: Sequence[str], show: str | None = None) -> list[MaskInput]:
+    """The masks; ``show``: where to write what was chosen, of several ``NAME-1.png`` and so on."""
+    masks = [parse_mask(text) for text in texts]
+    if show is None:
+        return masks
+    if not masks:
+        raise UsageError("`show_mask` shows what `mask` chooses: give both.")
+    path = Path(show)
+    numbers = [""] if len(masks) == 1 else [f"-{n}" for n in range(1, len(masks) + 1)]
+    names = [str(path.with_name(f"{path.stem}{n}{path.suffix}")) for n in numbers]
+    return [replace(mask, show=name) for mask, name in zip(masks, names, strict=True)]
+
+
+def shown_path(show: str, photo: str) -> Path:
+    """Where the mask of a photo is shown."""
+    return as_path(show.replace("{stem}", Path(photo).stem))
+
+
+def check_shown(masks: Sequence[MaskInput | None], tasks: Sequence[Task]) -> None:
+    """Raise UsageError where showing masks would overwrite an input, a result or each other."""
+    shown = [mask.show for mask in masks if mask and mask.show]
+    taken = [resolved(mask.path) for mask in masks if mask and mask.path]
+    taken += [resolved(as_path(t.source.given)) for t in tasks]
+    taken += [resolved(t.target) for t in tasks if t.target]
+    for show in shown:
+        if Path(show).suffix.lower() not in WRITABLE:
+            raise UsageError(f"`show_mask` {show!r}: cnnart writes {', '.join(WRITABLE)}.")
+        paths = [resolved(shown_path(show, task.source.given)) for task in tasks]
+        if len(set(paths)) < len({task.source.given for task in tasks}):
+            raise UsageError(
+                f"The masks of {len(tasks)} photos do not fit into one file: write {{stem}} in "
+                "`show_mask`, like mask-{stem}.png."
+            )
+        if clash := next((path for path in paths if path in taken), None):
+            raise UsageError(f"`show_mask` would overwrite {clash}: choose another name.")
+
+
+def named_mask_input(text: str) -> MaskInput | None:
+    """The mask of a name, perhaps after ``inverse:``; None for other texts.
+
+    Raises UsageError for an unknown class.
+    """
+    name = text.removeprefix("inverse:")
+    if name.startswith(CLASS_MASK):
+        from cnnart.networks.imagenet import class_index
+        from cnnart.weights.embedded import imagenet_classes
+
+        class_index(imagenet_classes(), name.removeprefix(CLASS_MASK))
+    elif name not in NAMED_MASKS:
+        return None
+    return MaskInput(text, None, name != text, named=name)
+
+
 def memory_mask(mask: Any) -> MaskInput | None:
-    """A mask as the Python API takes it: a path, or a picture in memory; None: everywhere."""
+    """A mask as Python gives it: a name, a path, or a picture in memory; None: everywhere."""
     if mask is None:
         return None
+    if isinstance(mask, str) and (found := named_mask_input(mask)):
+        return found
     picture = Path(mask) if isinstance(mask, str | os.PathLike) else mask
     return MaskInput(str(mask) if isinstance(picture, Path) else "given", picture)
 
@@ -222,6 +310,8 @@ def recorded_mask(facts: Mapping[str, Any] | None, files: RecordedFiles) -> Mask
     """The mask of a record, or None."""
     if not facts:
         return None
+    if named := facts.get("named"):
+        return MaskInput(named, None, facts["inverse"], named=named)
     path: Path | None = None if facts["alpha"] else files.find(facts, "the mask back")
     return MaskInput(str(path or "alpha"), path, facts["inverse"])
 

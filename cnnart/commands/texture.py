@@ -7,7 +7,13 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from cnnart.commands.style_args import describe_input, files_of, read_input
+from cnnart.commands.style_args import (
+    MaskInput,
+    describe_input,
+    files_of,
+    read_input,
+    recorded_mask,
+)
 from cnnart.errors import UsageError
 from cnnart.files import as_path, identity, is_there
 from cnnart.methods.texture.config import TextureConfig
@@ -93,7 +99,8 @@ class Texture:
         mixed = [read_input(each, runtime) for each in self.mixed]
         guides = [read_input(each, runtime).rgb for each in self.guides]
         target = None if target is None else read_input(target, runtime).rgb
-        mask = None if self.inpaint is None else read_mask(self.inpaint)
+        found = self.inpaint if isinstance(self.inpaint, MaskInput) else None
+        given = None if found or self.inpaint is None else read_mask(self.inpaint)
         companions = [read_input(each, runtime).rgb for each in self.companions]
         names = [
             each.stem if isinstance(each, Path) else f"companion {index}"
@@ -106,6 +113,7 @@ class Texture:
             for companion, each, name in zip(companions, self.companions, names, strict=True):
                 shown = str(each) if isinstance(each, Path) else name
                 check_companion(companion, exemplar.rgb, shown)
+            mask = found.over(exemplar, None, task.source.given) if found else given
             self._refuse_overwriting(task, names)
             inputs = TextureInputs(
                 [exemplar, *mixed],
@@ -166,7 +174,9 @@ class Texture:
             "weights": list(self.weights),
             "guides": [facts(each) for each in self.guides],
             "guide_target": facts(self.guide_target),
-            "inpaint": facts(self.inpaint),
+            "inpaint": self.inpaint.record()
+            if isinstance(self.inpaint, MaskInput)
+            else facts(self.inpaint),
             "ladder": self.ladder,
             "settings": asdict(self.config),
         }
@@ -175,7 +185,9 @@ class Texture:
     def from_record(cls, record: Mapping[str, Any], files: RecordedFiles) -> Texture:
         """What a record was made with, but for what lay beside the result."""
 
-        def find(facts: Mapping[str, str] | None) -> Path | None:
+        def find(facts: Mapping[str, Any] | None) -> Any:
+            if facts and "named" in facts:
+                return recorded_mask(facts, files)
             return files.find(facts, "the file back") if facts else None
 
         return cls(

@@ -38,13 +38,13 @@ def check_animation(suffix: str) -> str:
     return suffix[1:].upper()
 
 
-def import_av() -> Any:
-    """PyAV. Raises UsageError when it is not installed."""
+def import_av(what: str = "MP4") -> Any:
+    """PyAV. Raises UsageError when it is not installed; ``what`` needs it."""
     try:
         import av
     except ImportError:
         raise UsageError(
-            "MP4 needs PyAV: pip install 'cnnart[video]'. WebP and GIF need nothing more."
+            f"{what} needs PyAV: pip install 'cnnart[video]'. WebP and GIF need nothing more."
         ) from None
     return av
 

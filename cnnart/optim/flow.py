@@ -49,8 +49,7 @@ def reduced(frame: Tensor, side: int = FLOW_SIDE) -> Tensor:
     """What flow is computed of: luma (``1x1xhxw``, uint8, on the CPU) of ``1x3xHxW`` in [0, 1], its
     long side at most ``side``; of no frame larger than that.
     """
-    weights = torch.tensor(LUMA, device=frame.device)
-    luma = torch.einsum("bchw,c->bhw", frame, weights)[:, None]
+    luma = luma_of(frame)
     height, width = frame.shape[-2:]
     factor = side / max(height, width)
     if factor < 1:
@@ -61,6 +60,14 @@ def reduced(frame: Tensor, side: int = FLOW_SIDE) -> Tensor:
         if luma.shape[-2:] != size:
             luma = F.interpolate(luma, size, mode="bilinear", align_corners=False, antialias=True)
     return (luma * 255).round_().clamp_(0, 255).byte().cpu()
+
+
+def luma_of(picture: Tensor) -> Tensor:
+    """``1x3xHxW`` -> ``1x1xHxW``."""
+    red, green, blue = LUMA
+    return (
+        (picture[:, :1] * red).add_(picture[:, 1:2], alpha=green).add_(picture[:, 2:], alpha=blue)
+    )
 
 
 def motion(before: Tensor, now: Tensor, size: tuple[int, int], device: torch.device) -> Motion:
@@ -116,9 +123,11 @@ def enlarged(values: Tensor, size: tuple[int, int]) -> Tensor:
     return F.interpolate(values, size, mode="bilinear", align_corners=False)
 
 
-def warp(image: Tensor, flow: Tensor) -> Tensor:
+def warp(image: Tensor, flow: Tensor, mode: str = "bilinear") -> Tensor:
     """``image`` (``1xCxHxW``) moved: each pixel is what lies where the flow (``1x2xHxW``) points,
-    between pixels linearly, beyond the border its continuation.
+    beyond the border its continuation.
+
+    ``mode``: between pixels; ``bicubic`` is sharper, for four times the work.
     """
     height, width = image.shape[-2:]
     device = image.device
@@ -128,7 +137,7 @@ def warp(image: Tensor, flow: Tensor) -> Tensor:
     grid = torch.empty(1, height, width, 2, device=device)
     grid[0, ..., 0] = (flow[0, 0] + xs) * (2 / width) + (1 / width - 1)
     grid[0, ..., 1] = (flow[0, 1] + ys) * (2 / height) + (1 / height - 1)
-    return F.grid_sample(image, grid, mode="bilinear", padding_mode="border", align_corners=False)
+    return F.grid_sample(image, grid, mode=mode, padding_mode="border", align_corners=False)
 
 
 def inside(flow: Tensor) -> Tensor:

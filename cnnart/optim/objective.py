@@ -45,6 +45,17 @@ class Weights:
     pixel: float
     content_layers: dict[str, float]
     style_layers: dict[str, float]
+    temporal: float = 0.0
+
+
+@dataclass(frozen=True)
+class Held:
+    """What a frame of a clip is held to: the last result, moved to meet it, where that can be
+    trusted. ``1x3xHxW`` and ``1x1xHxW`` in [0, 1].
+    """
+
+    picture: Tensor
+    trust: Tensor
 
 
 @dataclass(frozen=True)
@@ -79,6 +90,8 @@ class PerceptualObjective:
         tile: side of a tile in pixels; 0: the whole picture at once.
         wrap: the axes (vertical, horizontal) along which the picture repeats; its length there must
             be a multiple of the layers' strides.
+        held: of a frame of a clip, at the picture's size: the temporal loss (Ruder et al. 2016) is
+            the mean square difference to it, where it is trusted.
     """
 
     def __init__(
@@ -91,9 +104,11 @@ class PerceptualObjective:
         statistic: str = "gram",
         tile: int = 0,
         wrap: tuple[bool, bool] = (False, False),
+        held: Held | None = None,
     ) -> None:
         self.features = features
         self.photo = photo
+        self.held = held
         self.regions = list(regions)
         self.weights = weights
         self.statistic = statistic
@@ -211,6 +226,10 @@ class PerceptualObjective:
         if w.pixel:
             photo = whole_core(self.photo, tile, 1)
             terms["pixel"] = w.pixel / values * (core - photo).square().sum()
+        if self.held is not None:
+            picture, trust = (whole_core(t, tile, 1) for t in (self.held.picture, self.held.trust))
+            apart = (trust * (core - picture).square()).sum()
+            terms["temporal"] = w.temporal / values * apart
         parts = []
         for region, found in zip(self.regions, histograms, strict=True):
             if found is not None:

@@ -24,7 +24,7 @@ class Bar(Plain):
     def start(self, start: Start) -> None:
         self.stop()
         number = f"[{start.index}/{start.count}] " if start.count > 1 else ""
-        self._bar = tqdm(desc=f"{number}{start.input}", unit="step", **self._options)
+        self._bar = tqdm(desc=f"{number}{start.input}", unit=start.unit, **self._options)
 
     def step(self, step: Step) -> None:
         if self._bar is None:

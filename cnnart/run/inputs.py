@@ -12,7 +12,7 @@ import re
 import stat
 import sys
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from concurrent.futures import Future
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -76,6 +76,9 @@ class Source:
 
     @property
     def stem(self) -> str:
+        """What the file is called without its suffix; numbered pictures, what their folder is."""
+        if "%" in self._called.name and _names_frames(self._called.name):
+            return self._called.parent.name or "frames"
         return self._called.stem
 
     @property
@@ -120,7 +123,11 @@ def natural_key(path: Path) -> list[tuple[int, int, str]]:
 
 
 def expand(
-    given: Iterable[str], *, recursive: bool = False, notes: list[str] | None = None
+    given: Iterable[str],
+    *,
+    recursive: bool = False,
+    notes: list[str] | None = None,
+    clips: bool = False,
 ) -> list[Source]:
     """The pictures meant by files, folders, globs and ``-``; each file once, in the order given.
 
@@ -131,7 +138,13 @@ def expand(
 
     Args:
         notes: gets a line for each kind of photo that is passed over because it cannot be read.
+        clips: take these out of folders, too, and numbered pictures (``frames/%04d.png``) as one.
     """
+    suffixes: Collection[str] = readable_suffixes()
+    if clips:
+        from cnnart.video.formats import CLIPS
+
+        suffixes = {*suffixes, *CLIPS}
     names = list(given)
     sources: dict[str, Source] = {}
     empty: list[str] = []
@@ -142,7 +155,10 @@ def expand(
         if name in beside:
             continue
         try:
-            found = list(_expand_one(name, recursive, len(names) > 1, notes))
+            if clips and "%" in name and _names_frames(name):
+                found = [Source(as_path(name), name)]
+            else:
+                found = list(_expand_one(name, recursive, len(names) > 1, notes, suffixes))
         except EmptyFolder as error:  # among others no reason to stop
             empty.append(str(error))
             continue
@@ -163,19 +179,29 @@ def _is_sidecar(name: str) -> bool:
     return name.lower().endswith(SIDECARS) and is_file(as_path(name))
 
 
+def _names_frames(name: str) -> bool:
+    from cnnart.video.formats import names_frames  # which most runs do without
+
+    return names_frames(name)
+
+
 class EmptyFolder(UsageError):
     """A folder without a picture that can be read."""
 
 
 def _expand_one(
-    name: str, recursive: bool, is_one_of_many: bool, notes: list[str] | None
+    name: str,
+    recursive: bool,
+    is_one_of_many: bool,
+    notes: list[str] | None,
+    suffixes: Collection[str],
 ) -> Iterator[Source]:
     if name == "-":
         yield Source(None, "-", data=_standard_input())
         return
     path = as_path(name)
     if is_folder(path) and not (is_one_of_many and path.name.lower() in NO_PHOTOS):
-        yield from _pictures_of(path, name, recursive, notes)
+        yield from _pictures_of(path, name, recursive, notes, suffixes)
     elif is_folder(path):
         if notes is not None:
             notes.append(f"{name} is passed over: it is no folder of photos; name it alone.")
@@ -243,11 +269,11 @@ def _matches(pattern: Path) -> Iterable[Path]:
 
 
 def _pictures_of(
-    folder: Path, name: str, recursive: bool, notes: list[str] | None
+    folder: Path, name: str, recursive: bool, notes: list[str] | None, suffixes: Collection[str]
 ) -> Iterator[Source]:
     """The pictures of a folder. Raises EmptyFolder, telling what else is there."""
     passed_over: Counter[Kind] = Counter()
-    found = sorted(_pictures_below(folder, recursive, passed_over), key=natural_key)
+    found = sorted(_pictures_below(folder, recursive, passed_over, suffixes), key=natural_key)
     what = [_passed_over(kind, count) for kind, count in passed_over.items()]
     if not found:
         if what:
@@ -269,9 +295,11 @@ def _passed_over(kind: Kind, count: int) -> str:
     return f"{count} {kind.many} ({kind.remedy_for_many})"
 
 
-def _pictures_below(folder: Path, recursive: bool, passed_over: Counter[Kind]) -> Iterator[Path]:
+def _pictures_below(
+    folder: Path, recursive: bool, passed_over: Counter[Kind], suffixes: Collection[str]
+) -> Iterator[Path]:
     """The pictures below a folder, and what cannot be looked into."""
-    suffixes, folders = readable_suffixes(), [folder]
+    folders = [folder]
     while folders:
         here = folders.pop()
         try:

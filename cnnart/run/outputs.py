@@ -7,9 +7,11 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from string import Formatter
+from typing import ClassVar, TypeVar
 
 from cnnart.errors import UsageError
 from cnnart.files import (
+    ANIMATIONS,
     FORMATS,
     WRITABLE,
     as_path,
@@ -26,6 +28,8 @@ from cnnart.run.record import is_unfinished
 
 METADATA = ("public", "all", "none")
 FIELDS = ("stem", "style", "parent", "ext")
+
+T = TypeVar("T", bound="Task")
 
 
 @dataclass(frozen=True)
@@ -60,6 +64,7 @@ class Task:
     options: OutputOptions = AS_USUAL
     trouble: str | None = None
     style: str | None = None
+    is_clip: ClassVar[bool] = False
 
     @property
     def title(self) -> str:
@@ -91,6 +96,8 @@ def plan(
     format: str | None = None,
     protected: Iterable[Path] = (),
     options: OutputOptions = AS_USUAL,
+    suffix: Callable[[Source], str] | None = None,
+    place: Callable[[Source, Path], Task | None] = lambda source, target: None,
 ) -> list[Task]:
     """Give every source its target, or one for each of several styles.
 
@@ -103,6 +110,8 @@ def plan(
         format: one of FORMATS; None goes by the output's suffix, else PNG.
         protected: further files that must not be written over (styles, masks).
         options: how results are written.
+        suffix: of the default name, where it is not ``format``'s for every source.
+        place: gives the task of a source that is no picture.
 
     Raises UsageError before anything is computed: for an input that would be overwritten, two
     inputs with the same target, an unknown suffix or pattern field.
@@ -117,8 +126,11 @@ def plan(
         return [task if isinstance(style, str) else replace(task, style=styles[0])]
     tasks = []
     for each in styles:
-        name = _namer(output, each, format, count)
-        made = [_task(source, name(source), format, options) for source in sources]
+        name = _namer(output, each, suffix or (lambda source: f".{format or 'png'}"), count)
+        made = [
+            place(source, target := name(source)) or _task(source, target, format, options)
+            for source in sources
+        ]
         tasks += made if isinstance(style, str) else [replace(t, style=each) for t in made]
     tasks = _without_own_results(tasks, None if output is None else as_path(output))
     if not tasks:
@@ -143,13 +155,12 @@ def _task(source: Source, target: Path, format: str | None, options: OutputOptio
 
 
 def _namer(
-    output: str | None, style: str, format: str | None, count: int
+    output: str | None, style: str, suffix: Callable[[Source], str], count: int
 ) -> Callable[[Source], Path]:
     """The function from a source to its target path."""
-    suffix = f".{format or 'png'}"
 
     def usual(source: Source, folder: Path) -> Path:
-        return folder / (source.folder or "") / f"{source.stem}-{style}{suffix}"
+        return folder / (source.folder or "") / f"{source.stem}-{style}{suffix(source)}"
 
     if output is None:
         return lambda source: usual(source, _beside(source, style))
@@ -161,7 +172,7 @@ def _namer(
         if is_there(path) and not is_folder(path):
             raise UsageError(f"The output folder {output!r} is a file: choose another -o.")
         return lambda source: usual(source, path)
-    if count > 1 and path.suffix.lower() in WRITABLE:
+    if count > 1 and path.suffix.lower() in (*WRITABLE, *ANIMATIONS):
         raise UsageError(
             f"{count} pictures cannot go into the one file {output!r}: "
             "give a folder (out/) or a pattern ('{stem}-new.png')."
@@ -248,7 +259,7 @@ def refuse_overwriting(tasks: Sequence[Task], protected: Iterable[Path] = ()) ->
             raise UsageError(overwritten(path))
 
 
-def checked(tasks: Sequence[Task]) -> list[Task]:
+def checked(tasks: Sequence[T]) -> list[T]:
     """The tasks, with the ``trouble`` of those whose results cannot be written.
 
     Of many photos one may have too long a name. Raises UsageError where none can be written.

@@ -43,6 +43,7 @@ class Start:
     schedule: Sequence[tuple[tuple[int, int], int]] = ()
     index: int = 1
     count: int = 1
+    unit: str = "step"  # or frame: what a Step is
 
 
 @dataclass(frozen=True)
@@ -182,6 +183,7 @@ class JsonLines(Reporter):
     def start(self, start: Start) -> None:
         self._event("start", **_facts(start))
         self._eta = Eta([(height * width, steps) for (height, width), steps in start.schedule])
+        self._unit = start.unit
 
     def first_look(self, path: Path, seconds: float) -> None:
         self._event("first_look", path=str(path), seconds=round(seconds, 3))
@@ -200,6 +202,7 @@ class JsonLines(Reporter):
             losses={name: _number(value) for name, value in step.losses.items()},
             seconds=round(step.seconds, 3),
             seconds_left=None if left is None else round(left, 1),
+            **({"frames_per_second": self._eta.rate} if self._unit == "frame" else {}),
         )
 
     def warning(self, message: str) -> None:
@@ -236,7 +239,7 @@ def _facts(start: Start) -> dict[str, Any]:
     """What programs are told before a picture is made."""
     height, width = start.size
     facts = vars(start) | {"size": [width, height]}
-    told = {k: v for k, v in facts.items() if k not in ("about", "details", "schedule")}
+    told = {k: v for k, v in facts.items() if k not in ("about", "details", "schedule", "unit")}
     return {**told, **start.details}
 
 
@@ -324,3 +327,8 @@ class Eta:
         elif not is_first:
             self._rate = 0.9 * self._rate + 0.1 * rate
         return self._rate * sum(self._costs[step.index :])
+
+    @property
+    def rate(self) -> float | None:
+        """Steps a second, where all count alike."""
+        return round(1 / self._rate, 2) if self._rate else None

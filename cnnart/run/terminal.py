@@ -46,6 +46,7 @@ class Terminal(Plain):
         if start.preview:
             self._show(f"preview while it works: {start.preview}")
         self._eta = Eta([(height * width, steps) for (height, width), steps in start.schedule])
+        self._unit = start.unit
         self._bar = Progress(
             TextColumn("{task.description:>7}"),
             BarColumn(bar_width=None),
@@ -90,8 +91,12 @@ class Terminal(Plain):
             description=f"{max(step.scale)} px",
             left="" if left is None else f"{duration(left)} left",
         )
-        losses = "   ".join(f"{name} {value:.3g}" for name, value in step.losses.items())
-        self._live.update(Group(self._bar, Text(f"losses: {losses}", "dim", no_wrap=True)))
+        if self._unit == "frame":
+            below = f"{self._eta.rate or 0:.3g} frames a second"
+        else:
+            losses = "   ".join(f"{name} {value:.3g}" for name, value in step.losses.items())
+            below = f"losses: {losses}"
+        self._live.update(Group(self._bar, Text(below, "dim", no_wrap=True)))
 
     def warning(self, message: str) -> None:
         self._show(f"warning: {as_flags(message)}", "yellow")

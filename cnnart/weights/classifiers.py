@@ -1,4 +1,7 @@
-"""torchvision's classification networks: whole, as published, in torch.hub's own cache."""
+"""torchvision's networks: whole, as published, in torch.hub's own cache.
+
+Those that classify, and those that detect or segment, which are no networks of layers to cnnart.
+"""
 
 from __future__ import annotations
 
@@ -26,11 +29,31 @@ def classifier_names() -> list[str]:
     return list(models.list_models(module=models))
 
 
+def detector_names() -> list[str]:
+    """Every network of torchvision that draws boxes around objects (of COCO's classes)."""
+    from torchvision.models import detection, list_models
+
+    names = list_models(module=detection)
+    return [name for name in names if not name.startswith("keypointrcnn")]
+
+
+def segmenter_names() -> list[str]:
+    """Every network of torchvision that gives each pixel a class (of Pascal VOC's)."""
+    from torchvision.models import list_models, segmentation
+
+    return list(list_models(module=segmentation))
+
+
+def whole_names() -> list[str]:
+    """Every network whose published file is used as it is."""
+    return [*classifier_names(), *detector_names(), *segmenter_names()]
+
+
 def classifier_weights(name: str) -> Any:
     """The default member of a network's weights enum. UsageError for an unknown name."""
     from torchvision import models
 
-    known = classifier_names()
+    known = whole_names()
     if name not in known:
         raise UsageError(f"torchvision has no network {name!r}.{did_you_mean(name, known)}")
     return models.get_model_weights(name).DEFAULT
@@ -41,7 +64,7 @@ def published_classifier(name: str) -> Published:
     weights = classifier_weights(name)
     file = weights.url.rsplit("/", 1)[1]
     preset = weights.transforms()
-    mean, std = tuple(preset.mean), tuple(preset.std)
+    mean, std = (tuple(getattr(preset, values, ())) for values in ("mean", "std"))  # not of all
     return Published(
         file, weights.url, hash_prefix(file), mean, std, weights.meta.get("_file_size")
     )
@@ -79,7 +102,7 @@ def import_classifier(path: Path, digest: str) -> tuple[str, Path] | None:
 
     ``digest``: the file's SHA-256. None if no network's default weights begin with it.
     """
-    for name in classifier_names():
+    for name in whole_names():
         source = published_classifier(name)
         if source.hash_prefix and digest.startswith(source.hash_prefix):
             _copy(path, target := hub_path(source.file))

@@ -17,13 +17,13 @@ from cnnart.weights.cache import cached_path, load_cached, store
 from cnnart.weights.classifiers import (
     check_published,
     classifier_license,
-    classifier_names,
     download,
     fetch_classifier,
     hub_path,
     import_classifier,
     published_classifier,
     refuse_offline,
+    whole_names,
 )
 from cnnart.weights.embedded import (
     embedded_digest,
@@ -63,10 +63,10 @@ class Status:
 def network_names() -> list[str]:
     """What ``cnnart weights list`` shows: the embedded networks, the VGGs, and what is here.
 
-    Any other name of ``classifier_names()`` can be fetched as well.
+    Any other name of ``whole_names()`` can be fetched as well.
     """
     shown = [*embedded_names(), *BACKBONES]
-    here = (n for n in classifier_names() if is_file(hub_path(published_classifier(n).file)))
+    here = (n for n in whole_names() if is_file(hub_path(published_classifier(n).file)))
     return [*shown, *(name for name in here if name not in shown)]
 
 
@@ -185,10 +185,10 @@ def missing(name: str) -> str:
 def _known(name: str) -> str:
     """``name`` if it is a network's; otherwise UsageError."""
     shown = [*embedded_names(), *BACKBONES]
-    if name not in shown and name not in (whole := classifier_names()):
+    if name not in shown and name not in (whole := whole_names()):
         raise UsageError(
             f"Unknown network {name!r}.{did_you_mean(name, [*shown, *whole])} Known: "
-            f"{', '.join(shown)}, and torchvision's classification networks by name."
+            f"{', '.join(shown)}, and torchvision's networks by name."
         )
     return name
 

@@ -400,3 +400,44 @@ def test_what_cannot_be_refined_is_told(
     error = capsys.readouterr().err
     assert sentence in error
     assert error.count("\n") == 1
+
+
+ASTRONAUT = Path(__file__).parents[2] / "examples" / "astronaut.jpg"
+
+
+def test_a_mask_by_name_is_found_shown_and_recorded(capsys: pytest.CaptureFixture[str]) -> None:
+    Image.open(ASTRONAUT).resize((128, 128)).save("her.png")
+    given = ("-s", "ripple", "--mask", "face", "--show-mask", "mask-{stem}.png", "-o", "out.png")
+    assert run("her.png", *given) == 0
+    before, after = pixels("her.png"), pixels("out.png")
+    face, wall = (slice(25, 38), slice(48, 64)), (slice(5, 30), slice(80, 128))
+    assert abs(after[face] - before[face]).mean() > 10
+    assert (after[wall] == before[wall]).all()
+    mask = pixels("mask-her.png")
+    assert mask[face].min() > 240 > 10 > mask[wall].max()
+    assert main(["rerun", "out.png", *QUICK]) == 0
+    assert (pixels("out-rerun.png") == after).all()
+    assert capsys.readouterr().err.count("bug") == 0
+
+
+def test_a_batch_goes_on_past_a_photo_without_a_face(capsys: pytest.CaptureFixture[str]) -> None:
+    Image.open(ASTRONAUT).resize((128, 128)).save("her.png")
+    assert run("photo.png", "her.png", "-s", "ripple", "--mask", "face", "-o", "out/") == 3
+    assert "photo.png  no face found in it for --mask." in capsys.readouterr().err
+    assert [path.name for path in Path("out").iterdir()] == ["her-ripple.png"]
+
+
+@pytest.mark.parametrize(
+    ("given", "problem"),
+    [
+        (("--mask", "subjct"), "No such mask: 'subjct'"),
+        (("--mask", "class:tabbi"), "Unknown class 'tabbi'. Did you mean tabby?"),
+        (("--show-mask", "m.png"), "--show-mask shows what --mask chooses: give both."),
+        (("--mask", "face", "--show-mask", "photo.png"), "--show-mask would overwrite"),
+    ],
+)
+def test_masks_that_cannot_be(
+    given: tuple[str, ...], problem: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run("photo.png", "-s", "ripple", *given) == 2
+    assert problem in capsys.readouterr().err

@@ -181,3 +181,28 @@ def test_help_needs_no_torch(name):
         "assert not heavy, heavy"
     )
     subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_layers_as_a_page(here, capsys):
+    probe = "tests.helpers.inspection:make_probe"
+    result = run("layers", probe, "-o", "layers.html")
+    assert (result.exit_code, result.output) == (0, "layers.html\n")
+    page = (here / "layers.html").read_text(encoding="utf-8")
+    assert "<h1>Layers of tests.helpers.inspection:make_probe" in page
+    assert '<th scope="col">name</th>' in page
+    assert "<td>conv</td>" in page
+    told = json.loads(run("layers", probe, "-o", "layers.html", "--json").output)
+    assert told["output"] == "layers.html"
+    assert [layer["name"] for layer in told["layers"]][:2] == ["conv", "relu"]
+    code, line = refusal(capsys, "layers", probe, "-o", "layers.png")
+    assert (code, "a list of layers goes to a file in .html" in line) == (2, True)
+
+
+def test_pages_fade_what_lies_over_the_photo(here):
+    for command, count in (("occlusion", 1), ("saliency", 1)):
+        more = ["--method", "gradient"] if command == "saliency" else ["--window", "16"]
+        result = run(command, "photo.png", *PROBE, *more, "-o", "page.html")
+        assert result.exit_code == 0
+        page = (here / "page.html").read_text(encoding="utf-8")
+        assert page.count('type="range"') == count
+        assert "readings" in page

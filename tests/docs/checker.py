@@ -24,8 +24,9 @@ from cnnart.commands.own_presets import OwnPreset, save_preset
 from cnnart.errors import UsageError, did_you_mean
 
 PICTURES = ("jpg", "jpeg", "png", "webp", "tiff", "tif", "gif", "html")
+CLIPS = ("mp4", "mov", "mkv", "webm")
 CHECKPOINTS = ("pth", "pt", "safetensors", "onnx")
-FILE = re.compile(rf"[\w./*{{}}+-]+\.({'|'.join((*PICTURES, *CHECKPOINTS))})\b")
+FILE = re.compile(rf"[\w./*{{}}+-]+\.({'|'.join((*PICTURES, *CLIPS, *CHECKPOINTS))})\b")
 PLACEHOLDER = re.compile(r"[A-Z][A-Z_]*")  # PHOTO, NAME: whatever fits
 MY_PRESETS = ("ink", "mine")  # what readers are to call presets of their own
 WRITTEN = ("-o", "--output", "--save", "--index")  # options whose file need not exist
@@ -190,10 +191,13 @@ def _check_style(text: str, known: Sequence[str]) -> None:
 
 
 def _check_networks(names: Sequence[str]) -> None:
+    from cnnart.networks.detection import DETECTORS
+    from cnnart.networks.segmentation import EMBEDDED, SEGMENTERS
     from cnnart.networks.zoo import network_kinds
     from cnnart.weights.store import network_names
 
     known = {*network_names(), *(name for kind in network_kinds().values() for name in kind)}
+    known |= {*DETECTORS, *EMBEDDED, *SEGMENTERS}
     for name in names:
         if name not in known and ":" not in name:
             raise UsageError(f"No network {name!r}.{did_you_mean(name, sorted(known))}")

@@ -8,7 +8,7 @@ import torch
 from cnnart.networks.vgg import FeatureExtractor
 from cnnart.optim.color import PaletteLoss
 from cnnart.optim.losses import blend, moments
-from cnnart.optim.objective import PerceptualObjective, Region, Weights, layer_masks
+from cnnart.optim.objective import Held, PerceptualObjective, Region, Weights, layer_masks
 from cnnart.optim.tiles import gather_features, gather_moments, picture_tiles
 
 STYLE = {"relu1_1": 1.0, "relu3_1": 0.5, "relu5_1": 2.0}
@@ -301,3 +301,21 @@ def test_small_masks_are_not_shrunk_to_nothing(tiny):
     mask[..., 40:56, 40:56] = 1
     for layer, m in layer_masks(mask, features, ["relu3_1", "relu5_1"]).items():
         assert float(m.sum()) * features.geometry[layer].stride ** 2 >= 256 / 4
+
+
+@pytest.mark.parametrize("tile", [0, 64])
+def test_the_temporal_loss_is_the_distance_to_what_is_held_where_it_is_trusted(
+    tiny, photo_of, painting_of, tile
+):
+    features, photo = FeatureExtractor(tiny), photo_of(*SIZE)
+    moved = photo.flip(-1)
+    trust = torch.linspace(0, 1, SIZE[1]).expand(1, 1, *SIZE).contiguous()
+    alone = dataclasses.replace(WEIGHTS, content=0, style=0, palette=0, tv=0, pixel=0, temporal=3)
+    regions = [region(features, painting_of())]
+    held = Held(moved, trust)
+    found = PerceptualObjective(features, photo, regions, alone, tile=tile, held=held)(photo)
+    expected = 3 * (trust * (photo - moved).square()).mean()
+    assert found.losses["temporal"] == pytest.approx(float(expected), rel=1e-4)
+    slope = 6 * trust * (photo - moved) / photo.numel()
+    assert torch.allclose(found.gradient, slope, atol=1e-8)
+    assert "temporal" not in PerceptualObjective(features, photo, regions, WEIGHTS)(photo).losses

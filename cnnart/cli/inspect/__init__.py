@@ -49,6 +49,24 @@ def _occlusion() -> click.Command:
     return occlusion
 
 
+def _localize() -> click.Command:
+    from cnnart.cli.inspect.localize import localize
+
+    return localize
+
+
+def _detect() -> click.Command:
+    from cnnart.cli.inspect.detect import detect
+
+    return detect
+
+
+def _segment() -> click.Command:
+    from cnnart.cli.inspect.segment import segment
+
+    return segment
+
+
 def _saliency() -> click.Command:
     from cnnart.cli.inspect.saliency import saliency
 
@@ -83,6 +101,9 @@ COMMANDS = {
     "neighbors": (_neighbors, "Find the nearest pictures, by features and by pixels."),
     "embed": (_embed, "Draw a map of a folder: PCA and t-SNE of its features."),
     "occlusion": (_occlusion, "Slide a gray square over a photo and watch a score."),
+    "localize": (_localize, "Draw a box around what a photo shows, and name it."),
+    "detect": (_detect, "Find faces or things on photos: boxes, names, scores."),
+    "segment": (_segment, "Color the subject, people or things, pixel by pixel."),
     "saliency": (_saliency, "Show which pixels a score depends on."),
     "class-model": (_class_model, "Draw what a network takes for a class."),
     "fool": (_fool, "Change a photo invisibly until it is taken for something else."),

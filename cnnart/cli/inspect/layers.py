@@ -8,6 +8,7 @@ import click
 import cloup
 
 from cnnart.cli.table import echo_table
+from cnnart.errors import UsageError
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -24,26 +25,42 @@ if TYPE_CHECKING:
     help="Side of the picture that the shapes are given for.  [default: 224, or as trained]",
 )
 @cloup.option("--whole", is_flag=True, help="With its classes: of a VGG or AlexNet, all of it.")
+@cloup.option("-o", "--output", metavar="OUT.html", help="Write the list as a page.")
 @cloup.option("--json", "as_json", is_flag=True, help="As one JSON object.")
 @cloup.option("--offline", is_flag=True, help="Never download anything.")
-def layers(backbone: str, size: int | None, whole: bool, as_json: bool, offline: bool) -> None:
+def layers(
+    backbone: str,
+    size: int | None,
+    whole: bool,
+    output: str | None,
+    as_json: bool,
+    offline: bool,
+) -> None:
     """List the layers of BACKBONE [efficientnet-lite0]: shapes, strides, receptive fields.
 
     BACKBONE is vgg19, alexnet or efficientnet-lite0 (part of cnnart), any classification network
     of torchvision (resnet50, googlenet, ...), or your own MODULE:FUNCTION.
     """
-    from dataclasses import asdict
+    from cnnart.commands.inspect import check_output, deliver, is_page
 
-    from cnnart.methods.inspect.layers import describe_layers
+    if output is not None:
+        if not is_page(output):
+            raise UsageError(f"{output!r} is no page: a list of layers goes to a file in .html.")
+        check_output(output)
+
+    from cnnart.methods.inspect.layers import describe_layers, layers_report
     from cnnart.methods.inspect.report import json_line
     from cnnart.networks.zoo import open_network
 
     network = open_network(backbone, offline=offline, classifier=whole)
     side = size or int(getattr(network, "input_size", 224))
     rows = describe_layers(network, side)
+    report = layers_report(network, side, rows)
+    if output is not None:
+        click.echo(deliver(report, output, as_json=as_json))
+        return
     if as_json:
-        facts = {"network": network.name, "sha256": network.sha256, "size": side}
-        click.echo(json_line({**facts, "layers": [asdict(row) for row in rows]}))
+        click.echo(json_line(report.numbers))
         return
     echo_table(_table(rows, side))
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, TypeVar, overload
@@ -12,14 +12,18 @@ import click
 import cloup
 
 from cnnart.cli.options import Decorator, section
-from cnnart.commands.inspect import check_output, deliver
-from cnnart.errors import SOME_FAILED
+from cnnart.commands.inspect import FolderQuery, check_output, deliver, item_of, one_photo
+from cnnart.errors import SOME_FAILED, ImageError
+from cnnart.files import is_file
 from cnnart.settings import LARGEST_SEED, PRECISIONS
 
 if TYPE_CHECKING:
+    import torch
     from torch import Tensor
 
+    from cnnart.methods.inspect.pictures import Item
     from cnnart.methods.inspect.report import Inspection
+    from cnnart.methods.inspect.series import PhotoSeries
     from cnnart.networks.base import Classifier, Network
     from cnnart.run.inputs import Source
 
@@ -30,17 +34,20 @@ MAX_NAMED = 10  # pictures that could not be used are named one by one, up to so
 
 @dataclass(frozen=True)
 class InspectOptions:
-    """The shared values. ``output`` is None where the user left it to the command."""
+    """The shared values. ``output`` is None where the user left it to the command.
+
+    Those with a default are options of the commands only that make use of them.
+    """
 
     backbone: str
     output: str | None
     json: bool
     device: str
-    precision: str
     offline: bool
-    seed: int
     quiet: bool
     debug: bool
+    precision: str = "fp32"
+    seed: int = 0
 
     def target(self, stem: str, inputs: Iterable[Path | str] = ()) -> str:
         """Where the result goes: ``-o``, else ``{stem}.png`` in this folder. Checked already.
@@ -51,6 +58,13 @@ class InspectOptions:
         output = self.output or f"{stem}.png"
         check_output(output, inputs, as_json=self.json)
         return output
+
+    def pick_device(self) -> torch.device:
+        """The device of ``--device``; the processor's cores are divided. Raises UsageError."""
+        from cnnart.runtime import keep_to_cores, pick_device
+
+        keep_to_cores()
+        return pick_device(self.device)
 
     @overload
     def open_network(self, *, classifier: Literal[True]) -> Classifier: ...
@@ -65,10 +79,9 @@ class InspectOptions:
         WeightsError.
         """
         from cnnart.networks.zoo import open_network
-        from cnnart.runtime import keep_to_cores, pick_device, pick_precision
+        from cnnart.runtime import pick_precision
 
-        keep_to_cores()
-        device = pick_device(self.device)
+        device = self.pick_device()
         return open_network(
             self.backbone,
             device=device,
@@ -131,10 +144,95 @@ class InspectOptions:
         return SOME_FAILED
 
 
-def inspect_options(backbone: str) -> Decorator:
+def photos_of(
+    given: Sequence[str],
+    what: str,
+    options: InspectOptions,
+    *,
+    recursive: bool,
+    inputs: Sequence[Path] = (),
+) -> tuple[list[Item], str]:
+    """The pictures of ``PHOTO|FOLDER...``, unread, and where the result goes.
+
+    ``what`` ends the result's name where the user left it open; ``inputs``: other files that it
+    may not overwrite. A single ``-`` is standard input. Raises UsageError.
+    """
+    if list(given) == ["-"]:
+        source, _ = one_photo("-")
+        output = options.target(f"{source.stem}-{what}", inputs)
+        return [item_of(source, warn=options.warn)], output
+    query = FolderQuery(tuple(given), recursive)
+    first = Path(given[0])
+    stem = first.stem if is_file(first) else query.name
+    stem = "photos" if set(stem) & set("*?[") else stem
+    files = [Path(name) for name in given if is_file(Path(name))]
+    output = options.target(f"{stem}-{what}", [*files, *inputs])
+    items = query.items(output, named=options.output is not None, warn=options.warn)
+    return items, output
+
+
+def look_at_photos(
+    series: PhotoSeries,
+    items: Sequence[Item],
+    output: str,
+    options: InspectOptions,
+    title: Callable[[], tuple[str, dict[str, Any]]],
+) -> int:
+    """Look at each photo, tell what was found, and draw the sheet; returns the exit code.
+
+    ``title``: of the sheet, and what there is to tell of all photos, asked for in the end. Raises
+    ImageError where the only photo cannot be used.
+    """
+    from cnnart.methods.inspect.pictures import stream
+    from cnnart.methods.inspect.report import json_line
+    from cnnart.methods.inspect.series import SHEET
+
+    tell = options.say if series.alone or output == "-" else options.print
+    photos = stream(options.track(items, len(items), "photos"), series.failures)
+    for found in series.rows(photos):
+        row = series.last
+        tell(json_line(row) if options.json and not series.alone else found.line)
+    if series.alone and series.failures.found:
+        raise ImageError(": ".join(series.failures.found[0]))
+    code = options.report_failures(series.failures.found, len(items))
+    if not series.photos:
+        return 1
+    if series.photos > SHEET:
+        options.say(f"The sheet shows the first {SHEET} of {series.photos} photos.")
+    options.deliver(series.report(*title()), output)
+    return code
+
+
+CLASSIFIERS = (
+    "The network: vgg19, alexnet or efficientnet-lite0 (part of cnnart); any "
+    "classification network of torchvision (resnet50, googlenet, ...); or your own "
+    "MODULE:FUNCTION that returns an nn.Module."
+)
+
+_precision: Any = cloup.option(
+    "--precision",
+    type=click.Choice(PRECISIONS),
+    default="fp32",
+    show_default=True,
+    help="Precision of the network.",
+)
+_seed: Any = cloup.option(
+    "--seed",
+    type=click.IntRange(0, LARGEST_SEED),
+    metavar="INTEGER",
+    default=0,
+    show_default=True,
+    help="Seed of all randomness.",
+)
+
+
+def inspect_options(
+    backbone: str, networks: str = CLASSIFIERS, *, precision: bool = True, seed: bool = True
+) -> Decorator:
     """The sections of the shared options; ``take(given, InspectOptions)`` gets their values.
 
-    ``backbone`` is the command's default network.
+    ``backbone`` is the command's default network, ``networks`` says which there are; ``precision``,
+    ``seed``: whether it has these options.
     """
     output = section(
         "Output",
@@ -154,9 +252,7 @@ def inspect_options(backbone: str) -> Decorator:
             metavar="NAME",
             default=backbone,
             show_default=True,
-            help="The network: vgg19, alexnet or efficientnet-lite0 (part of cnnart); any "
-            "classification network of torchvision (resnet50, googlenet, ...); or your own "
-            "MODULE:FUNCTION that returns an nn.Module.",
+            help=networks,
         ),
         cloup.option(
             "--device",
@@ -165,22 +261,9 @@ def inspect_options(backbone: str) -> Decorator:
             show_default=True,
             help="auto, cpu, cuda, cuda:N, xpu or mps.",
         ),
-        cloup.option(
-            "--precision",
-            type=click.Choice(PRECISIONS),
-            default="fp32",
-            show_default=True,
-            help="Precision of the network.",
-        ),
+        *([_precision] if precision else []),
         cloup.option("--offline", is_flag=True, help="Never download anything."),
-        cloup.option(
-            "--seed",
-            type=click.IntRange(0, LARGEST_SEED),
-            metavar="INTEGER",
-            default=0,
-            show_default=True,
-            help="Seed of all randomness.",
-        ),
+        *([_seed] if seed else []),
         cloup.option(
             "--debug", is_flag=True, envvar="CNNART_DEBUG", help="Show a traceback on an error."
         ),

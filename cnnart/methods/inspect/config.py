@@ -17,6 +17,7 @@ SALIENCY_METHODS = (
 EMBED_METHODS = ("tsne", "pca")
 EMBED_LAYOUTS = ("grid", "free")
 CLASS_RECIPES = ("fourier", "yosinski", "simonyan")
+LOCALIZE_METHODS = ("cam", "occlusion")
 
 
 @dataclass(frozen=True)
@@ -176,3 +177,29 @@ class InvertConfig(Settings):
         if self.layers is not None and not any(self.layers):
             raise UsageError("No layer: name at least one, like `layers` relu3_1.")
         super().__post_init__()
+
+
+@dataclass(frozen=True)
+class LocalizeConfig(Settings):
+    """Settings of ``cnnart inspect localize``. ``threshold`` None: the method's own."""
+
+    method: str = setting(
+        "cam",
+        "The class's activation map, or what hiding each place costs (slower).",
+        choices=LOCALIZE_METHODS,
+    )
+    threshold: float | None = setting(
+        None,
+        "The box is around the map's largest region above this share of its maximum.",
+        above=0,
+        below=1,
+        shown="0.3 for cam, 0.1 for occlusion",
+    )
+
+
+@dataclass(frozen=True)
+class DetectConfig(Settings):
+    """Settings of ``cnnart inspect detect``."""
+
+    score: float = setting(0.5, "Leave out what is less sure than this (0 to 1).", low=0, high=1)
+    most: int = setting(100, "At most so many boxes on a photo, the surest.", low=1)

@@ -21,7 +21,7 @@ from cnnart.errors import CnnartError, UsageError
 from cnnart.image.picture import fit_long_side, resize
 from cnnart.methods.inspect.config import FoolConfig
 from cnnart.methods.inspect.pictures import LEVELS, quantized
-from cnnart.methods.inspect.report import Inspection
+from cnnart.methods.inspect.report import Beneath, Inspection
 from cnnart.methods.inspect.target import find_class, likeliest, percent
 from cnnart.networks.base import Classifier
 from cnnart.networks.imagenet import class_name
@@ -168,9 +168,10 @@ def fool_report(network: Classifier, work: Fool) -> Inspection:
             difference,
         ),
     ]
+    shown = [(label, resize(picture.cpu(), *size)) for label, picture in cells]
     return Inspection(
         f"Fooled: {target}",
-        [(label, resize(picture.cpu(), *size)) for label, picture in cells],
+        shown,
         {
             "target": target,
             "index": work.target,
@@ -181,6 +182,7 @@ def fool_report(network: Classifier, work: Fool) -> Inspection:
             "after": after,
         },
         columns=3,
+        beneath={1: Beneath(shown[0][1])},
     )
 
 

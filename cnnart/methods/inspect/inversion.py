@@ -17,7 +17,7 @@ from cnnart.errors import UsageError
 from cnnart.image.picture import fit_long_side, resize
 from cnnart.methods.inspect.config import InvertConfig
 from cnnart.methods.inspect.pictures import quantized
-from cnnart.methods.inspect.report import Inspection
+from cnnart.methods.inspect.report import Beneath, Inspection
 from cnnart.networks.base import Network
 from cnnart.optim.losses import excess_sum, moments, relative_square, tv_loss
 from cnnart.optim.optimize import optimize_image, optimizer_factory
@@ -171,4 +171,5 @@ def inversion_report(work: Inversion) -> Inspection:
     ]
     title = f"Reconstructed from {kind} of {work.network.name}"
     numbers = {"network": work.network.name, "from": kind, "layers": facts}
-    return Inspection(title, cells, numbers, columns=len(cells))
+    beneath = {place: Beneath(work.photo.cpu()) for place in range(1, len(cells))}
+    return Inspection(title, cells, numbers, len(cells), beneath)

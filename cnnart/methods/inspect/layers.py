@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 
 import torch
 
 from cnnart.errors import UsageError
+from cnnart.methods.inspect.report import Inspection
 from cnnart.networks.base import Network
 
 
@@ -58,3 +59,10 @@ def _facts(network: Network, name: str, shape: list[int]) -> LayerFacts:
         field.local,
         shape,
     )
+
+
+def layers_report(network: Network, side: int, rows: list[LayerFacts]) -> Inspection:
+    """The table as a page, which has no pictures."""
+    facts = {"network": network.name, "sha256": network.sha256, "size": side}
+    title = f"Layers of {network.name}, for a picture of {side} x {side}"
+    return Inspection(title, [], {**facts, "layers": [asdict(row) for row in rows]})

@@ -15,7 +15,7 @@ from torch import Tensor
 from cnnart.errors import UsageError
 from cnnart.methods.inspect.colormap import blurred, normalized_map, overlay
 from cnnart.methods.inspect.crop import DISPLAY_SCALE, Crop
-from cnnart.methods.inspect.report import Inspection
+from cnnart.methods.inspect.report import Beneath, Inspection
 from cnnart.methods.inspect.target import Target
 
 GRAY = 0.5
@@ -134,7 +134,8 @@ class Occluder:
 def occlusion_report(found: Occlusion, crop: Crop, target: Target) -> Inspection:
     """The photo, the heat map over it, and the place whose hiding costs most."""
     # Squares of many places overlap in steps: the blur takes the steps out of the picture.
-    heat = normalized_map(blurred(found.drops(*crop.input.shape[-2:]), found.stride / 2))
+    drops = blurred(found.drops(*crop.input.shape[-2:]), found.stride / 2)
+    heat = normalized_map(drops)
     top, left, drop = found.largest()
     there = found.base - drop
     y, x = crop.in_photo(top, left)
@@ -161,6 +162,7 @@ def occlusion_report(found: Occlusion, crop: Crop, target: Target) -> Inspection
             "values": found.scores.tolist(),
         },
         columns=3,
+        beneath={1: Beneath(crop.display, drops[0, 0])},
     )
 
 

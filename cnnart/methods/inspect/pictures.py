@@ -105,6 +105,15 @@ def thumbnail(image: Tensor, long_side: int, *, square: bool = False) -> Tensor:
     return resize(image.cpu(), height, width)
 
 
+def on_square(image: Tensor, side: int) -> Tensor:
+    """``image``, which is no larger, in the middle of a white square."""
+    height, width = image.shape[-2:]
+    square = image.new_ones(1, 3, side, side)
+    top, left = (side - height) // 2, (side - width) // 2
+    square[..., top : top + height, left : left + width] = image
+    return square
+
+
 def quantized(image: Tensor) -> Tensor:
     """``image`` in whole levels of 8 bits, as a file gives it back."""
     return (image.clamp(0, 1) * LEVELS).round() / LEVELS

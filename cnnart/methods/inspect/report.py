@@ -5,19 +5,36 @@ from __future__ import annotations
 import base64
 import io
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import torch.nn.functional as F
 from jinja2 import Environment, FileSystemLoader
 from torch import Tensor
 
 from cnnart.files import readable_values
 from cnnart.image.write import to_pil
 
+QUALITY = 88  # of the JPEG beneath a picture
+READINGS = 64  # places along a page's picture whose values can be read
 SMALL = 96  # a picture with a shorter side is shown enlarged, its pixels kept square
 LONGEST_LIST = 12  # of the numbers shown; the JSON at the page's end has all
+
+
+@dataclass(frozen=True)
+class Beneath:
+    """What lies beneath a cell's picture: on a page the reader fades from one to the other.
+
+    ``photo``: ``1x3xhxw`` in [0, 1], of the picture's proportions. ``values``: ``hxw``, over all of
+    it, which the page tells at the place that is pointed at; with ``names``, whole numbers that
+    stand for them.
+    """
+
+    photo: Tensor
+    values: Tensor | None = None
+    names: Sequence[str] = ()
 
 
 @dataclass(frozen=True)
@@ -26,15 +43,17 @@ class Inspection:
 
     Attributes:
         title: one line above the pictures.
-        cells: (label, picture ``1x3xhxw`` in [0, 1]) pairs, at least one.
+        cells: (label, picture ``1x3xhxw`` in [0, 1]) pairs; a sheet needs at least one.
         numbers: plain values, lists and dicts, ready for JSON.
         columns: of the sheet; None: about as many as rows.
+        beneath: of some cells, by their place in the list.
     """
 
     title: str
     cells: list[tuple[str, Tensor]]
     numbers: dict[str, Any] = field(default_factory=dict)
     columns: int | None = None
+    beneath: Mapping[int, Beneath] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -54,16 +73,40 @@ def make_page(inspection: Inspection) -> str:
         title=inspection.title,
         columns=f"repeat({columns}, 1fr)" if columns else "repeat(auto-fill, minmax(14rem, 1fr))",
         figures=[
-            {
-                "label": label,
-                "small": min(picture.shape[-2:]) < SMALL,
-                "source": data_url(picture.expand(-1, 3, -1, -1), "PNG"),
-            }
-            for label, picture in inspection.cells
+            _figure(label, picture, inspection.beneath.get(place))
+            for place, (label, picture) in enumerate(inspection.cells)
         ],
+        readings=[_reading(inspection.beneath[place]) for place in sorted(inspection.beneath)],
         tables=number_tables("", inspection.numbers),
         numbers=json_values(inspection.numbers),
     )
+
+
+def _figure(label: str, picture: Tensor, beneath: Beneath | None) -> dict[str, Any]:
+    """A cell as the template wants it."""
+    figure = {
+        "label": label,
+        "small": min(picture.shape[-2:]) < SMALL,
+        "source": data_url(picture.expand(-1, 3, -1, -1), "PNG"),
+    }
+    if beneath is not None:
+        photo = beneath.photo.cpu().expand(-1, 3, -1, -1)
+        figure["beneath"] = data_url(photo, "JPEG", quality=QUALITY)
+    return figure
+
+
+def _reading(beneath: Beneath) -> dict[str, Any]:
+    """The values of a page's picture, on a grid that is coarse enough to be written down."""
+    values = beneath.values
+    if values is None:
+        return {}
+    step = max(1, -(-max(values.shape) // READINGS))
+    if beneath.names:  # a name cannot be averaged
+        grid = values[step // 2 :: step, step // 2 :: step] if step > 1 else values
+        return {"names": list(beneath.names), "values": grid.long().tolist()}
+    shape = (max(1, values.shape[0] // step), max(1, values.shape[1] // step))
+    grid = F.adaptive_avg_pool2d(values[None, None].float().cpu(), shape)[0, 0]
+    return {"values": json_values([[float(f"{v:.3g}") for v in row] for row in grid.tolist()])}
 
 
 def render_page(template: str, **values: Any) -> str:

@@ -20,7 +20,7 @@ from cnnart.methods.inspect.config import SaliencyConfig
 from cnnart.methods.inspect.crop import Crop
 from cnnart.methods.inspect.grabcut import mask_from_saliency
 from cnnart.methods.inspect.guided_backprop import GuidedReLUs
-from cnnart.methods.inspect.report import Inspection
+from cnnart.methods.inspect.report import Beneath, Inspection
 from cnnart.methods.inspect.target import Target, last_map
 from cnnart.networks.base import Network
 
@@ -223,7 +223,11 @@ class SaliencyReport:
             "value": value,
             "methods": [self._numbers(name) for name in self._maps],
         }
-        return Inspection(f"Saliency: {self.target.name}", cells, numbers, columns=columns)
+        beneath = {
+            place: Beneath(self.crop.display, normalized_map(found)[0, 0])
+            for place, found in enumerate(self._maps.values(), start=1)
+        }
+        return Inspection(f"Saliency: {self.target.name}", cells, numbers, columns, beneath)
 
     def _label(self, name: str) -> str:
         if name not in self._scores:

@@ -39,7 +39,7 @@ from cnnart.optim.multiscale import (
     level_sizes,
     schedule_of,
 )
-from cnnart.optim.objective import PerceptualObjective, Region, Weights
+from cnnart.optim.objective import Held, PerceptualObjective, Region, Weights
 from cnnart.optim.regions import StyledRegion, StyleImage, coverage, style_regions
 from cnnart.optim.steps import PyramidLevel, State, Step
 from cnnart.optim.tiles import gather_moments
@@ -50,6 +50,7 @@ STYLE_TO_CONTENT = 4.05
 PALETTE_TO_CONTENT = 7.0
 TV_TO_CONTENT = 0.02
 DETAIL = 1.0  # how much of what a pyramid level adds to the photo the picture starts with
+TEMPORAL_TO_CONTENT = 200.0  # of a frame of a clip: what holds it to the one before
 PIXEL_TO_CONTENT = 4.0  # below strength 0.5: what holds the photo's colors and details
 
 MOST_TARGETS = 24  # kept for the next photo; 2.5 MB each with the usual layers
@@ -88,6 +89,9 @@ class StyleTransfer(MultiscaleSynthesis[FeatureExtractor]):
         init: the picture to start from when ``config.init`` is ``picture``; any size.
         limits: of memory and time.
         cache: shared by photos whose styles are the very same tensors, on the network's device.
+        held: of a frame of a clip, the last one's result, moved to meet it: it starts there, and is
+            held to it, where it can be trusted; so it needs no sizes but the last, and half of
+            that one's iterations.
 
     Nothing long happens before the first step. Raises UsageError for settings that make no sense,
     and OutOfMemory for a picture that cannot fit.
@@ -103,6 +107,7 @@ class StyleTransfer(MultiscaleSynthesis[FeatureExtractor]):
         init: Tensor | None = None,
         limits: Limits | None = None,
         cache: TargetCache | None = None,
+        held: Held | None = None,
     ) -> None:
         self.layers = [*config.content_layers, *config.style_layers]
         features.check_layers(self.layers)
@@ -123,16 +128,22 @@ class StyleTransfer(MultiscaleSynthesis[FeatureExtractor]):
                 f"{least} pixels. Ask for more with `size`."
             )
         self.smallest = max(least, SMALLEST_SIDE)
+        levels = schedule(config, *size, self.smallest)
+        if held is not None:
+            levels = [replace(levels[-1], iterations=-(-levels[-1].iterations // 2))]
         self.run = CoarseToFine(
             features,
             self.layers,
-            schedule(config, *size, self.smallest),
+            levels,
             update=Descent(config.optimizer),
             content=list(config.content_layers),
             limits=limits,
         )
         self.photo = resize(photo.to(device), *size)
         self.init = None if init is None else init.to(device)
+        self.held = None
+        if held is not None:
+            self.held = Held(held.picture.to(device), held.trust.to(device))
         self.regions = style_regions([_on(device, s) for s in styles], *size)
         if not self.regions:
             raise UsageError("The masks are empty: no style applies anywhere in the picture.")
@@ -172,7 +183,20 @@ class StyleTransfer(MultiscaleSynthesis[FeatureExtractor]):
         return color_content(mode, photo), regions
 
     def start(self, height: int, width: int) -> Tensor:
-        """The first picture: the recolored photo, noise in the style's colors, or as given."""
+        """The first picture: the recolored photo, noise in the style's colors, or as given; of a
+        frame that is held, so only where what it is held to cannot be trusted.
+        """
+        start = self._start(height, width)
+        if (held := self._held(height, width)) is None:
+            return start
+        return start.lerp(held.picture, held.trust)
+
+    def _held(self, height: int, width: int) -> Held | None:
+        if self.held is None:
+            return None
+        return Held(*(resize(t, height, width) for t in (self.held.picture, self.held.trust)))
+
+    def _start(self, height: int, width: int) -> Tensor:
         photo, regions = self._scaled(height, width)
         if self.init is not None and self.config.init == "picture":
             return resize(self.init, height, width)
@@ -201,6 +225,7 @@ class StyleTransfer(MultiscaleSynthesis[FeatureExtractor]):
             term_weights(self.config),
             statistic=self.config.statistic,
             tile=tile,
+            held=self._held(height, width),
         )
 
     def _target(self, region: StyledRegion, height: int, width: int, tile: int) -> Region:
@@ -242,6 +267,7 @@ def term_weights(config: StylizeConfig) -> Weights:
         pixel=PIXEL_TO_CONTENT * max(0.0, 0.5 - s) / max(s, 1e-3),
         content_layers=config.content_layers,
         style_layers=config.style_layers,
+        temporal=TEMPORAL_TO_CONTENT,
     )
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import re
-import shutil
 
 import pytest
 import torch
@@ -25,7 +24,6 @@ from cnnart.methods.inspect.pictures import thumbnail
 
 COLORS = torch.tensor([[0.9, 0.1, 0.1], [0.1, 0.8, 0.1], [0.1, 0.1, 0.9], [0.9, 0.8, 0.1]])
 CORNERS = torch.tensor([[0.25, 0.25], [0.75, 0.25], [0.25, 0.75], [0.75, 0.75]])
-BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "chrome")
 
 
 def plain(color, height=30, width=40):
@@ -139,23 +137,6 @@ def test_the_thumbnails_size_is_what_was_asked_for():
 
 
 # In a browser
-
-
-@pytest.fixture(scope="module")
-def browser():
-    api = pytest.importorskip("playwright.sync_api")
-    with api.sync_playwright() as playwright:
-        system = next(filter(None, map(shutil.which, BROWSERS)), None)
-        tries = [{}, *([{"executable_path": system}] if system else [])]
-        for options in tries:
-            try:
-                found = playwright.chromium.launch(args=["--no-sandbox"], **options)
-            except api.Error:
-                continue
-            yield found
-            found.close()
-            return
-        pytest.skip("no browser here")
 
 
 @pytest.fixture

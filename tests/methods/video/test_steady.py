@@ -5,11 +5,12 @@ import itertools
 import pytest
 import torch
 
-from cnnart.methods.video.config import VideoConfig
-from cnnart.methods.video.steady import Steady
+from cnnart.methods.video.steady import SHARPER, Steady, with_details_of
+from cnnart.optim.flow import luma_of, warp
+from cnnart.video.config import ClipConfig
 from tests.optim.test_flow import CPU, shifted, texture
 
-STABILITY = VideoConfig().stability
+STABILITY = ClipConfig().stability
 
 
 class Flickering:
@@ -109,3 +110,40 @@ def test_before_the_first_frame_there_is_nothing_to_go_on_from():
     steady = Steady(Flickering(), STABILITY)
     steady.load_state_dict(Steady(Flickering(), STABILITY).state_dict(), CPU)
     assert steady(texture()).shape == (1, 3, 120, 160)
+
+
+def contrast_of_details(picture):
+    luma = luma_of(picture)[..., 8:-8, 8:-8]
+    return float((luma - torch.nn.functional.avg_pool2d(luma, 3, 1, 1)).std())
+
+
+def test_strokes_are_not_blurred_by_being_moved_again_and_again():
+    """The camera moves by a fraction of a pixel, so that each frame is moved between pixels."""
+    scene = texture()
+    flow = torch.zeros(1, 2, 120, 160)
+    frames = []
+    for i in range(16):
+        flow[:, 0], flow[:, 1] = 0.4 * i, 0.3 * i
+        frames.append(warp(scene, flow, "bicubic"))
+    steady = Steady(Flickering(0.1), STABILITY)
+    held = [steady(frame) for frame in frames]
+    assert contrast_of_details(held[-1]) > 0.75 * contrast_of_details(1 - frames[-1])
+    assert contrast_of_details(held[-1]) < 1.1 * contrast_of_details(Flickering(0.1)(frames[-1]))
+
+
+def test_details_get_the_contrast_of_a_picture_up_to_a_bound():
+    noise = torch.rand(1, 3, 60, 80, generator=torch.Generator().manual_seed(0))
+    picture, flat = 0.5 + 0.8 * (noise - 0.5), torch.full((1, 3, 60, 80), 0.5)
+    assert torch.allclose(with_details_of(picture, picture), picture, atol=1e-5)
+    assert torch.allclose(with_details_of(picture, flat), flat, atol=1e-5)
+    faint = 0.5 + 0.5 * (picture - 0.5)
+    more = contrast_of_details(with_details_of(picture, faint)) / contrast_of_details(faint)
+    assert 1.02 < more <= SHARPER + 0.01
+    less = contrast_of_details(with_details_of(faint, picture)) / contrast_of_details(picture)
+    assert 1 / SHARPER - 0.01 <= less < 0.98
+
+
+def test_frames_of_two_pixels_are_held_too():
+    steady = Steady(lambda x: 1 - x, STABILITY)
+    frames = [torch.full((1, 3, 2, 3), value) for value in (0.2, 0.21)]
+    assert [steady(frame).shape for frame in frames] == [(1, 3, 2, 3)] * 2

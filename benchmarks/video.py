@@ -1,0 +1,287 @@
+"""How still painted clips hold: frames painted alone beside frames held steady.
+
+    python -m benchmarks.video [PHOTO...] [--styles starry-night river-dots] [--frames 24]
+
+The clips are filmed from photos by known camera moves, so that the true flow is known, and the
+warping error (the root mean square difference of a frame and the one before, moved along the true
+flow, in levels of 255) owes nothing to the flow that held the frames. "A painting, filmed" is the
+photo, painted once, before the same camera: what bilinear moving alone comes to. "Details" is the
+mean size of the Laplacian, of frames held beside frames alone: what blending has left of strokes.
+"""
+
+from __future__ import annotations
+
+import argparse
+import math
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import NamedTuple
+
+import torch
+import torch.nn.functional as F
+from PIL import Image
+from torch import Tensor
+
+from benchmarks.table import machine, machine_line, markdown_table, write_report
+from cnnart.commands.fast_stylize import open_checkpoint, parse_trained
+from cnnart.image.read import read_image
+from cnnart.methods.fast.config import FastConfig
+from cnnart.methods.fast.stylize import FastStyle, FastStylization, NetworkRunner, seed_of
+from cnnart.methods.video.steady import Steady
+from cnnart.optim.flow import inside, warp, warping_error
+from cnnart.runtime import pick_precision
+
+PHOTOS = [Path("examples", f"{name}.jpg") for name in ("raccoon", "pagoda", "coffee")]
+STYLES = ["starry-night", "river-dots", "ink-wash"]
+SHOWN = 0.75  # of the photo's width and height that the camera sees, pixel for pixel
+SETTLED = 5  # frames: what is held is measured after these
+CROP = 160  # pixels: of the sheet
+COPIES = 4  # frames of the sheet
+
+
+class Camera(NamedTuple):
+    """Where the camera stands: how much larger it shows the photo, the angle in radians by which it
+    is turned, and the pixels by which it is off the middle.
+    """
+
+    zoom: float = 1.0
+    angle: float = 0.0
+    right: float = 0.0
+    down: float = 0.0
+
+
+def hand_held(frame: float) -> Camera:
+    right, down = 6 * math.sin(frame / 4), 4 * math.cos(frame / 3)
+    return Camera(1.05, 0.01 * math.sin(frame / 5), right, down)
+
+
+# A frame's number, 0 in the middle of the clip, to where the camera stands.
+MOVES: dict[str, Callable[[float], Camera]] = {
+    "pan": lambda frame: Camera(right=2.3 * frame, down=0.7 * frame),
+    "zoom": lambda frame: Camera(zoom=1.006**frame),
+    "rotation": lambda frame: Camera(1.1, math.radians(0.4) * frame),
+    "hand-held": hand_held,
+}
+
+
+def film(photo: Tensor, move: str, count: int) -> tuple[list[Tensor], list[Tensor]]:
+    """The frames of a clip, and the true flow from each but the first back to the one before."""
+    height, width = photo.shape[-2:]
+    rows, columns = (int(side * SHOWN) // 16 * 16 for side in (height, width))
+    ys, xs = torch.meshgrid(torch.arange(rows), torch.arange(columns), indexing="ij")
+    pixels = torch.stack((xs - (columns - 1) / 2, ys - (rows - 1) / 2), -1).double()
+    frames: list[Tensor] = []
+    flows: list[Tensor] = []
+    before = torch.empty(0), torch.empty(0)
+    for i in range(count):
+        camera = MOVES[move](i - (count - 1) / 2)
+        turn = torch.tensor(
+            [
+                [math.cos(camera.angle), -math.sin(camera.angle)],
+                [math.sin(camera.angle), math.cos(camera.angle)],
+            ],
+            dtype=torch.float64,
+        )
+        view = turn / camera.zoom
+        off = torch.tensor([camera.right, camera.down], dtype=torch.float64) / camera.zoom
+        seen = pixels @ view.T + off  # in the photo, from its middle
+        grid = (seen * 2 / torch.tensor([width, height])).float()[None]
+        frame = F.grid_sample(
+            photo, grid, mode="bicubic", padding_mode="reflection", align_corners=False
+        )
+        frames.append((frame.clamp(0, 1) * 255).round() / 255)  # as a file has it
+        if i:
+            was = (seen - before[1]) @ torch.linalg.inv(before[0]).T
+            flows.append((was - pixels).permute(2, 0, 1)[None].float())
+        before = view, off
+    return frames, flows
+
+
+def true_error(pictures: list[Tensor], flows: list[Tensor]) -> float:
+    """Of a clip, in levels, once it has settled."""
+    errors = [
+        warping_error(now, warp(before, flow), inside(flow).float())
+        for before, now, flow in zip(pictures, pictures[1:], flows, strict=False)
+    ][SETTLED - 1 :]
+    return 255 * math.sqrt(sum(error**2 for error in errors) / len(errors))
+
+
+def details(picture: Tensor) -> float:
+    """The mean size of the Laplacian."""
+    around = F.avg_pool2d(picture, 3, 1) * 9
+    middle = picture[..., 1:-1, 1:-1]
+    return float((around - 9 * middle).abs().mean())
+
+
+def painter(style: str, runner: NetworkRunner, seed: int) -> Callable[[Tensor], Tensor]:
+    """Paints frames alone, all with the same noise."""
+    named = parse_trained(style)
+    styles = [FastStyle(open_checkpoint(named.path), named.name)]
+
+    def paint(frame: Tensor) -> Tensor:
+        return FastStylization(frame, styles, FastConfig(), runner, seeds=[seed]).pictures()
+
+    return paint
+
+
+def main() -> None:
+    args = parse_arguments()
+    runner = NetworkRunner(torch.device("cpu"), pick_precision("auto", torch.device("cpu")))
+    rows: list[list[str]] = []
+    found = []
+    for path in args.photos:
+        photo = read_image(path).rgb
+        for style in args.styles:
+            paint = painter(style, runner, seed_of(photo[0]))
+            for move in MOVES:
+                facts = {"photo": path.stem, "style": style, "move": move}
+                facts |= measured(photo, paint, move, args)
+                found.append(facts)
+                rows.append(told(facts))
+                print(" | ".join(rows[-1]), flush=True)
+    still = [
+        still_clip(read_image(args.photos[0]).rgb, style, runner, args) for style in args.styles
+    ]
+    report(args, found, rows, still)
+
+
+def measured(
+    photo: Tensor, paint: Callable[[Tensor], Tensor], move: str, args: argparse.Namespace
+) -> dict[str, float]:
+    frames, flows = film(photo, move, args.frames)
+    alone = [paint(frame) for frame in frames]
+    pictures = iter(alone)
+    steady = Steady(lambda _: next(pictures), args.stability)
+    held = [steady(frame) for frame in frames]
+    filmed, _ = film(paint(photo), move, args.frames)
+    errors = {
+        name: true_error(pictures, flows)
+        for name, pictures in (
+            ("source", frames),
+            ("alone", alone),
+            ("held", held),
+            ("filmed", filmed),
+        )
+    }
+    own = steady.warping_error or (math.nan, math.nan)
+    return errors | {
+        "details": details(held[-1]) / details(alone[-1]),
+        "own source": 255 * own[0],
+        "own result": 255 * own[1],
+    }
+
+
+def told(facts: dict[str, object]) -> list[str]:
+    source, alone, held, filmed = (
+        float(str(facts[name])) for name in ("source", "alone", "held", "filmed")
+    )
+    return [
+        *(str(facts[name]) for name in ("photo", "style", "move")),
+        f"{source:.1f}",
+        f"{filmed:.1f}",
+        f"{alone:.1f}",
+        f"{held:.1f}",
+        f"{held / source:.2f}",
+        f"{held / alone:.2f}",
+        f"{float(str(facts['details'])):.2f}",
+    ]
+
+
+def still_clip(
+    photo: Tensor, style: str, runner: NetworkRunner, args: argparse.Namespace
+) -> dict[str, object]:
+    """A photo shown for long: how far a pixel, and the mean color, come from the first frame's, in
+    levels; and what holding it steady takes beside painting it (of processor time, medians).
+    """
+    paint = painter(style, runner, seed_of(photo[0]))
+    took: dict[str, list[float]] = {"painted": [], "whole": []}
+
+    def timed(frame: Tensor) -> Tensor:
+        begun = time.process_time()
+        picture = paint(frame)
+        took["painted"].append(time.process_time() - begun)
+        return picture
+
+    steady = Steady(timed, args.stability)
+    first, most, drift = steady(photo), 0.0, 0.0
+    for _ in range(args.still - 1):
+        begun = time.process_time()
+        picture = steady(photo)
+        took["whole"].append(time.process_time() - begun)
+        most = max(most, 255 * float((picture - first).abs().max()))
+        drift = 255 * float((picture - first).mean((2, 3)).abs().max())
+    painted, whole = (sorted(times)[len(times) // 2] for times in took.values())
+    return {
+        "style": style,
+        "frames": args.still,
+        "deviation": most,
+        "drift": drift,
+        "cost": (whole - painted) / painted,
+    }
+
+
+def report(
+    args: argparse.Namespace,
+    found: list[dict[str, object]],
+    rows: list[list[str]],
+    still: list[dict[str, object]],
+) -> None:
+    header = ["photo", "style", "move", "source", "a painting, filmed", "alone", "held"]
+    text = f"Warping errors in levels of 255, stability {args.stability:g}; {machine_line()}.\n\n"
+    text += markdown_table([*header, "held / source", "held / alone", "details"], rows)
+    text += "\nA photo shown for long:\n\n"
+    text += markdown_table(
+        ["style", "frames", "largest deviation", "drift of the mean color", "cost / painting"],
+        [
+            [
+                facts["style"],
+                facts["frames"],
+                *(f"{facts[name]:.3f}" for name in ("deviation", "drift")),
+                f"{facts['cost']:.2f}",
+            ]
+            for facts in still
+        ],
+    )
+    data = {"machine": machine(), "stability": args.stability, "clips": found, "still": still}
+    write_report(args.output, "video", text, data)
+    sheet(args)
+
+
+def sheet(args: argparse.Namespace) -> None:
+    """Crops of consecutive frames of the first photo in the first style: as filmed, painted alone
+    and held.
+    """
+    photo = read_image(args.photos[0]).rgb
+    runner = NetworkRunner(torch.device("cpu"), pick_precision("auto", torch.device("cpu")))
+    paint = painter(args.styles[0], runner, seed_of(photo[0]))
+    frames, _ = film(photo, list(MOVES)[-1], args.frames)
+    steady = Steady(paint, args.stability)
+    held = [steady(frame) for frame in frames]
+    last = frames[-COPIES:]
+    top, left = (max(0, side - CROP) // 2 for side in frames[0].shape[-2:])
+    lines = [last, [paint(frame) for frame in last], held[-COPIES:]]
+    whole = torch.cat(
+        [
+            torch.cat([p[..., top : top + CROP, left : left + CROP] for p in line], 3)
+            for line in lines
+        ],
+        2,
+    )
+    pixels = (whole[0] * 255).round().byte().permute(1, 2, 0).numpy()
+    Image.fromarray(pixels).save(args.output / "video.png")
+
+
+def parse_arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("photos", nargs="*", type=Path, default=PHOTOS)
+    parser.add_argument("--styles", nargs="+", default=STYLES)
+    parser.add_argument("--frames", type=int, default=24)
+    parser.add_argument("--still", type=int, default=100, help="frames of the still clip")
+    parser.add_argument("--stability", type=float, default=0.9)
+    parser.add_argument("--output", type=Path, default=Path("out", "benchmarks"))
+    return parser.parse_args()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,238 @@
+"""Clips among a command's inputs: which are some, what their results are called, how one is run."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict
+from importlib.util import find_spec
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from cnnart.errors import UsageError
+from cnnart.files import resolved
+from cnnart.run.inputs import Source
+from cnnart.run.outputs import AS_USUAL, OutputOptions, Task, overwritten, plan
+from cnnart.video.config import ClipConfig
+from cnnart.video.formats import (
+    CLIPS,
+    CONTAINERS,
+    PICTURES,
+    SUFFIX_OF,
+    is_animated,
+    names_frames,
+    number_in,
+    output_kind,
+)
+
+if TYPE_CHECKING:
+    import torch
+    from torch import Tensor
+
+    from cnnart.image.picture import Picture
+    from cnnart.run.clip_run import ClipRun
+    from cnnart.run.clip_task import ClipTask
+    from cnnart.run.command import Command
+    from cnnart.run.report import Finding
+    from cnnart.runtime import Runtime
+
+
+def is_clip(source: Source, output: str | None) -> bool:
+    """Whether a source is a clip. An animated picture is one where it is named itself, and its
+    result may be animated.
+    """
+    if source.path is None:
+        return False
+    if names_frames(source.path.name) or source.path.suffix.lower() in CLIPS:
+        return True
+    suffix = Path(output or "").suffix.lower()
+    animates = suffix in ("", *CONTAINERS, *PICTURES) or names_frames(output or "")
+    return source.root is None and animates and is_animated(source.path)
+
+
+def plan_clips(
+    sources: Sequence[Source],
+    output: str | None,
+    config: ClipConfig,
+    *,
+    style: str | tuple[str, ...],
+    format: str | None = None,
+    protected: Sequence[Path] = (),
+    options: OutputOptions = AS_USUAL,
+    fresh: bool = False,
+) -> list[Task]:
+    """``run.outputs.plan`` for sources some of which are clips, which get a ``ClipTask``.
+
+    Raises UsageError.
+    """
+    clips = {id(source) for source in sources if is_clip(source, output)}
+
+    def suffix(source: Source) -> str:
+        if id(source) not in clips:
+            return f".{format or 'png'}"
+        assert source.path is not None
+        if config.codec is None and is_animated(source.path):
+            return ".gif" if source.path.suffix.lower() == ".gif" else ".webp"
+        return SUFFIX_OF.get(config.codec or "", ".mp4")
+
+    def place(source: Source, target: Path) -> Task | None:
+        return _task(source, target, config, options, fresh) if id(source) in clips else None
+
+    if clips:
+        _check(sources, clips, output, format, options)
+    tasks = plan(
+        sources,
+        output,
+        style=style,
+        format=format,
+        protected=protected,
+        options=options,
+        suffix=suffix,
+        place=place,
+    )
+    _refuse_overwriting(tasks, protected)
+    return tasks
+
+
+def _check(
+    sources: Sequence[Source],
+    clips: set[int],
+    output: str | None,
+    format: str | None,
+    options: OutputOptions,
+) -> None:
+    if output == "-":
+        raise UsageError("A clip is written to a file, not to standard output: give one with -o.")
+    if len(clips) == len(sources):
+        if format:
+            raise UsageError("`format` is for photos: a clip's is that of its output's name.")
+        videos = output is None or Path(output).suffix.lower() in CONTAINERS
+        if options.quality is not None and videos:
+            raise UsageError("`quality` is of JPEG and WebP: a video has `crf`.")
+
+
+def _task(
+    source: Source, target: Path, config: ClipConfig, options: OutputOptions, fresh: bool
+) -> Task:
+    from cnnart.run.clip_task import NUMBERED, ClipTask
+
+    if find_spec("av") is None:
+        from cnnart.image.animation import import_av
+
+        import_av("A clip")  # which says so
+    if names_frames(target.name):
+        if target.suffix.lower() != ".png" or config.codec:
+            raise UsageError(f"Frames are written as PNG, without a codec, not {str(target)!r}.")
+        return ClipTask(source, target, NUMBERED, options, fresh=fresh)
+    format, codec = output_kind(target.suffix, config.codec)
+    if codec:
+        config.quality(codec)  # which says what does not fit
+    elif config.crf is not None:
+        raise UsageError(f"`crf` is for videos, and {target.suffix} has none: leave it out.")
+    return ClipTask(source, target, format, options, codec=codec, fresh=fresh)
+
+
+def _refuse_overwriting(tasks: Sequence[Task], protected: Sequence[Path]) -> None:
+    """Raise UsageError where one of many frames would replace an input."""
+    inputs = [*protected, *(task.source.path for task in tasks if task.source.path)]
+    for task in tasks:
+        if task.target and names_frames(task.target.name):
+            for path in inputs:
+                number = number_in(path.name, task.target.name)
+                if resolved(path).parent == resolved(task.target).parent and number is not None:
+                    raise UsageError(overwritten(path))
+
+
+class SteadyPainter:
+    """Frames painted by ``paint``, which has a state of its own, and held steady."""
+
+    def __init__(self, paint: Any, stability: float) -> None:
+        from cnnart.methods.video.steady import Steady
+
+        self._paint, self._steady = paint, Steady(paint, stability)
+
+    def __call__(self, frame: Tensor) -> Tensor:
+        return self._steady(frame)
+
+    def state_dict(self) -> dict[str, Any]:
+        return {"paint": self._paint.state_dict(), "steady": self._steady.state_dict()}
+
+    def load_state_dict(self, state: Mapping[str, Any], device: torch.device) -> None:
+        self._paint.load_state_dict(state["paint"])
+        self._steady.load_state_dict(state["steady"], device)
+
+    def findings(self) -> list[Finding]:
+        """The warping error of the result beside that of the clip."""
+        from cnnart.run.report import Finding
+
+        if (errors := self._steady.warping_error) is None:
+            return []
+        source, result = (255 * error for error in errors)
+        text = (
+            f"warping error {result:.2f} of 255, the clip's own is {source:.2f} "
+            f"({self._steady.cuts} cuts)."
+        )
+        facts = {"warping_error": result / 255, "source_warping_error": source / 255}
+        return [Finding(text, {**facts, "cuts": self._steady.cuts})]
+
+
+def open_clip(
+    command: Command,
+    recorded: Mapping[str, Any],
+    runtime: Runtime,
+    task: ClipTask,
+    config: ClipConfig,
+    size: Any,
+    make_painter: Callable[[Picture], Any],
+    about: str,
+    details: Mapping[str, Any],
+) -> ClipRun:
+    """A clip ready to be painted.
+
+    Args:
+        recorded: what the result is made with, for the record; the clip's settings are added.
+        size: of the result, as it was asked for.
+        make_painter: for frames like this one, which is black: see ``SteadyPainter``.
+        about, details: see ``Run``.
+
+    Raises CnnartError.
+    """
+    import torch
+
+    from cnnart.image.picture import Picture, output_size
+    from cnnart.run.clip_run import ClipPainting, ClipRun, describe_clip
+    from cnnart.run.pieces import Pieces, pieces_folder
+    from cnnart.video.read import ClipReader, open_source
+    from cnnart.video.write import ClipFormat
+
+    assert task.source.path
+    assert task.target
+    source = open_source(task.source.path, config.fps)
+    height, width = output_size(*source.size, size)
+    reader = ClipReader(source, config, (height, width))
+    made = ClipFormat(
+        task.format,
+        task.codec,
+        config.quality(task.codec) if task.codec else None,
+        (height, width),
+        reader.time_base,
+        reader.rate,
+        source.aspect,
+    )
+    black = Picture(torch.zeros(1, 3, height, width))
+    painter = SteadyPainter(make_painter(black), config.stability)
+    recorded = {**recorded, "clip": asdict(config)}
+    facts: dict[str, Any] = {"photo": describe_clip(task.source)["sha256"], "recorded": recorded}
+    facts |= {"format": [task.format, task.codec], "device": str(runtime.device)}
+    pieces = Pieces(pieces_folder(task.target), facts, fresh=task.fresh)
+    work = ClipPainting(reader, painter, pieces, made, runtime.device)
+    return ClipRun(
+        command=command,
+        recorded=recorded,
+        runtime=runtime,
+        task=task,
+        work=work,
+        size=(height, width),
+        about=about,
+        details={**details, "frames": reader.expected},
+        facts={"backbone": None},
+    )

@@ -1,0 +1,55 @@
+"""The frames of a clip, one by one, in trained styles: the same noise for all of them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+from torch import Tensor
+
+from cnnart.methods.fast.config import FastConfig
+from cnnart.methods.fast.stylize import FastStyle, FastStylization, NetworkRunner, seed_of
+from cnnart.optim.memory import Limits
+
+
+class FramePainter:
+    """Paints frames of one size (``1x3xHxW`` in [0, 1], on the runner's device), each by itself.
+
+    The arguments are those of ``FastStylization``; frames stay at the size that they have.
+    """
+
+    def __init__(
+        self,
+        styles: Sequence[FastStyle],
+        config: FastConfig,
+        runner: NetworkRunner,
+        limits: Limits | None = None,
+    ) -> None:
+        self.warnings: list[str] = []
+        self._styles, self._config = styles, replace(config, size=None)
+        self._runner, self._limits = runner, limits
+        self._seed: int | None = None
+
+    def work(self, frame: Tensor) -> FastStylization:
+        """What is to be done for a frame. Raises what ``FastStylization`` does."""
+        if self._seed is None:
+            self._seed = seed_of(frame[0])
+        return FastStylization(
+            frame, self._styles, self._config, self._runner, self._limits, [self._seed]
+        )
+
+    def __call__(self, frame: Tensor) -> Tensor:
+        work = self.work(frame)
+        for step in work.steps():
+            image = step.image
+        self.warnings += [line for line in work.warnings if line not in self.warnings]
+        return work.finish(image)
+
+    def state_dict(self) -> dict[str, Any]:
+        """What the frames to come depend on, of those before: plain values."""
+        return {"seed": self._seed}
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Go on from there."""
+        self._seed = state["seed"]

@@ -1,0 +1,1 @@
+"""Masks that make themselves: the subject, people and faces of a photo."""

@@ -1,0 +1,307 @@
+"""``cnnart fast-stylize clip.mp4``: files, sound, times, after a kill, sentences, codes."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from cnnart.__main__ import main
+from cnnart.run import clip_run
+from cnnart.run.batch import Interrupt
+from cnnart.run.record import read_record_of
+from tests.helpers.clips import frames_in, picture, save_clip, sound_of, times_of
+from tests.helpers.fast import saved
+from tests.helpers.files import save_picture
+
+QUICK = ("--precision", "fp32", "--device", "cpu")
+STYLE = ("-s", "one.safetensors")
+
+
+@pytest.fixture(autouse=True)
+def files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("CNNART_DEBUG", raising=False)
+    saved(Path("one.safetensors"), "candy")
+
+
+def run(*arguments: str) -> int:
+    return main(["fast-stylize", *QUICK, *STYLE, *arguments])
+
+
+def left_over() -> list[str]:
+    return sorted(path.name for path in Path().glob(".cnnart-*"))
+
+
+def test_a_clip_becomes_a_clip_with_its_sound_and_its_times(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    save_clip("clip.mp4", [0, 1, 2, 5, 6, 9], sound="aac")
+    assert run("clip.mp4") == 0
+    assert capsys.readouterr().out.strip() == "clip-candy.mp4"
+    assert times_of("clip-candy.mp4") == times_of("clip.mp4")
+    assert sound_of("clip-candy.mp4") == sound_of("clip.mp4")
+    assert left_over() == []
+
+
+def test_a_frame_is_painted_as_a_photo_is() -> None:
+    Image.fromarray(picture(0)).save("in-1.png")
+    assert run("in-%d.png", "-o", "out-%d.png") == 0
+    assert run("in-1.png", "-o", "photo.png") == 0
+    painted = np.asarray(Image.open("out-1.png"))
+    assert (painted == np.asarray(Image.open("photo.png"))).all()
+    assert np.abs(painted.astype(int) - picture(0)).mean() > 20
+
+
+def test_a_rotated_clip_is_turned_and_its_flag_cleared() -> None:
+    save_clip("clip.mp4", 3, rotation=90)
+    assert run("clip.mp4", "-o", "out.mp4") == 0
+    assert frames_in("out.mp4")[0].shape == (64, 48, 3)
+    import av
+
+    with av.open("out.mp4") as container:
+        assert next(container.decode(video=0)).rotation == 0
+
+
+def test_part_size_and_rate() -> None:
+    save_clip("clip.mp4", 50)
+    part = ("--start", "0:01", "--end", "1.5s", "--fps", "10", "--size", "96x48")
+    assert run("clip.mp4", "-o", "out.mkv", *part) == 0
+    assert [round(float(time), 3) for time in times_of("out.mkv")] == [0, 0.1, 0.2, 0.3, 0.4]
+    assert frames_in("out.mkv")[0].shape == (48, 96, 3)
+
+
+@pytest.mark.parametrize("name", ["out.gif", "out.webp"])
+def test_animated_pictures_out(name: str) -> None:
+    save_clip("clip.mkv", 4, size=(47, 61), codec="ffv1")
+    assert run("clip.mkv", "-o", name) == 0
+    with Image.open(name) as image:
+        assert (image.n_frames, image.size) == (4, (61, 47))  # type: ignore[attr-defined]
+
+
+def test_animated_pictures_in_and_frames_out(capsys: pytest.CaptureFixture[str]) -> None:
+    pictures = [Image.fromarray(picture(number)) for number in range(3)]
+    pictures[0].save("a.gif", save_all=True, append_images=pictures[1:], duration=80, loop=0)
+    assert run("a.gif") == 0
+    assert capsys.readouterr().out.strip() == "a-candy.gif"
+    assert run("a.gif", "-o", "frames/%03d.png") == 0
+    names = ["001.png", "002.png", "003.png"]
+    assert sorted(path.name for path in Path("frames").iterdir()) == names
+    assert run("frames/%03d.png", "--fps", "10", "-o", "again.mp4") == 0
+    assert [float(time) for time in times_of("again.mp4")] == pytest.approx([0, 0.1, 0.2])
+    assert run("a.gif", "-o", "still.png") == 0  # its first picture, as before
+    assert Image.open("still.png").size == (64, 48)
+
+
+def test_photos_and_clips_of_a_folder() -> None:
+    Path("in").mkdir()
+    save_clip("in/clip.mp4", 2)
+    save_picture("in/photo.png")
+    assert run("in", "-o", "out/") == 0
+    assert sorted(path.name for path in Path("out").iterdir()) == [
+        "clip-candy.mp4",
+        "photo-candy.png",
+    ]
+
+
+def test_a_batch_goes_on_past_a_clip_that_cannot_be_read(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    Path("bad.mp4").write_text("no clip\n" * 40)
+    save_clip("good.mp4", 2)
+    assert run("bad.mp4", "good.mp4", "-o", "out/") == 3
+    assert "this is a text file, not a clip" in capsys.readouterr().err
+    assert Path("out/good-candy.mp4").is_file()
+
+
+def test_json_tells_frames_and_their_rate(capsys: pytest.CaptureFixture[str]) -> None:
+    save_clip("clip.mp4", 4)
+    assert run("clip.mp4", "--json", "-o", "out.mp4") == 0
+    events = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    assert events[0]["frames"] == 4
+    steps = [event for event in events if event["event"] == "step"]
+    assert [event["step"] for event in steps] == [1, 2, 3, 4]
+    assert steps[-1]["frames_per_second"] > 0
+
+
+def test_a_clip_can_be_made_again_from_its_record() -> None:
+    save_clip("clip.mp4", 8)
+    assert run("clip.mp4", "-o", "out.mp4", "--start", "0.1") == 0
+    assert read_record_of(Path("out.mp4"))["clip"]["start"] == 0.1
+    assert main(["rerun", "out.mp4", "-o", "again.mp4", *QUICK]) == 0
+    for one, other in zip(frames_in("out.mp4"), frames_in("again.mp4"), strict=True):
+        assert (one == other).all()
+
+
+# Cut off
+
+
+class Killed(BaseException):
+    """As a kill: nothing gets to tidy up."""
+
+
+def paint_only(monkeypatch: pytest.MonkeyPatch, count: int, error: BaseException | None) -> None:
+    """After so many frames comes Ctrl-C, or an error."""
+    monkeypatch.setattr(clip_run, "PIECE", 4)
+    made = clip_run.ClipPainting._tensor
+    left = [count]
+
+    def counted(self: clip_run.ClipPainting, pixels: np.ndarray) -> object:
+        left[0] -= 1
+        if left[0] < 0 and error is not None:
+            raise error
+        if left[0] == 0 and error is None:
+            interrupts[-1].asked = True
+        return made(self, pixels)
+
+    interrupts: list[Interrupt] = []
+    entered = Interrupt.__enter__
+
+    def enter(self: Interrupt) -> Interrupt:
+        interrupts.append(self)
+        return entered(self)
+
+    monkeypatch.setattr(Interrupt, "__enter__", enter)
+    monkeypatch.setattr(clip_run.ClipPainting, "_tensor", counted)
+
+
+@pytest.fixture
+def whole(monkeypatch: pytest.MonkeyPatch) -> list[np.ndarray]:
+    """The frames of a run that nothing disturbs."""
+    save_clip("clip.mp4", 14, sound="aac")
+    with monkeypatch.context() as undone:
+        undone.setattr(clip_run, "PIECE", 4)
+        assert run("clip.mp4", "-o", "whole.mp4") == 0
+    return frames_in("whole.mp4")
+
+
+def same(one: list[np.ndarray], other: list[np.ndarray]) -> bool:
+    return len(one) == len(other) and all((a == b).all() for a, b in zip(one, other, strict=True))
+
+
+@pytest.mark.parametrize("count", [2, 4, 10])
+def test_a_killed_run_goes_on_and_gives_the_same_frames(
+    whole: list[np.ndarray],
+    count: int,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    with monkeypatch.context() as undone:
+        paint_only(undone, count, Killed())
+        with pytest.raises(Killed):
+            run("clip.mp4", "-o", "out.mp4")
+    assert not Path("out.mp4").exists()
+    monkeypatch.setattr(clip_run, "PIECE", 4)
+    assert run("clip.mp4", "-o", "out.mp4") == 0
+    told = capsys.readouterr().err
+    assert (f"going on from frame {count // 4 * 4} " in told) == (count >= 4)
+    assert same(frames_in("out.mp4"), whole)
+    assert sound_of("out.mp4") == sound_of("whole.mp4")
+    assert left_over() == []
+
+
+def test_ctrl_c_leaves_what_is_done_and_the_same_command_goes_on(
+    whole: list[np.ndarray], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with monkeypatch.context() as undone:
+        paint_only(undone, 6, None)
+        run("clip.mp4", "-o", "out.mp4")
+    assert len(frames_in("out.mp4")) == 6
+    assert 0 < len(sound_of("out.mp4")) < len(sound_of("whole.mp4"))
+    assert "the same command goes on from there" in capsys.readouterr().err
+    monkeypatch.setattr(clip_run, "PIECE", 4)
+    assert run("clip.mp4", "-o", "out.mp4") == 0
+    assert "going on from frame 4" in capsys.readouterr().err
+    assert same(frames_in("out.mp4"), whole)
+    assert left_over() == []
+
+
+def test_other_settings_begin_anew_and_so_does_fresh(
+    whole: list[np.ndarray], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(clip_run, "PIECE", 4)
+    for more, told in ((["--crf", "30"], "it is begun anew"), (["--fresh"], "")):
+        with monkeypatch.context() as undone:
+            paint_only(undone, 6, Killed())
+            with pytest.raises(Killed):
+                run("clip.mp4", "-o", "out.mp4")
+        capsys.readouterr()
+        assert run("clip.mp4", "-o", "out.mp4", *more) == 0
+        error = capsys.readouterr().err
+        assert told in error
+        assert "going on" not in error
+        assert len(frames_in("out.mp4")) == 14
+
+
+def test_a_full_disk_is_one_line(
+    whole: list[np.ndarray], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from cnnart.video import write
+
+    def full(self: write.Piece) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(clip_run.Piece, "close", full)
+    monkeypatch.setattr(clip_run, "PIECE", 4)
+    assert run("clip.mp4", "-o", "out.mp4") == 1
+    error = capsys.readouterr().err.strip().splitlines()
+    assert len(error) == 1
+    assert "No space left on device. Free some space or choose another place" in error[0]
+
+
+def test_what_an_encoder_refuses_is_one_line(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def refuse(self: object, *_: object) -> None:
+        raise ValueError("no such pixel format")
+
+    save_clip("clip.mp4", 2)
+    monkeypatch.setattr(clip_run.Piece, "add", refuse)
+    assert run("clip.mp4", "-o", "out.mp4") == 1
+    assert "the clip cannot be encoded: no such pixel format." in capsys.readouterr().err
+
+
+# What makes no sense
+
+
+@pytest.mark.parametrize(
+    ("arguments", "why"),
+    [
+        (("photo.png", "--start", "1"), "--start is for clips, and none is among the inputs"),
+        (("photo.png", "--preview"), "--preview shows the newest frame of a clip"),
+        (("clip.mp4", "-o", "-"), "A clip is written to a file, not to standard output"),
+        (("clip.mp4", "-o", "out.png"), "A clip is written as .mp4, .m4v, .mov, .mkv, .webm"),
+        (("clip.mp4", "-o", "out.mp4", "--codec", "prores"), "prores does not go into .mp4"),
+        (("clip.mp4", "-o", "out.gif", "--crf", "20"), "--crf is for videos"),
+        (("clip.mp4", "--format", "png"), "--format is for photos"),
+        (("clip.mp4", "--quality", "80"), "--quality is of JPEG and WebP: a video has --crf"),
+        (("clip.mp4", "--refine", "60s"), "--refine learns from photos, not from clips"),
+        (("clip.mp4", "-o", "clip.mp4"), "The result would overwrite the input"),
+        (("clip.mp4", "--start", "two"), "no time in a clip: write 0:10"),
+        (("clip.mp4", "-o", "f/%04d.jpg"), "Frames are written as PNG"),
+        (("clip.mp4", "photo-0001.png", "-o", "photo-%04d.png"), "cannot go into the one file"),
+    ],
+)
+def test_what_makes_no_sense_is_said_at_once(
+    arguments: tuple[str, ...], why: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    save_picture("photo.png")
+    save_picture("photo-0001.png")
+    save_clip("clip.mp4", 1)
+    assert run(*arguments) == 2
+    assert why in capsys.readouterr().err
+
+
+def test_without_pyav_one_line_says_so(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    save_clip("clip.mp4", 1)
+    from cnnart.commands import clips
+
+    monkeypatch.setattr(clips, "find_spec", lambda name: None)
+    monkeypatch.setitem(__import__("sys").modules, "av", None)
+    assert run("clip.mp4") == 2
+    assert "A clip needs PyAV: pip install 'cnnart[video]'" in capsys.readouterr().err
