@@ -307,7 +307,7 @@ def video_stream(container: Any, path: Path) -> Any:
 
 def is_cover(stream: Any) -> bool:
     """Whether a stream is the picture of an album."""
-    return bool(int(stream.disposition) & 0x400)  # AV_DISPOSITION_ATTACHED_PIC
+    return bool(stream.disposition.value & 0x400)  # AV_DISPOSITION_ATTACHED_PIC
 
 
 Turn = tuple[bool, bool, bool]  # transpose, then flip left and right, then up and down

@@ -120,9 +120,9 @@ def decoding_times(times: Sequence[int], delay: int) -> list[int]:
     return [*before, *ordered]
 
 
-def packets_of(pieces: Sequence[Path], end: int, *, mov: bool) -> Iterator[Any]:
+def packets_of(pieces: Sequence[Path], end: Fraction, *, mov: bool) -> Iterator[Any]:
     """The packets of pieces in order, as one stream's: their decoding times follow each other,
-    whatever the encoder thought of what came before. The last frame lasts until ``end`` (ticks).
+    whatever the encoder thought of what came before. The last frame lasts until ``end`` (seconds).
 
     ``mov``: for a container that adds up durations in the order of decoding.
     """
@@ -139,10 +139,11 @@ def packets_of(pieces: Sequence[Path], end: int, *, mov: bool) -> Iterator[Any]:
         for packet in packets:
             packet.dts = before.pop(0)
             begin = begin or (packet.pts, packet.dts)
-            left = end - packet.pts
-            packet.duration = left if packet.pts == last else min(packet.duration or 0, left)
+            ends = round(end / packet.time_base)
+            left = max(1, ends - packet.pts)
+            packet.duration = left if packet.pts == last else min(packet.duration or 1, left)
             if mov and path == pieces[-1] and packet is packets[-1]:
-                packet.duration = max(1, end - begin[0] - (packet.dts - begin[1]))
+                packet.duration = max(1, ends - begin[0] - (packet.dts - begin[1]))
             yield packet
 
 
@@ -188,7 +189,9 @@ def join(
             stream.time_base = made.time_base
             if made.codec == "hevc" and mov:
                 stream.codec_context.codec_tag = "hvc1"  # without which Apple shows nothing
-        tracks: list[Iterable[Any]] = [_for(stream, packets_of(pieces, end, mov=mov))]
+        tracks: list[Iterable[Any]] = [
+            _for(stream, packets_of(pieces, end * made.time_base, mov=mov))
+        ]
         source = av.open(str(sound_of), metadata_errors="replace") if sound_of else None
         try:
             if source:
