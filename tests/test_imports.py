@@ -74,7 +74,7 @@ def test_a_commands_help_does_not_load_torch(command: str) -> None:
 @pytest.mark.parametrize(
     ("arguments", "most", "method"),
     [
-        (["stylize", "--style", "ink-wash", "--steps", "1", "--preset", "draft"], 62, "stylize"),
+        (["stylize", "--style", "ink-wash", "--steps", "1", "--preset", "draft"], 64, "stylize"),
         (["fast-stylize", "--style", "great-wave"], 62, "fast"),
         (["dream", "--steps", "1"], 60, "dream"),
     ],

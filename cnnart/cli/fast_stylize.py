@@ -38,6 +38,7 @@ from cnnart.cli.options import (
     with_timings,
 )
 from cnnart.cli.types import DURATION, PresetType, setting_option
+from cnnart.commands.clips import check_clip_masks
 from cnnart.commands.fast_stylize import FastStylize, parse_trained
 from cnnart.commands.style_args import check_shown, parse_masks
 from cnnart.errors import UsageError
@@ -119,7 +120,9 @@ def fast_stylize(
     tasks = plan_photos_and_clips(command, files, asked)
     if talk.preview and not any(task.is_clip for task in tasks):
         raise UsageError("`preview` shows the newest frame of a clip, and there is none.")
-    check_shown(parse_masks(given["masks"], given["show_mask"]), tasks)
+    masks = parse_masks(given["masks"], given["show_mask"])
+    check_shown(masks, tasks)
+    check_clip_masks(masks, tasks)
     if save_style and refine is None:
         raise UsageError("`save_style` keeps what `refine` makes: give both.")
     keep_preset(ctx, files, talk)

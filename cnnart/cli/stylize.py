@@ -30,6 +30,7 @@ from cnnart.cli.options import (
     work_through,
 )
 from cnnart.cli.types import PresetType, setting_option
+from cnnart.commands.clips import check_clip_masks
 from cnnart.commands.style_args import check_shown, parse_masks, parse_style
 from cnnart.commands.stylize import Stylize
 from cnnart.errors import UsageError
@@ -58,7 +59,7 @@ def _setting(name: str, **more: Any) -> Any:
     _setting("style_scale"),
     _setting("seed"),
 )
-@section("Color and place", _setting("color"), mask_option, show_mask_option)
+@section("Color and place", _setting("color"), _setting("faces"), mask_option, show_mask_option)
 @clip_options
 @file_options
 @section(
@@ -103,7 +104,9 @@ def stylize(ctx: click.Context, **given: Any) -> None:
     tasks = plan_photos_and_clips(command, files, asked)
     if any(task.is_clip for task in tasks):
         check_for_clips(run, talk)
-    check_shown(parse_masks(given["masks"], given["show_mask"]), tasks)
+    masks = parse_masks(given["masks"], given["show_mask"])
+    check_shown(masks, tasks)
+    check_clip_masks(masks, tasks)
     keep_preset(ctx, files, talk)
     ctx.exit(work_through(command, tasks, files, run, talk))
 

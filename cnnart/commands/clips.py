@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     import torch
     from torch import Tensor
 
+    from cnnart.commands.style_args import MaskInput
     from cnnart.image.picture import Picture
     from cnnart.run.clip_run import ClipRun
     from cnnart.run.clip_task import ClipTask
@@ -142,6 +143,15 @@ def _refuse_overwriting(tasks: Sequence[Task], protected: Sequence[Path]) -> Non
                 number = number_in(path.name, task.target.name)
                 if resolved(path).parent == resolved(task.target).parent and number is not None:
                     raise UsageError(overwritten(path))
+
+
+def check_clip_masks(masks: Sequence[MaskInput | None], tasks: Sequence[Task]) -> None:
+    """Raise UsageError for a mask that would have to be found in each frame of a clip."""
+    looked_for = [mask.given for mask in masks if mask and mask.picture is None]
+    if looked_for and any(task.is_clip for task in tasks):
+        raise UsageError(
+            f"`mask` {looked_for[0]} is found in photos, not in the frames of clips: give a file."
+        )
 
 
 class SteadyPainter:

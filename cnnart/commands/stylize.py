@@ -234,7 +234,8 @@ class Stylize:
         chosen = styles or [recorded_style(facts, files) for facts in record["styles"]]
         made_of = with_masks(chosen, masks[: len(chosen)])
         init = record["init"] and files.find(record["init"], "the file back")
-        config = files.config(StylizeConfig, record["settings"])
+        settings = {"faces": "paint", **record["settings"]}  # there was a time without the setting
+        config = files.config(StylizeConfig, settings)
         clip = files.config(ClipConfig, record.get("clip", {}))
         return cls(made_of, config, init or None, clip)
 
