@@ -146,7 +146,7 @@ def test_wrong_usage_is_one_line_and_exit_code_2(
         ("photo.png -s mosaic --device cuda:99", 2, "No device 'cuda:99'"),
         ("photo.png -s mosaic -o photo.png", 2, "would overwrite the input 'photo.png'"),
         ("photo.png -s art.png -o art.png", 2, "would overwrite the input 'art.png'"),
-        ("photo.png -s mosaic -o x.gif", 2, "cnnart writes png, jpg, webp, tiff, not .gif"),
+        ("photo.png -s mosaic -o x.gif", 2, "webp, tiff, avif, heic, jxl, not .gif"),
         ("photo.png -s mosaic --quiet --json", 2, "contradict each other"),
         ("photo.png -s mosaic --json -o -", 2, "both want standard output"),
         ("photo.png -s mosaic --preview -o -", 2, "need an output file"),
