@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 import cloup
 
+from cnnart.cli.clips import clip_options, clip_settings_in, plan_photos_and_clips, take_clip_config
 from cnnart.cli.options import (
     FileOptions,
     PresetCommand,
@@ -37,21 +38,15 @@ from cnnart.cli.options import (
     with_timings,
 )
 from cnnart.cli.types import DURATION, PresetType, setting_option
-from cnnart.commands.clips import plan_clips
+from cnnart.commands.clips import check_clip_masks
 from cnnart.commands.fast_stylize import FastStylize, parse_trained
 from cnnart.commands.style_args import check_shown, parse_masks
 from cnnart.errors import UsageError
 from cnnart.methods.fast.config import FastConfig
-from cnnart.run.inputs import expand
-from cnnart.settings import make_config, settings_of
-from cnnart.video.config import ClipConfig
 
 if TYPE_CHECKING:
     from cnnart.commands.each_style import EachStyle
     from cnnart.run.outputs import Task
-
-
-CLIP_SETTINGS = [each.name for each, _ in settings_of(ClipConfig)]
 
 
 def _setting(name: str, **more: Any) -> Any:
@@ -83,7 +78,7 @@ def _setting(name: str, **more: Any) -> Any:
     ),
 )
 @section("Color and place", _setting("color"), mask_option, show_mask_option)
-@section("Clips", *(setting_option(ClipConfig, name) for name in CLIP_SETTINGS))
+@clip_options
 @file_options
 @section(
     "Expert",
@@ -120,10 +115,14 @@ def fast_stylize(
     """
     files, run, talk = split(given)
     check_options(files, talk)
-    asked = [name for name in CLIP_SETTINGS if given.get(name) is not None]
+    asked = clip_settings_in(given)
     command = command_of(**given)
-    tasks = _plan(command, files, talk, asked)
-    check_shown(parse_masks(given["masks"], given["show_mask"]), tasks)
+    tasks = plan_photos_and_clips(command, files, asked)
+    if talk.preview and not any(task.is_clip for task in tasks):
+        raise UsageError("`preview` shows the newest frame of a clip, and there is none.")
+    masks = parse_masks(given["masks"], given["show_mask"])
+    check_shown(masks, tasks)
+    check_clip_masks(masks, tasks)
     if save_style and refine is None:
         raise UsageError("`save_style` keeps what `refine` makes: give both.")
     keep_preset(ctx, files, talk)
@@ -143,38 +142,9 @@ def command_of(
 ) -> Any:
     """The command that the options ask for, but for the shared ones."""
     make: Any = each_style_by_itself(FastStylize.make) if each_style else FastStylize.make
-    clip = make_config(ClipConfig, {name: given.pop(name, None) for name in CLIP_SETTINGS})
+    clip = take_clip_config(given)
     trained = [parse_trained(text) for text in styles]
     return make(trained, parse_masks(masks, show_mask), given, batch, clip)
-
-
-def _plan(
-    command: FastStylize | EachStyle[FastStylize],
-    files: FileOptions,
-    talk: TalkOptions,
-    asked: Sequence[str],
-) -> list[Task]:
-    """Each photo's and clip's task; names are checked before torch loads.
-
-    ``asked``: the settings of clips that were given.
-    """
-    sources = expand(files.photos, recursive=files.recursive, notes=files.notes, clips=True)
-    tasks = plan_clips(
-        sources,
-        files.output,
-        _one_of(command).clip,
-        style=command.label,
-        format=files.format,
-        protected=command.inputs(),
-        options=files.writing,
-        fresh=files.fresh,
-    )
-    if not any(task.is_clip for task in tasks):
-        if asked:
-            raise UsageError(f"`{asked[0]}` is for clips, and none is among the inputs.")
-        if talk.preview:
-            raise UsageError("`preview` shows the newest frame of a clip, and there is none.")
-    return tasks
 
 
 def _one_of(command: Any) -> FastStylize:

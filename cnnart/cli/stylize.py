@@ -8,8 +8,11 @@ from typing import Any
 import click
 import cloup
 
+from cnnart.cli.clips import clip_options, clip_settings_in, plan_photos_and_clips, take_clip_config
 from cnnart.cli.options import (
     PresetCommand,
+    RunOptions,
+    TalkOptions,
     check_options,
     each_style_by_itself,
     each_style_option,
@@ -17,7 +20,6 @@ from cnnart.cli.options import (
     keep_preset,
     mask_option,
     photos_argument,
-    plan_tasks,
     runtime_options,
     save_preset_option,
     section,
@@ -28,6 +30,7 @@ from cnnart.cli.options import (
     work_through,
 )
 from cnnart.cli.types import PresetType, setting_option
+from cnnart.commands.clips import check_clip_masks
 from cnnart.commands.style_args import check_shown, parse_masks, parse_style
 from cnnart.commands.stylize import Stylize
 from cnnart.errors import UsageError
@@ -56,7 +59,8 @@ def _setting(name: str, **more: Any) -> Any:
     _setting("style_scale"),
     _setting("seed"),
 )
-@section("Color and place", _setting("color"), mask_option, show_mask_option)
+@section("Color and place", _setting("color"), _setting("faces"), mask_option, show_mask_option)
+@clip_options
 @file_options
 @section(
     "Expert",
@@ -80,22 +84,29 @@ def _setting(name: str, **more: Any) -> Any:
 @talk_options()
 @click.pass_context
 def stylize(ctx: click.Context, **given: Any) -> None:
-    """Paint photos in the style of one picture, or a blend of several.
+    """Paint photos and clips in the style of one picture, or a blend of several.
 
-    PHOTO is a file, a folder, a glob or - for standard input. Ctrl-C stops and saves the picture so
-    far.
+    PHOTO is a file, a folder, a glob or - for standard input; also a clip (.mp4, .mov, .mkv, .webm,
+    .gif, ...), whose frames are each held to the one before. Ctrl-C stops and saves the picture, or
+    the clip, so far.
 
     \b
     cnnart stylize photo.jpg --style night-swirls
     cnnart stylize photo.jpg --style painting.jpg --size 1024 -o out.jpg
     cnnart stylize photos/ --recursive --style sea-mosaic:2 --style river-dots -o painted/
     cnnart stylize photos/ --each-style --style sea-mosaic --style river-dots -o painted/
+    cnnart stylize clip.mp4 --style night-swirls --preset draft --size 512 -o out.mp4
     """
     files, run, talk = split(given)
+    asked = clip_settings_in(given)
     command = command_of(**given)
     check_options(files, talk)
-    tasks = plan_tasks(command, files)
-    check_shown(parse_masks(given["masks"], given["show_mask"]), tasks)
+    tasks = plan_photos_and_clips(command, files, asked)
+    if any(task.is_clip for task in tasks):
+        check_for_clips(run, talk)
+    masks = parse_masks(given["masks"], given["show_mask"])
+    check_shown(masks, tasks)
+    check_clip_masks(masks, tasks)
     keep_preset(ctx, files, talk)
     ctx.exit(work_through(command, tasks, files, run, talk))
 
@@ -111,8 +122,19 @@ def command_of(
     """The command that the options ask for, but for the shared ones."""
     start = None if init in (None, *STARTS) else picture_to_start_from(str(init))
     given["init"] = init if init in STARTS else None
+    clip = take_clip_config(given)
     make: Any = each_style_by_itself(Stylize.make) if each_style else Stylize.make
-    return make([parse_style(text) for text in styles], parse_masks(masks, show_mask), given, start)
+    return make(
+        [parse_style(text) for text in styles], parse_masks(masks, show_mask), given, start, clip
+    )
+
+
+def check_for_clips(run: RunOptions, talk: TalkOptions) -> None:
+    """Raise UsageError for an option that is of no use to a clip."""
+    if run.time_budget is not None:
+        raise UsageError("`time_budget` is for photos: a clip's frames take `preset` or `steps`.")
+    if talk.save_every:
+        raise UsageError("`save_every` is for photos: a clip is kept in pieces as it is.")
 
 
 def picture_to_start_from(name: str) -> Path:

@@ -27,7 +27,9 @@ from cnnart.cli.options import (
     RunOptions,
     TakesOwnPresets,
     TalkOptions,
+    caches_for,
     check_options,
+    dry_limits,
     journal_of,
     make_reporter,
     make_runtime,
@@ -40,7 +42,7 @@ from cnnart.errors import UsageError
 from cnnart.files import as_path
 from cnnart.run.inputs import Source, expand
 from cnnart.run.outputs import Task, plan, refuse_clashes, refuse_overwriting
-from cnnart.run.report import Plain, Reporter, Start, Summary, about, duration
+from cnnart.run.report import Plain, Plan, Reporter, Start, Summary, about, duration
 from cnnart.settings import LARGEST_SEED
 
 if TYPE_CHECKING:
@@ -54,7 +56,7 @@ LEFT_OUT = {
     *("list_presets", "source", "sheet", "frames", *FLIGHT),
     *("tiles", "companions", "ladder", "batch", "refine", "save_style"),
     *("start", "end", "fps", "codec", "crf", "stability"),
-    *("save_preset", "dry_run", "bit_depth", "show_mask"),
+    *("save_preset", "bit_depth", "show_mask"),
 }
 # Settings on which the time depends: one picture's says little of another's.
 LENGTHENING = {"size", "preset", "steps", "method", "octaves", "patch", "optimizer"}
@@ -354,19 +356,27 @@ def _work_through(
 
             expand_ahead()
         journal = stack.enter_context(journal_of(made, tasks if keep else (), files, run))
+        stack.enter_context(caches_for(files))
         from cnnart.run.batch import Batch, BatchOptions
 
-        runtime = make_runtime(run, max_pixels=files.max_pixels)
+        more = dry_limits(run) if files.dry_run else {}
+        runtime = make_runtime(run, max_pixels=files.max_pixels, **more)
         runtime.open_ahead()
         open_one = made.open(runtime)
         told: Reporter = make_reporter(talk)
-        if not (talk.quiet or talk.json):
+        if files.dry_run:
+            told = told if talk.quiet or talk.json else Plain()
+        elif not (talk.quiet or talk.json):
             told = Lines([task.title for task in tasks], even=not LENGTHENING & set(axes))
         told = opening(told, talk)
         for line in (*files.notes, *runtime.notes):
             told.warning(line)
         reporter = WithSheet(told, made, tasks, sheet, kept=keep is not None)
         options = BatchOptions(quiet=talk.quiet, debug=talk.debug)
+        if files.dry_run:
+            from cnnart.run.dry_run import DryRun
+
+            return DryRun(open_one, cast("Reporter", reporter), options, journal).run(tasks)
         try:
             return Batch(open_one, cast("Reporter", reporter), options, journal).run(tasks)
         except KeyboardInterrupt:
@@ -391,9 +401,18 @@ class WithSheet:
         return getattr(self._reporter, name)
 
     def start(self, start: Start) -> None:
+        self._reporter.start(self._of_the_sheet(start))
+
+    def plan(self, plan: Plan) -> None:
+        start = self._of_the_sheet(plan.start)
+        settings = self._made.cells[start.index - 1].title
+        said = replace(start, about=f"{start.about}, {settings}")
+        self._reporter.plan(replace(plan, start=said))
+
+    def _of_the_sheet(self, start: Start) -> Start:
         output = start.output if self._kept else str(self._sheet.target or "-")
         swept = {"sweep": dict(self._made.cells[start.index - 1].values)}
-        self._reporter.start(replace(start, output=output, details={**start.details, **swept}))
+        return replace(start, output=output, details={**start.details, **swept})
 
     def saved(self, path: Path | None, kind: str, seconds: float) -> None:
         if path:

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     import torch
     from torch import Tensor
 
+    from cnnart.commands.style_args import MaskInput
     from cnnart.image.picture import Picture
     from cnnart.run.clip_run import ClipRun
     from cnnart.run.clip_task import ClipTask
@@ -144,13 +145,25 @@ def _refuse_overwriting(tasks: Sequence[Task], protected: Sequence[Path]) -> Non
                     raise UsageError(overwritten(path))
 
 
-class SteadyPainter:
-    """Frames painted by ``paint``, which has a state of its own, and held steady."""
+def check_clip_masks(masks: Sequence[MaskInput | None], tasks: Sequence[Task]) -> None:
+    """Raise UsageError for a mask that would have to be found in each frame of a clip."""
+    looked_for = [mask.given for mask in masks if mask and mask.picture is None]
+    if looked_for and any(task.is_clip for task in tasks):
+        raise UsageError(
+            f"`mask` {looked_for[0]} is found in photos, not in the frames of clips: give a file."
+        )
 
-    def __init__(self, paint: Any, stability: float) -> None:
+
+class SteadyPainter:
+    """Frames painted by ``paint``, which has a state of its own, and held steady.
+
+    ``guided``: see ``Steady``.
+    """
+
+    def __init__(self, paint: Any, stability: float, *, guided: bool = False) -> None:
         from cnnart.methods.video.steady import Steady
 
-        self._paint, self._steady = paint, Steady(paint, stability)
+        self._paint, self._steady = paint, Steady(paint, stability, guided=guided)
 
     def __call__(self, frame: Tensor) -> Tensor:
         return self._steady(frame)
@@ -187,6 +200,9 @@ def open_clip(
     make_painter: Callable[[Picture], Any],
     about: str,
     details: Mapping[str, Any],
+    *,
+    guided: bool = False,
+    features: Any = None,
 ) -> ClipRun:
     """A clip ready to be painted.
 
@@ -195,6 +211,8 @@ def open_clip(
         size: of the result, as it was asked for.
         make_painter: for frames like this one, which is black: see ``SteadyPainter``.
         about, details: see ``Run``.
+        guided: whether the painter is told what a frame is to be held to, see ``Steady``.
+        features: the network, where it is the runtime's; None: the painter brings its own.
 
     Raises CnnartError.
     """
@@ -221,12 +239,14 @@ def open_clip(
         source.aspect,
     )
     black = Picture(torch.zeros(1, 3, height, width))
-    painter = SteadyPainter(make_painter(black), config.stability)
+    painter = SteadyPainter(make_painter(black), config.stability, guided=guided)
     recorded = {**recorded, "clip": asdict(config)}
     facts: dict[str, Any] = {"photo": describe_clip(task.source)["sha256"], "recorded": recorded}
     facts |= {"format": [task.format, task.codec], "device": str(runtime.device)}
+    if features is not None:
+        facts |= {"network": features.sha256, "precision": str(features.dtype)}
     pieces = Pieces(pieces_folder(task.target), facts, fresh=task.fresh)
-    work = ClipPainting(reader, painter, pieces, made, runtime.device)
+    work = ClipPainting(reader, painter, pieces, made, runtime.device, features=features)
     return ClipRun(
         command=command,
         recorded=recorded,
@@ -236,5 +256,5 @@ def open_clip(
         size=(height, width),
         about=about,
         details={**details, "frames": reader.expected},
-        facts={"backbone": None},
+        facts={"backbone": None} if features is None else {},
     )

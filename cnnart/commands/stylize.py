@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, cast
 
+from cnnart.commands.clips import open_clip, plan_clips
 from cnnart.commands.style_args import (
     MaskInput,
     StyleInput,
@@ -20,18 +21,23 @@ from cnnart.commands.style_args import (
 )
 from cnnart.errors import CnnartError, UsageError
 from cnnart.methods.stylize.config import StylizeConfig
+from cnnart.run.inputs import expand
 from cnnart.run.record import RecordedFiles
 from cnnart.settings import make_config
+from cnnart.video.config import ClipConfig
 
 if TYPE_CHECKING:
     from torch import Tensor
 
+    from cnnart.image.picture import Picture
     from cnnart.methods.stylize.transfer import TargetCache
     from cnnart.optim.regions import StyleImage
+    from cnnart.run.clip_task import ClipTask
     from cnnart.run.command import Run
-    from cnnart.run.outputs import Task
+    from cnnart.run.outputs import OutputOptions, Task
     from cnnart.runtime import Runtime
 
+WHOLE_CLIP = ClipConfig()
 TRAINED_AT = 448  # long side of the style pictures whose strokes the built-in networks paint
 
 
@@ -51,6 +57,7 @@ class Stylize:
     """Photos in the style of one picture, or a blend of several; see ``run.command.Command``.
 
     ``init``: the picture to start from (a path, or in memory), if ``config.init`` is ``picture``.
+    ``clip``: what is taken of clips, and how they are written.
     """
 
     name: ClassVar[str] = "stylize"
@@ -59,6 +66,7 @@ class Stylize:
     styles: tuple[StyleInput, ...]
     config: StylizeConfig
     init: Any = None
+    clip: ClipConfig = WHOLE_CLIP
 
     @classmethod
     def make(
@@ -67,6 +75,7 @@ class Stylize:
         masks: Sequence[MaskInput | None],
         settings: Mapping[str, Any],
         init: Any = None,
+        clip: ClipConfig = WHOLE_CLIP,
     ) -> Stylize:
         """Pair styles with masks, the first with the first, and settle the settings.
 
@@ -78,7 +87,7 @@ class Stylize:
         config = make_config(StylizeConfig, settings, [s.settings for s in styles])
         if init is not None:
             config = replace(config, init="picture")
-        return cls(paired, config, init)
+        return cls(paired, config, init, clip)
 
     @property
     def label(self) -> str:
@@ -87,6 +96,24 @@ class Stylize:
 
     def inputs(self) -> list[Path]:
         return files_of(*self.styles, *(style.mask for style in self.styles), self.init)
+
+    def plan(
+        self,
+        photos: Sequence[str],
+        output: str | None,
+        *,
+        options: OutputOptions,
+        protected: Sequence[Path] = (),
+    ) -> list[Task]:
+        """Each photo's and clip's task; see ``plan_clips``."""
+        return plan_clips(
+            expand(photos, clips=True),
+            output,
+            self.clip,
+            style=self.label,
+            protected=[*self.inputs(), *protected],
+            options=options,
+        )
 
     def read(self, runtime: Runtime) -> Inputs:
         """The files, and all that commands share which differ in their settings alone."""
@@ -112,16 +139,22 @@ class Stylize:
         recorded = self.record()
         names = [style.label for style in self.styles]
 
-        def open_one(task: Task) -> Run:
-            photo = task.source.read(runtime.max_pixels)
-            styles = [
+        def over(photo: Picture, name: str) -> list[StyleImage]:
+            """The styles, where they apply to a photo."""
+            return [
                 StyleImage(
                     image,
                     style.weight,
-                    style.mask.over(photo, mask, task.source.given) if style.mask else None,
+                    style.mask.over(photo, mask, name) if style.mask else None,
                 )
                 for style, image, mask in zip(self.styles, read.images, read.masks, strict=True)
             ]
+
+        def open_one(task: Task) -> Run:
+            if task.is_clip:
+                return self._open_clip(cast("ClipTask", task), runtime, read, over)
+            photo = task.source.read(runtime.max_pixels)
+            styles = over(photo, task.source.given)
             with memory_errors_named():
                 features = runtime.features(config.pooling)
                 limits = runtime.limits()
@@ -152,6 +185,38 @@ class Stylize:
 
         return open_one
 
+    def _open_clip(
+        self,
+        task: ClipTask,
+        runtime: Runtime,
+        read: Inputs,
+        over: Callable[[Picture, str], list[StyleImage]],
+    ) -> Run:
+        from cnnart.methods.stylize.frames import FramePainter
+
+        features = runtime.features(self.config.pooling)
+
+        def painter(frame: Picture) -> FramePainter:
+            made = FramePainter(
+                over(frame, task.source.given),
+                self.config,
+                features,
+                init=read.init,
+                limits=runtime.limits,
+                cache=read.targets,
+            )
+            made.work(frame.rgb)  # what cannot be painted is said before the first frame
+            return made
+
+        names = [style.label for style in self.styles]
+        return open_clip(
+            *(self, self.record(), runtime, task, self.clip, self.config.size, painter),
+            f"style {' + '.join(names)}",
+            {"styles": names},
+            guided=True,
+            features=features,
+        )
+
     def record(self) -> dict[str, Any]:
         return {
             "styles": [style.record() for style in self.styles],
@@ -169,7 +234,10 @@ class Stylize:
         chosen = styles or [recorded_style(facts, files) for facts in record["styles"]]
         made_of = with_masks(chosen, masks[: len(chosen)])
         init = record["init"] and files.find(record["init"], "the file back")
-        return cls(made_of, files.config(StylizeConfig, record["settings"]), init or None)
+        settings = {"faces": "paint", **record["settings"]}  # there was a time without the setting
+        config = files.config(StylizeConfig, settings)
+        clip = files.config(ClipConfig, record.get("clip", {}))
+        return cls(made_of, config, init or None, clip)
 
 
 def first_look(

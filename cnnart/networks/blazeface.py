@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import functools
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
@@ -39,6 +40,10 @@ PARTS = ((1.0, 0.75), (0.5, 0.75), (0.25, 0.9))
 SAME_BOX = 0.3  # boxes that overlap by more (intersection over union) are averaged
 SAME_FACE = 0.5  # a box of which more lies in a surer one is that face, seen less well
 BATCH = 32
+
+# The ellipse of a face: half axes and the shift up, of the box, which ends at the brows.
+WIDE, TALL, UP = 0.62, 0.84, 0.14
+SOFT = 0.35  # how far the ellipse fades out, of its half axes
 
 
 @dataclass(frozen=True)
@@ -197,3 +202,23 @@ def _face(rows: Tensor) -> Face:
     left, top, right, bottom, *points = values.tolist()
     pairs = tuple(zip(points[::2], points[1::2], strict=True))
     return Face((left, top, right, bottom), pairs, float(rows[0, 0]))
+
+
+def face_ellipses(faces: Sequence[Face], height: int, width: int) -> Tensor:
+    """``1x1xHxW``: 1 within the ellipse of each face, turned as its eyes are, fading out around."""
+    y, x = torch.meshgrid(torch.arange(height) + 0.5, torch.arange(width) + 0.5, indexing="ij")
+    mask = torch.zeros(height, width)
+    for face in faces:
+        left, top, right, bottom = face.box
+        (x1, y1), (x2, y2) = face.points[:2]
+        turn = math.atan2(y2 - y1, x2 - x1)
+        cos, sin = math.cos(turn), math.sin(turn)
+        up = UP * (bottom - top)
+        center = ((left + right) / 2 + up * sin, (top + bottom) / 2 - up * cos)
+        along = (x - center[0]) * cos + (y - center[1]) * sin
+        across = (y - center[1]) * cos - (x - center[0]) * sin
+        wide, tall = WIDE * (right - left), TALL * (bottom - top)
+        far = ((along / max(wide, 1)) ** 2 + (across / max(tall, 1)) ** 2).sqrt()
+        fade = ((1 + SOFT / 2 - far) / SOFT).clamp(0, 1)
+        mask = torch.maximum(mask, fade * fade * (3 - 2 * fade))
+    return mask[None, None]

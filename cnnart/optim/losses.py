@@ -157,12 +157,14 @@ def matrix_sqrt(matrix: Tensor) -> Tensor:
     return (vectors * values.clamp_min(0).sqrt()) @ vectors.T
 
 
-def content_loss_sum(found: Tensor, target: Tensor) -> Tensor:
+def content_loss_sum(found: Tensor, target: Tensor, weight: Tensor | None = None) -> Tensor:
     """Sum of squared differences of two activations (Gatys et al. 2015), float32.
 
     A sum, not a mean, so that tiles add up; the caller divides by the target's energy.
+    ``weight``: of each place, ``1x1xhxw``; None: all count alike.
     """
-    return (found.float() - target.float()).square().sum()
+    squares = (found.float() - target.float()).square()
+    return squares.sum() if weight is None else (squares * weight).sum()
 
 
 def tv_loss(image: Tensor) -> Tensor:

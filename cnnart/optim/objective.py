@@ -36,7 +36,11 @@ Statistics = dict[tuple[int, str], Moments]  # (region, layer) -> moments
 
 @dataclass(frozen=True)
 class Weights:
-    """What each term of the objective is multiplied with. Layer weights are used as given."""
+    """What each term of the objective is multiplied with. Layer weights are used as given.
+
+    ``kept_content`` and ``kept_pixel``: how much more what is to be kept counts, in content and in
+    the pixels themselves.
+    """
 
     content: float
     style: float
@@ -46,6 +50,8 @@ class Weights:
     content_layers: dict[str, float]
     style_layers: dict[str, float]
     temporal: float = 0.0
+    kept_content: float = 0.0
+    kept_pixel: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -92,6 +98,8 @@ class PerceptualObjective:
             be a multiple of the layers' strides.
         held: of a frame of a clip, at the picture's size: the temporal loss (Ruder et al. 2016) is
             the mean square difference to it, where it is trusted.
+        keep: how much of the photo is to be kept at each pixel, ``1x1xHxW`` in [0, 1], by the
+            weights ``kept_content`` and ``kept_pixel``; None: nothing in particular.
     """
 
     def __init__(
@@ -105,6 +113,7 @@ class PerceptualObjective:
         tile: int = 0,
         wrap: tuple[bool, bool] = (False, False),
         held: Held | None = None,
+        keep: Tensor | None = None,
     ) -> None:
         self.features = features
         self.photo = photo
@@ -123,6 +132,11 @@ class PerceptualObjective:
             else layer_masks(r.mask, features, self.style_layers, wrap, shrink=r.shrink)
             for r in self.regions
         ]
+        self.keep = keep
+        self.content_shares: dict[str, Tensor] = {}
+        if keep is not None:
+            found = layer_masks(keep, features, self.content_layers, wrap, shrink=False)
+            self.content_shares = {k: 1 + weights.kept_content * m for k, m in found.items()}
         self.content = gather_features(features, photo, self.content_layers, self.tiles)
         # A norm, because squares would be as many copies of the activations, and in float32.
         self.energy = {
@@ -208,7 +222,9 @@ class PerceptualObjective:
         for layer in self.content_layers:
             stride = self.features.geometry[layer].stride
             target = whole_core(self.content[layer], tile, stride)
-            loss = content_loss_sum(core_of(found[layer], tile, stride), target)
+            share = self.content_shares.get(layer)
+            share = None if share is None else whole_core(share, tile, stride)
+            loss = content_loss_sum(core_of(found[layer], tile, stride), target, share)
             weight = scale * self.weights.content_layers[layer]
             parts.append(loss * (weight / max(self.energy[layer], 1e-12)))
         return torch.stack(parts).sum()
@@ -230,6 +246,10 @@ class PerceptualObjective:
             picture, trust = (whole_core(t, tile, 1) for t in (self.held.picture, self.held.trust))
             apart = (trust * (core - picture).square()).sum()
             terms["temporal"] = w.temporal / values * apart
+        if self.keep is not None and w.kept_pixel:
+            squares = (core - whole_core(self.photo, tile, 1)).square()
+            kept = (squares * whole_core(self.keep, tile, 1)).sum()
+            terms["kept"] = w.kept_pixel / values * kept
         parts = []
         for region, found in zip(self.regions, histograms, strict=True):
             if found is not None:

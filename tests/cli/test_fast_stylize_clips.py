@@ -275,6 +275,8 @@ def test_what_an_encoder_refuses_is_one_line(
     [
         (("photo.png", "--start", "1"), "--start is for clips, and none is among the inputs"),
         (("photo.png", "--preview"), "--preview shows the newest frame of a clip"),
+        (("clip.mp4", "--mask", "subject"), "--mask subject is found in photos, not in the frames"),
+        (("clip.mp4", "--mask", "alpha"), "--mask alpha is found in photos, not in the frames"),
         (("clip.mp4", "-o", "-"), "A clip is written to a file, not to standard output"),
         (("clip.mp4", "-o", "out.png"), "A clip is written as .mp4, .m4v, .mov, .mkv, .webm"),
         (("clip.mp4", "-o", "out.mp4", "--codec", "prores"), "prores does not go into .mp4"),

@@ -142,6 +142,26 @@ def test_what_cannot_be_made_at_all_is_told_with_the_rest(
     assert len(capsys.readouterr().err.splitlines()) == 1
 
 
+def test_a_dry_run_tells_of_each_picture_and_writes_nothing(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    before = sorted(tmp_path.rglob("*"))
+    given = [*STYLED, "--strength", "0.3,0.9", "--dry-run", "-o", "sheet.png"]
+    assert main(["sweep", "stylize", *given]) == 0
+    told = capsys.readouterr()
+    assert told.out.count("photo.png -> sheet.png") == 2
+    assert "32 x 24 px, style mosaic, strength 0.3, seed 0" in told.out
+    assert "style mosaic, strength 0.9" in told.out
+    assert "cnnart: 2 pictures, about " in told.err
+    assert main(["sweep", "stylize", *given, "--json", "--keep", "all"]) == 0
+    *plans, done = map(json.loads, capsys.readouterr().out.splitlines())
+    assert [plan["event"] for plan in plans] == ["plan", "plan"]
+    assert [plan["sweep"] for plan in plans] == [{"strength": "0.3"}, {"strength": "0.9"}]
+    assert all(plan["output"].startswith("all") for plan in plans)
+    assert done["event"] == "done"
+    assert sorted(tmp_path.rglob("*")) == before
+
+
 def test_presets_of_ones_own(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -17,8 +17,11 @@ from cnnart.commands import fast_stylize
 from cnnart.commands.style_args import memory_mask, parse_style
 from cnnart.commands.stylize import TRAINED_AT, Stylize
 from cnnart.methods.fast.stylize import STROKE_SIDE
+from cnnart.methods.stylize import transfer
+from cnnart.networks.blazeface import Face
 from cnnart.run.inputs import Source
 from cnnart.run.outputs import Task
+from cnnart.run.record import RecordedFiles
 from cnnart.runtime import Runtime
 from tests.helpers.files import save_picture
 from tests.helpers.pictures import make_photo
@@ -110,3 +113,32 @@ def test_the_painting_is_the_same_with_and_without(
         "plain.png",
         "shown.png",
     ]
+
+
+def finished(photo: Any, **settings: Any) -> torch.Tensor:
+    command = Stylize.make([parse_style("ink-wash")], (), {"steps": 2, **settings})
+    run = command.open(Runtime(**CPU))(Task(Source(None, "photo", picture=photo), None, "png"))
+    *_, last = run.work.steps()
+    return run.work.finish(last.image)
+
+
+def test_without_a_face_keeping_faces_changes_no_bit() -> None:
+    assert torch.equal(finished(PHOTO, faces="keep"), finished(PHOTO, faces="paint"))
+
+
+def test_faces_are_looked_for_where_they_can_be_kept(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[Any] = []
+    face = Face((20, 10, 50, 40), ((28, 20), (42, 20), *[(35.0, 30.0)] * 4), 1.0)
+    monkeypatch.setattr(transfer, "find_faces", lambda photo: asked.append(photo) or [face])
+    kept, painted = finished(PHOTO), finished(PHOTO, faces="paint")
+    finished(PHOTO, strength=0.8)
+    assert len(asked) == 1
+    assert not torch.equal(kept, painted)
+
+
+def test_a_record_from_before_faces_were_kept_paints_them() -> None:
+    command = Stylize.make([parse_style("ink-wash")], (), {})
+    record = command.record()
+    assert Stylize.from_record(record, RecordedFiles([])).config.faces == "keep"
+    del record["settings"]["faces"]
+    assert Stylize.from_record(record, RecordedFiles([])).config.faces == "paint"

@@ -269,3 +269,10 @@ def test_unknown_statistic():
         style_loss(m, m, "grams")
     expected = "Unknown statistic 'grams': use covariance, gram, wasserstein."
     assert str(error.value) == expected
+
+
+def test_content_counts_where_it_is_to_be_kept():
+    a, b = torch.zeros(1, 4, 2, 2), torch.ones(1, 4, 2, 2)
+    weight = torch.tensor([[[[1.0, 3.0], [0.0, 1.0]]]])
+    assert float(content_loss_sum(a, b, weight)) == 4 * 5
+    assert float(content_loss_sum(a, b, torch.ones(1, 1, 2, 2))) == float(content_loss_sum(a, b))

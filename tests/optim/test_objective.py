@@ -319,3 +319,22 @@ def test_the_temporal_loss_is_the_distance_to_what_is_held_where_it_is_trusted(
     slope = 6 * trust * (photo - moved) / photo.numel()
     assert torch.allclose(found.gradient, slope, atol=1e-8)
     assert "temporal" not in PerceptualObjective(features, photo, regions, WEIGHTS)(photo).losses
+
+
+def test_what_is_kept_counts_more_and_the_same_in_tiles(tiny, photo_of, painting):
+    features, photo = FeatureExtractor(tiny), photo_of(*SIZE)
+    regions = [region(features, painting)]
+    weights = dataclasses.replace(WEIGHTS, kept_content=8.0, kept_pixel=3.0)
+    nowhere = torch.zeros(1, 1, *SIZE)
+    somewhere = nowhere.clone()
+    somewhere[..., 40:90, 50:120] = 1
+    usual, same, whole, tiled = (
+        PerceptualObjective(features, photo, regions, weights, keep=keep, tile=tile)(noisy(photo))
+        for keep, tile in ((None, 0), (nowhere, 0), (somewhere, 0), (somewhere, 64))
+    )
+    assert_same(tiled, whole)
+    assert float(same.losses["kept"]) == 0
+    assert float(same.losses["content"]) == pytest.approx(float(usual.losses["content"]))
+    assert float(whole.losses["content"]) > 1.2 * float(usual.losses["content"])
+    assert float(whole.losses["kept"]) > 0
+    assert torch.allclose(same.gradient, usual.gradient, atol=1e-7)

@@ -89,6 +89,7 @@ def tab(browser: Any, studio: Studio) -> Iterator[Any]:
 def open_tab(context: Any, studio: Studio, complaints: list[str]) -> Any:
     page = context.new_page()
     page.set_default_timeout(60_000)
+    sync_api.expect.set_options(timeout=60_000)
     page.on("pageerror", lambda error: complaints.append(str(error)))
     page.on("console", lambda said: said.type == "error" and complain(complaints, said.text))
     page.goto(f"{studio.access.address}?token={studio.access.token}")
@@ -162,7 +163,8 @@ def test_a_photo_is_dropped_and_sliders_repaint(tab: Any, folder: Path) -> None:
     tab.keyboard.press("ArrowRight")
     assert "26%" in tab.get_attribute("#frame", "style")
     tab.click("#zoom")
-    assert tab.evaluate("document.getElementById('before').getBoundingClientRect().width") == 120
+    width = "document.getElementById('before').getBoundingClientRect().width"
+    wait(tab, lambda: tab.evaluate(width) == 120)
     # A size that makes no sense is told, and nothing can be painted then.
     tab.get_by_label("Size").fill("huge")
     sync_api.expect(tab.locator("#status")).to_contain_text("huge")

@@ -19,6 +19,8 @@ from cnnart.settings import (
 
 INITS = ("content", "noise", "picture")
 
+FACES = ("keep", "paint")
+
 STYLE_LAYERS = {"relu1_1": 1.0, "relu2_1": 1.0, "relu3_1": 1.0, "relu4_1": 1.0, "relu5_1": 1.0}
 
 CONTENT_LAYERS = {"relu4_2": 1.0}
@@ -75,6 +77,11 @@ class StylizeConfig(Settings):
         "Colors of the style, or kept from the photo: wholly, by luma, by histogram.",
         choices=COLOR_MODES,
         what="color mode",
+    )
+    faces: str = setting(
+        "keep",
+        "Below strength 0.7: faces stay the person's, or are painted like the rest.",
+        choices=FACES,
     )
     seed: int = seed_setting()
 

@@ -8,8 +8,8 @@ import torch.nn.functional as F
 
 from cnnart.image.read import read_image
 from cnnart.methods.masks import found
-from cnnart.methods.masks.found import face_ellipses, face_mask, person_mask, subject_mask
-from cnnart.networks.blazeface import Face
+from cnnart.methods.masks.found import face_mask, person_mask, subject_mask
+from cnnart.networks.blazeface import Face, face_ellipses
 
 EXAMPLES = Path(__file__).parents[3] / "examples"
 NOISE = torch.rand(1, 3, 96, 96, generator=torch.Generator().manual_seed(0))

@@ -11,6 +11,7 @@ from cnnart.image.picture import output_size
 from cnnart.methods.stylize import transfer
 from cnnart.methods.stylize.config import PRESETS, StylizeConfig
 from cnnart.methods.stylize.transfer import StyleTransfer, TargetCache, schedule
+from cnnart.networks.blazeface import Face
 from cnnart.networks.vgg import FeatureExtractor
 from cnnart.optim import multiscale as schedule_module
 from cnnart.optim.memory import Limits
@@ -528,3 +529,35 @@ def test_targets_are_kept_by_style_and_by_how_it_is_seen(painting, monkeypatch):
     assert len(found) == 3, "what was used last stays"
     get(painting, "large")
     assert len(found) == 4, "the oldest is forgotten"
+
+
+# Faces stay the person's.
+
+
+def test_a_kept_face_is_nearer_the_photo_than_a_painted_one(photo, painting, features, monkeypatch):
+    face = Face((22, 16, 58, 48), ((32.0, 27.0), (48.0, 27.0), *[(40.0, 38.0)] * 4), 1.0)
+    monkeypatch.setattr(transfer, "find_faces", lambda photo: [face])
+    original = features(photo, ["relu2_2"])["relu2_2"].float()
+    found = {}
+    for faces in ("keep", "paint"):
+        layers = {"relu2_2": 1.0}
+        result = run(photo, [painting], features, faces=faces, content_layers=layers)
+        seen = features(result, ["relu2_2"])["relu2_2"].float()
+        found[faces] = float((seen - original)[..., 8:24, 11:29].square().sum())
+    assert found["keep"] < 0.8 * found["paint"]
+
+
+@pytest.mark.parametrize(
+    ("settings", "share"),
+    [
+        ({}, 1),
+        ({"strength": 0.2}, 1),
+        ({"strength": 0.6}, 0.5),
+        ({"strength": 0.7}, 0),
+        ({"strength": 1.0}, 0),
+        ({"faces": "paint"}, 0),
+    ],
+)
+def test_the_stronger_the_style_the_less_is_kept(settings, share):
+    found = transfer.faces_kept(StylizeConfig(**settings))
+    assert found == pytest.approx(share)
