@@ -45,7 +45,7 @@ if TYPE_CHECKING:
 
     from cnnart.image.picture import Picture
     from cnnart.methods.fast.checkpoint import Checkpoint
-    from cnnart.methods.fast.stylize import FastStyle, NetworkRunner
+    from cnnart.methods.fast.stylize import FastStyle, FastStylization, NetworkRunner
     from cnnart.run.clip_task import ClipTask
     from cnnart.run.command import Run
     from cnnart.run.outputs import OutputOptions, Task
@@ -229,12 +229,17 @@ class FastStylize:
 
         def painter(frame: Picture) -> FramePainter:
             styles = over(frame, task.source.given)
-            return FramePainter(styles, self.config, runner, runtime.limits())
+            made = FramePainter(styles, self.config, runner, runtime.limits())
+            planned.append(made.planned(frame.rgb))
+            return made
 
-        return open_clip(
+        planned: list[FastStylization] = []
+        run = open_clip(
             *(self, recorded, runtime, task, self.clip, self.config.size, painter),
             **about,
         )
+        run.work.features, run.work.memory = planned[0].features, planned[0].memory
+        return run
 
     def record(self) -> dict[str, Any]:
         return {

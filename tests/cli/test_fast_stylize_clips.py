@@ -130,7 +130,10 @@ def test_json_tells_frames_and_their_rate(capsys: pytest.CaptureFixture[str]) ->
 def test_a_clip_can_be_made_again_from_its_record() -> None:
     save_clip("clip.mp4", 8)
     assert run("clip.mp4", "-o", "out.mp4", "--start", "0.1") == 0
-    assert read_record_of(Path("out.mp4"))["clip"]["start"] == 0.1
+    record = read_record_of(Path("out.mp4"))
+    assert record["clip"]["start"] == 0.1
+    assert record["run"]["precision"] == "fp32"
+    assert len(record["run"]["weights_sha256"]) == 64
     assert main(["rerun", "out.mp4", "-o", "again.mp4", *QUICK]) == 0
     for one, other in zip(frames_in("out.mp4"), frames_in("again.mp4"), strict=True):
         assert (one == other).all()

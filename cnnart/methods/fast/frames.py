@@ -31,16 +31,19 @@ class FramePainter:
         self._runner, self._limits = runner, limits
         self._seed: int | None = None
 
-    def work(self, frame: Tensor) -> FastStylization:
-        """What is to be done for a frame. Raises what ``FastStylization`` does."""
-        if self._seed is None:
-            self._seed = seed_of(frame[0])
+    def planned(self, frame: Tensor, seed: int = 0) -> FastStylization:
+        """What is to be done for a frame, with its network and its memory.
+
+        Raises what ``FastStylization`` does.
+        """
         return FastStylization(
-            frame, self._styles, self._config, self._runner, self._limits, [self._seed]
+            frame, self._styles, self._config, self._runner, self._limits, [seed]
         )
 
     def __call__(self, frame: Tensor) -> Tensor:
-        work = self.work(frame)
+        if self._seed is None:
+            self._seed = seed_of(frame[0])
+        work = self.planned(frame, self._seed)
         for step in work.steps():
             image = step.image
         self.warnings += [line for line in work.warnings if line not in self.warnings]
