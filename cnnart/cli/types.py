@@ -9,6 +9,7 @@ from typing import Any
 
 import click
 import cloup
+from click.shell_completion import CompletionItem
 
 from cnnart.errors import UsageError, as_flags
 from cnnart.settings import (
@@ -171,6 +172,13 @@ class PresetType(click.ParamType):
         from cnnart.cli.own_presets import builtin_of
 
         return builtin_of(str(value), self.known, ctx.command.name if ctx else "such")
+
+    def shell_complete(self, ctx: click.Context, param: Any, incomplete: str) -> list[Any]:
+        """The names that there are."""
+        from cnnart.commands.own_presets import preset_names
+
+        names = (*self.known, *preset_names())
+        return [CompletionItem(name) for name in names if name.startswith(incomplete)]
 
 
 TIME = TimeType()

@@ -17,6 +17,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from cnnart.errors import CnnartError
+from cnnart.image.picture import resize
 
 FLOW_SIDE = 320  # pixels: the long side of the frames that flow is computed of
 
@@ -58,7 +59,7 @@ def reduced(frame: Tensor, side: int = FLOW_SIDE) -> Tensor:
         if (step := math.floor(1 / factor)) > 1:
             luma = F.avg_pool2d(luma, step, ceil_mode=True, count_include_pad=False)
         if luma.shape[-2:] != size:
-            luma = F.interpolate(luma, size, mode="bilinear", align_corners=False, antialias=True)
+            luma = resize(luma, *size)
     return (luma * 255).round_().clamp_(0, 255).byte().cpu()
 
 

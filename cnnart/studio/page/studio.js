@@ -49,6 +49,16 @@ function method() {
 
 // What follows a change
 
+// Two answers do: what is wrong by the one is not taken back by the other's success.
+const faults = { line: "", preview: "" };
+function fault(of, text) {
+  const before = faults.line || faults.preview;
+  faults[of] = text;
+  const now = faults.line || faults.preview;
+  if (now) say(now, true);
+  else if (before && at("status").textContent === before) say("");
+}
+
 const preview = latestOnly(async () => {
   if (state.tab !== "paint" || !state.photo || camera.isOn()) return;
   if (!canFast()) { hideAfter(); return; }
@@ -58,10 +68,9 @@ const preview = latestOnly(async () => {
   try {
     await showAfter(await postForBlob("/api/preview", { ...given, settings, slot: `${TAB}:main`, rank: 0 }));
     document.documentElement.dataset.previewMs = String(Math.round(performance.now() - began));
-    if (!at("status").classList.contains("wrong")) return;
-    say("");
+    fault("preview", "");
   } catch (error) {
-    if (error.status !== 409) say(error.message, true);
+    if (error.status !== 409) fault("preview", error.message);
   }
 });
 
@@ -70,10 +79,10 @@ const showLine = latestOnly(async () => {
   try {
     const path = state.tab === "inspect" ? "/api/inspect/command-line" : "/api/command-line";
     at("line").textContent = (await postJson(path, asked())).command_line;
-    if (at("status").classList.contains("wrong")) say("");
+    fault("line", "");
     at("go").disabled = false;
   } catch (error) {
-    say(error.message, true);
+    fault("line", error.message);
     at("go").disabled = error.status === 422;
   }
 });
