@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from cnnart.cli.options import FileOptions, section
@@ -31,11 +32,14 @@ def clip_settings_in(given: dict[str, Any]) -> list[str]:
     return [name for name in SETTINGS if given.get(name) is not None]
 
 
-def plan_photos_and_clips(command: Any, files: FileOptions, asked: Sequence[str]) -> list[Task]:
+def plan_photos_and_clips(
+    command: Any, files: FileOptions, asked: Sequence[str] = (), protected: Sequence[Path] = ()
+) -> list[Task]:
     """Each photo's and clip's task; names are checked before torch loads.
 
     ``command``: also one in each of several styles. ``asked``: the settings of clips that were
-    given, which need a clip. Raises UsageError.
+    given, which need a clip. ``protected``: further files that no result may overwrite. Raises
+    UsageError.
     """
     tasks = plan_clips(
         expand(files.photos, recursive=files.recursive, notes=files.notes, clips=True),
@@ -43,7 +47,7 @@ def plan_photos_and_clips(command: Any, files: FileOptions, asked: Sequence[str]
         getattr(command, "first", command).clip,
         style=command.label,
         format=files.format,
-        protected=command.inputs(),
+        protected=[*command.inputs(), *protected],
         options=files.writing,
         fresh=files.fresh,
     )

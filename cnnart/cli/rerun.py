@@ -10,6 +10,7 @@ from typing import Any
 import click
 import cloup
 
+from cnnart.cli.clips import plan_photos_and_clips
 from cnnart.cli.options import (
     FileOptions,
     RunOptions,
@@ -105,8 +106,10 @@ def rerun(
     files = FileOptions(photos, output, metadata=metadata, fresh=fresh, **writing)
     run = replace(run, backbone=backbone, precision=run.precision or precision)
     check_options(files, talk)
+    if hasattr(command, "clip"):
+        tasks = plan_photos_and_clips(command, files, protected=[path])
     # What names its own results: made from nothing, or into other files than pictures.
-    if plan_own := getattr(command, "plan", None):
+    elif plan_own := getattr(command, "plan", None):
         tasks = plan_own(files.photos, output, options=files.writing, protected=[path])
     else:
         tasks = plan_tasks(command, files, protected=[path])

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, cast
 
 from cnnart.builtin_styles import builtin_styles, styles_folder
-from cnnart.commands.clips import open_clip, plan_clips
+from cnnart.commands.clips import open_clip
 from cnnart.commands.style_args import (
     MaskInput,
     blend_label,
@@ -34,7 +34,6 @@ from cnnart.files import (
 )
 from cnnart.methods.fast.config import FastConfig
 from cnnart.methods.fast.header import FOREIGN, NotACheckpoint, paints_any, style_names
-from cnnart.run.inputs import expand
 from cnnart.run.record import RecordedFiles
 from cnnart.settings import is_number, make_config, parse_weight
 from cnnart.video.config import ClipConfig
@@ -48,7 +47,7 @@ if TYPE_CHECKING:
     from cnnart.methods.fast.stylize import FastStyle, FastStylization, NetworkRunner
     from cnnart.run.clip_task import ClipTask
     from cnnart.run.command import Run
-    from cnnart.run.outputs import OutputOptions, Task
+    from cnnart.run.outputs import Task
     from cnnart.runtime import Runtime
 
 DESCRIPTION = 1  # the way in which pictures are described; another one needs another number
@@ -125,24 +124,6 @@ class FastStylize:
     def inputs(self) -> list[Path]:
         pictures = [s.picture for s in self.styles if isinstance(s.picture, Path)]
         return [*files_of(*self.styles, *(style.mask for style in self.styles)), *pictures]
-
-    def plan(
-        self,
-        photos: Sequence[str],
-        output: str | None,
-        *,
-        options: OutputOptions,
-        protected: Sequence[Path] = (),
-    ) -> list[Task]:
-        """Each photo's and clip's task; see ``plan_clips``."""
-        return plan_clips(
-            expand(photos, clips=True),
-            output,
-            self.clip,
-            style=self.label,
-            protected=[*self.inputs(), *protected],
-            options=options,
-        )
 
     def batch_size(self, runtime: Runtime) -> int:
         """Photos of one size to compute at once. Not of use on a CPU, nor on a card where a pass

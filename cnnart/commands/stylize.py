@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, cast
 
-from cnnart.commands.clips import open_clip, plan_clips
+from cnnart.commands.clips import open_clip
 from cnnart.commands.style_args import (
     MaskInput,
     StyleInput,
@@ -21,7 +21,6 @@ from cnnart.commands.style_args import (
 )
 from cnnart.errors import CnnartError, UsageError
 from cnnart.methods.stylize.config import StylizeConfig
-from cnnart.run.inputs import expand
 from cnnart.run.record import RecordedFiles
 from cnnart.settings import make_config
 from cnnart.video.config import ClipConfig
@@ -34,7 +33,7 @@ if TYPE_CHECKING:
     from cnnart.optim.regions import StyleImage
     from cnnart.run.clip_task import ClipTask
     from cnnart.run.command import Run
-    from cnnart.run.outputs import OutputOptions, Task
+    from cnnart.run.outputs import Task
     from cnnart.runtime import Runtime
 
 WHOLE_CLIP = ClipConfig()
@@ -96,24 +95,6 @@ class Stylize:
 
     def inputs(self) -> list[Path]:
         return files_of(*self.styles, *(style.mask for style in self.styles), self.init)
-
-    def plan(
-        self,
-        photos: Sequence[str],
-        output: str | None,
-        *,
-        options: OutputOptions,
-        protected: Sequence[Path] = (),
-    ) -> list[Task]:
-        """Each photo's and clip's task; see ``plan_clips``."""
-        return plan_clips(
-            expand(photos, clips=True),
-            output,
-            self.clip,
-            style=self.label,
-            protected=[*self.inputs(), *protected],
-            options=options,
-        )
 
     def read(self, runtime: Runtime) -> Inputs:
         """The files, and all that commands share which differ in their settings alone."""

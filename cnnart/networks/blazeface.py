@@ -18,7 +18,7 @@ from torch import Tensor, nn
 
 from cnnart.image.picture import resize
 from cnnart.networks.same_convolution import SameConv2d
-from cnnart.weights.embedded import embedded_state
+from cnnart.weights.embedded import embedded_module
 
 NAME = "blazeface"
 SIDE = 128  # of the square it was trained on
@@ -105,13 +105,6 @@ def _rows(maps: list[Tensor], columns: int) -> Tensor:
 
 
 @functools.cache
-def _network(device: torch.device) -> BlazeFace:
-    network = BlazeFace().eval().requires_grad_(False)
-    network.load_state_dict(embedded_state(NAME)[0])
-    return network.to(device).to(memory_format=torch.channels_last)
-
-
-@functools.cache
 def anchors() -> Tensor:
     """``896x2``: the center (x, y) of each anchor, in pixels of the network's square."""
     found = []
@@ -133,7 +126,7 @@ def find_faces(photo: Tensor, device: torch.device | str = "cpu") -> list[Face]:
     for start in range(0, len(squares), BATCH):
         some = squares[start : start + BATCH]
         pictures = torch.cat([square_of(photo, *square[:3]) for square in some])
-        scores, values = _network(device)(2 * pictures.to(device) - 1)
+        scores, values = embedded_module(BlazeFace, NAME, device)(2 * pictures.to(device) - 1)
         scores, values = scores.sigmoid().cpu(), values.float().cpu()
         for (top, left, side, least), score, value in zip(some, scores, values, strict=True):
             found = score >= least

@@ -6,15 +6,13 @@ video calls (the "general" model, 256 x 256).
 
 from __future__ import annotations
 
-import functools
-
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from cnnart.image.picture import resize
 from cnnart.networks.same_convolution import SameConv2d
-from cnnart.weights.embedded import embedded_state
+from cnnart.weights.embedded import embedded_module
 
 NAME = "selfie-segmenter"
 SIDE = 256  # of the square it was trained on
@@ -113,13 +111,6 @@ class SelfieSegmenter(nn.Module):
         return self.out(x).sigmoid()
 
 
-@functools.cache
-def _network(device: torch.device) -> SelfieSegmenter:
-    network = SelfieSegmenter().eval().requires_grad_(False)
-    network.load_state_dict(embedded_state(NAME)[0])
-    return network.to(device).to(memory_format=torch.channels_last)
-
-
 @torch.no_grad()
 def person_map(photo: Tensor, device: torch.device | str = "cpu") -> Tensor:
     """How surely each part of a photo is a person: ``1x1x256x256`` in [0, 1] over all of it.
@@ -128,4 +119,8 @@ def person_map(photo: Tensor, device: torch.device | str = "cpu") -> Tensor:
     file is damaged.
     """
     device = torch.device(device)
-    return _network(device)(resize(photo, SIDE, SIDE).to(device)).float().cpu()
+    return (
+        embedded_module(SelfieSegmenter, NAME, device)(resize(photo, SIDE, SIDE).to(device))
+        .float()
+        .cpu()
+    )

@@ -7,14 +7,12 @@ is folded into the convolutions.
 
 from __future__ import annotations
 
-import functools
-
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from cnnart.image.picture import resize
-from cnnart.weights.embedded import embedded_state
+from cnnart.weights.embedded import embedded_module
 
 NAME = "u2netp"
 SIDE = 320  # of the square it was trained on
@@ -98,13 +96,6 @@ class U2NetP(nn.Module):
         return torch.sigmoid(self.fuse(torch.cat([enlarged(m, maps[0]) for m in maps], 1)))
 
 
-@functools.cache
-def _network(device: torch.device) -> U2NetP:
-    network = U2NetP().eval().requires_grad_(False)
-    network.load_state_dict(embedded_state(NAME)[0])
-    return network.to(device).to(memory_format=torch.channels_last)
-
-
 @torch.no_grad()
 def subject_map(photo: Tensor, device: torch.device | str = "cpu") -> Tensor:
     """How salient each part of a photo is: ``1x1x320x320`` in [0, 1] over all of it, on the CPU.
@@ -114,4 +105,4 @@ def subject_map(photo: Tensor, device: torch.device | str = "cpu") -> Tensor:
     device = torch.device(device)
     picture = resize(photo, SIDE, SIDE).to(device)
     mean, std = (torch.tensor(v, device=device).view(1, 3, 1, 1) for v in (MEAN, STD))
-    return _network(device)((picture - mean) / std).float().cpu()
+    return embedded_module(U2NetP, NAME, device)((picture - mean) / std).float().cpu()

@@ -131,9 +131,7 @@ class Worker:
             return
         while True:
             with self._changed:
-                while not (self._previews or self._paintings or self._closing):
-                    self._changed.wait()
-                if self._closing:
+                if not self._waited_for_work():
                     return
             self.do_previews()
             with self._changed:
@@ -145,13 +143,16 @@ class Worker:
             finally:
                 self._under_way = None
 
+    def _waited_for_work(self) -> bool:
+        """Wait, the lock in hand, until there is something to do; False: it is time to close."""
+        self._changed.wait_for(lambda: self._previews or self._paintings or self._closing)
+        return not self._closing
+
     def _fail_all(self, error: Exception) -> None:
         """Without a device, tell everybody why."""
         while True:
             with self._changed:
-                while not (self._previews or self._paintings or self._closing):
-                    self._changed.wait()
-                if self._closing:
+                if not self._waited_for_work():
                     return
                 futures = [each[-1] for each in self._previews]
                 paintings = list(self._paintings)

@@ -5,6 +5,7 @@ Torch is imported when a tensor is asked for, not before: ``expand_ahead`` works
 
 from __future__ import annotations
 
+import functools
 import json
 from collections.abc import Mapping
 from concurrent.futures import Future
@@ -21,7 +22,8 @@ from cnnart.weights import backbones
 from cnnart.weights.backbones import BACKBONES, EMBEDDED, VGGWeights
 
 if TYPE_CHECKING:
-    from torch import Tensor
+    import torch
+    from torch import Tensor, nn
 
 Expanded = tuple[str, dict[str, tuple[np.ndarray, np.ndarray]]]
 
@@ -79,6 +81,18 @@ def as_state(stored: Mapping[str, Tensor]) -> dict[str, Tensor]:
         elif part not in ("low", "step"):
             state[key] = tensor.float()
     return state
+
+
+@functools.cache
+def embedded_module(kind: type[nn.Module], name: str, device: torch.device) -> nn.Module:
+    """The module of class ``kind`` with an embedded file's weights, for looking alone; it is read
+    once. Raises WeightsError where the file is missing or damaged.
+    """
+    import torch
+
+    network = kind().eval().requires_grad_(False)
+    network.load_state_dict(embedded_state(name)[0])
+    return network.to(device).to(memory_format=torch.channels_last)
 
 
 _ahead: list[Future[Expanded]] = []

@@ -12,7 +12,7 @@ from cnnart.networks import blazeface, selfie_segmenter, u2net
 from cnnart.networks.blazeface import find_faces, looked_at
 from cnnart.networks.selfie_segmenter import person_map
 from cnnart.networks.u2net import subject_map
-from cnnart.weights.embedded import as_state
+from cnnart.weights.embedded import as_state, embedded_module
 
 GOLDEN = json.loads((Path(__file__).parent / "golden_segmenters.json").read_text(encoding="utf-8"))
 EXAMPLES = Path(__file__).parents[2] / "examples"
@@ -64,7 +64,7 @@ def test_the_person_is_mediapipes():
 
 
 def test_the_faces_are_blazefaces():
-    network = blazeface._network(torch.device("cpu"))
+    network = embedded_module(blazeface.BlazeFace, blazeface.NAME, torch.device("cpu"))
     with torch.no_grad():
         found = network(2 * probe(blazeface.SIDE) - 1)
     assert [each.shape for each in found] == [(1, 896), (1, 896, 16)]

@@ -158,7 +158,7 @@ class Trainer:
         own = len(names) if arbitrary else None
         scales = self._loss_scales()
         self.balancer = LossBalancer(config, scales, round(END * config.total_steps), own)
-        model = self._model(network, len(names), bool(arbitrary), into or start)
+        model = self._model(network, len(names), bool(arbitrary), start)
         self.train_step = TrainStep(
             model, losses, self.targets, self.balancer, config, self.compute
         )
@@ -237,7 +237,7 @@ class Trainer:
         return network
 
     def _model(
-        self, network: StyleNetwork, own: int, predicts: bool, trained: Checkpoint | None
+        self, network: StyleNetwork, own: int, predicts: bool, start: Checkpoint | None
     ) -> StyleModel:
         """The network, with a predictor of the pairs of all styles but the first ``own``."""
         recolored = torch.ones(len(self.targets), dtype=torch.bool, device=self.device)
@@ -252,15 +252,15 @@ class Trainer:
             sum(network.channels),
             self.config.style_size,
         )
-        if trained and trained.predictor and trained.predictor.shape == shape:
-            predictor = copy.deepcopy(trained.predictor)
+        if start and start.predictor and start.predictor.shape == shape:
+            predictor = copy.deepcopy(start.predictor)
         else:
             predictor = StylePredictor(shape, seed=self.config.seed)
             predictor.fit_inputs(described.cpu())
-            if trained:
-                ends = trained.strength_range or (0.5, 0.5)
-                vectors = [mixed(trained.bank, trained.bank.names, s) for s in ends]
-                predictor.begin_at(*(trained.network.mixed_pair(v) for v in vectors))
+            if start:
+                ends = start.strength_range or (0.5, 0.5)
+                vectors = [mixed(start.bank, start.bank.names, s) for s in ends]
+                predictor.begin_at(*(start.network.mixed_pair(v) for v in vectors))
         predictor = predictor.requires_grad_(True).to(self.device)
         return StyleModel(network, predictor, described, own, *colors)
 
