@@ -77,6 +77,8 @@ def test_previews_are_of_the_fast_pass(
     }
     wrong = client.post("/api/preview", json={**given, "slot": "x" * 99})
     assert wrong.json() == {"error": "`slot` is a short text."}
+    wrong = client.post("/api/preview", json={**given, "rank": 2})
+    assert wrong.json() == {"error": "`rank` is 0 or 1."}
 
 
 def test_time_and_memory_are_told_before(
