@@ -82,8 +82,8 @@ class Lanes(ExitStack):
             picture.stop()
 
     def compute(self, run: Run, state: State | None) -> Picture:
-        """Have an opened picture's steps made."""
-        picture = Picture()
+        """Have an opened picture's steps made, for who follows it from the first on."""
+        picture = Picture(is_followed=True)
         self._pool.submit(picture.compute, lambda: run, state)
         return picture
 
@@ -102,10 +102,11 @@ class Picture:
     ``opened``: its run.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, *, is_followed: bool = False) -> None:
         self.opened: Future[Run] = Future()
         self._changed = threading.Condition()
-        self._is_followed = self._waits = self._is_stopped = self._is_over = False
+        self._is_followed = is_followed
+        self._waits = self._is_stopped = self._is_over = False
         self._latest: Step | None = None
         self._error: BaseException | None = None
 
