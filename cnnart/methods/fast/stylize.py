@@ -11,7 +11,7 @@ import time
 import zlib
 from collections import OrderedDict
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, cast
 from weakref import WeakKeyDictionary
 
@@ -20,13 +20,14 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from cnnart.errors import OutOfMemory, UsageError, is_out_of_memory
-from cnnart.image.picture import output_size, resize
+from cnnart.image.picture import fit_long_side, output_size, resize
 from cnnart.methods.fast.architecture import Architecture
 from cnnart.methods.fast.checkpoint import Checkpoint
 from cnnart.methods.fast.config import FastConfig
 from cnnart.methods.fast.layers import AffinePair
 from cnnart.methods.fast.network import StyleNetwork, make_noise
 from cnnart.methods.fast.styled import RepeatedPasses, StyledNetwork
+from cnnart.optim.capture import sent
 from cnnart.optim.memory import (
     FREE_SHARE,
     Limits,
@@ -49,6 +50,8 @@ LAYERS = 4  # activations of each resolution
 STORED = 3  # activations of the coarsest resolution, in strips
 HALO = 64  # rows that a strip computes beyond its own, at the most
 FIXED = 64 << 20  # bytes
+
+TIMED = 384  # long side of a picture by which a pass is timed
 
 STYLED_ON = ("cpu", "cuda")  # elsewhere torch's kernels for the statistics are not there
 STYLES = 4  # whose passes are kept ready
@@ -148,7 +151,7 @@ class FastStylization:
         self._runner, self._limits = runner, limits or Limits()
         self.seeds = list(seeds) if seeds else [seed_of(photo) for photo in photos]
         size = output_size(photos.shape[-2], photos.shape[-1], config.size)
-        self.photo = resize(to_device(photos, runner.device), *size)
+        self.photo = resize(sent(photos, runner.device), *size)
         self.levels = stroke_levels(size, config.stroke_scale, in_pixels=config.in_pixels)
         masks = [None if s.mask is None else s.mask.to(runner.device) for s in styles]
         # Regions know styles by their pictures; here a style is where it stands in the list.
@@ -172,6 +175,21 @@ class FastStylization:
             max(torch.finfo(dtype).bits // 8 for dtype in dtypes),
             self._limits,
         )
+
+    @property
+    def pixels(self) -> int:
+        """Those that are computed, at all levels of all regions."""
+        return len(self.regions) * sum(height * width for height, width in self.levels)
+
+    def trial(self) -> FastStylization:
+        """The same for the photo at a small size, at one level."""
+        height, width = self.photo.shape[-2:]
+        size = fit_long_side(height, width, min(TIMED, max(height, width)))
+        config = replace(self.config, size=None)
+        small = resize(self.photo, *size)
+        made = FastStylization(small, self.styles, config, self._runner, self._limits, self.seeds)
+        made.levels = [(small.shape[-2], small.shape[-1])]
+        return made
 
     def can_join(self, other: FastStylization) -> bool:
         """Whether the photos of the two can be computed as one batch: the same but for pixels."""
@@ -399,13 +417,6 @@ def blended(pairs: Sequence[AffinePair], weights: Sequence[float]) -> AffinePair
     for weight, pair in zip(weights, pairs, strict=True):
         gamma, beta = gamma + weight * pair.gamma, beta + weight * pair.beta
     return AffinePair(gamma, beta)
-
-
-def to_device(photos: Tensor, device: torch.device) -> Tensor:
-    """Photos on the device; to a card from pinned memory, so that nobody waits for the copy."""
-    if device.type == "cuda" and photos.device.type == "cpu":
-        photos = photos.pin_memory()
-    return photos.to(device, non_blocking=True)
 
 
 def plan_strips(
