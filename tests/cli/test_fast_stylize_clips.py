@@ -289,7 +289,7 @@ def test_a_clip_of_more_pixels_than_allowed_is_refused(capsys: pytest.CaptureFix
     save_clip("clip.mp4", 2)
     save_picture("in-1.png")
     pictures = [Image.fromarray(picture(number)) for number in range(2)]
-    pictures[0].save("a.gif", save_all=True, append_images=pictures[1:])
+    pictures[0].save("a.gif", save_all=True, append_images=pictures[1:], loop=0)
     for name in ("clip.mp4", "a.gif", "in-%d.png"):
         out = "out-%d.png" if "%" in name else "out.mp4"
         assert run(name, "-o", out, "--max-pixels", "3000") == 1
