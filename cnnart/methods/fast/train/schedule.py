@@ -105,8 +105,8 @@ class Schedule:
             self.total = index
 
     def left(self, index: int, spent: float) -> float | None:
-        """Seconds that are left after a step: all of the budget, where that and not the number of steps ends the
-        run; None where nobody knows.
+        """Seconds that are left after a step: all of the budget, where that, and not the number of
+        steps, ends the run; None where nobody knows.
         """
         if self.budget is None or not self._pace or self.total == self._config.steps:
             return None
