@@ -18,7 +18,7 @@ from cnnart.errors import ImageError, UsageError, reason
 from cnnart.files import obstacle, open_file
 from cnnart.image.animation import import_av
 from cnnart.image.formats import VIDEO, kind_by_content
-from cnnart.image.read import MAX_PIXELS, check_size, pillow_limit, read_image
+from cnnart.image.read import MAX_PIXELS, check_size, read_image, recognized
 from cnnart.video.color import ToRgb, bits_of, is_hdr
 from cnnart.video.config import ClipConfig
 from cnnart.video.formats import is_animated, names_frames, numbered
@@ -344,13 +344,13 @@ class AnimatedPicture:
     tracks: Path | None = None
 
     def __init__(self, path: Path, max_pixels: int = MAX_PIXELS) -> None:
-        from PIL import Image
-
         self.path = path
         self.warnings: list[str] = []
         try:
-            with pillow_limit(max_pixels), Image.open(path) as image:
-                check_size(image.width * image.height, str(path), max_pixels)
+            with (
+                open_file(path) as stream,
+                recognized(stream, str(path), max_pixels) as image,
+            ):
                 self.size = image.height, image.width
                 times = list(self._durations(image))
         except (OSError, ValueError, EOFError) as error:
