@@ -152,14 +152,14 @@ class FastStylize:
         names = [style.name for style in self.styles]
         recorded, limits = self.record(), runtime.limits()
 
-        def over(photo: Picture, name: str) -> list[FastStyle]:
+        def over(photo: Picture, name: str, moves: bool = False) -> list[FastStyle]:
             """The styles, where they apply to a photo."""
             return [
                 FastStyle(
                     checkpoint,
                     style.name,
                     style.weight,
-                    style.mask.over(photo, mask, name) if style.mask else None,
+                    style.mask.over(photo, mask, name, moves) if style.mask else None,
                     seen,
                 )
                 for style, checkpoint, mask, seen in zip(
@@ -202,14 +202,14 @@ class FastStylize:
         task: ClipTask,
         runtime: Runtime,
         runner: NetworkRunner,
-        over: Callable[[Picture, str], Sequence[FastStyle]],
+        over: Callable[[Picture, str, bool], Sequence[FastStyle]],
         recorded: Mapping[str, Any],
         about: Mapping[str, Any],
     ) -> Run:
         from cnnart.methods.fast.frames import FramePainter
 
         def painter(frame: Picture) -> FramePainter:
-            styles = over(frame, task.source.given)
+            styles = over(frame, task.source.given, True)
             made = FramePainter(styles, self.config, runner, runtime.limits())
             planned.append(made.planned(frame.rgb))
             return made
@@ -218,6 +218,7 @@ class FastStylize:
         run = open_clip(
             *(self, recorded, runtime, task, self.clip, self.config.size, painter),
             **about,
+            masks=[style.mask for style in self.styles],
         )
         run.work.features, run.work.memory = planned[0].features, planned[0].memory
         return run

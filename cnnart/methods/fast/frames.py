@@ -11,6 +11,7 @@ from torch import Tensor
 from cnnart.methods.fast.config import FastConfig
 from cnnart.methods.fast.stylize import FastStyle, FastStylization, NetworkRunner, seed_of
 from cnnart.optim.memory import Limits
+from cnnart.optim.regions import applies, covered
 
 
 class FramePainter:
@@ -27,6 +28,8 @@ class FramePainter:
         limits: Limits | None = None,
     ) -> None:
         self.warnings: list[str] = []
+        # Of each style in the next frame; None, and where there are none: as the style has it.
+        self.masks: Sequence[Tensor | None] = ()
         self._styles, self._config = styles, replace(config, size=None)
         self._runner, self._limits = runner, limits
         self._seed: int | None = None
@@ -37,17 +40,31 @@ class FramePainter:
         Raises what ``FastStylization`` does.
         """
         return FastStylization(
-            frame, self._styles, self._config, self._runner, self._limits, [seed]
+            frame, self._masked(), self._config, self._runner, self._limits, [seed]
         )
+
+    def _masked(self) -> list[FastStyle]:
+        masks = self.masks or [None] * len(self._styles)
+        return [
+            style if mask is None else replace(style, mask=mask)
+            for style, mask in zip(self._styles, masks, strict=True)
+        ]
 
     def __call__(self, frame: Tensor) -> Tensor:
         if self._seed is None:
             self._seed = seed_of(frame[0])
+        if not applies([style.mask for style in self._masked()]):
+            return frame.clone()
         work = self.planned(frame, self._seed)
         for step in work.steps():
             image = step.image
         self.warnings += [line for line in work.warnings if line not in self.warnings]
         return work.finish(image)
+
+    def where(self, frame: Tensor) -> Tensor | None:
+        """Where any style applies in the next frame: ``1x1xHxW``; None: everywhere."""
+        masks = [None if s.mask is None else s.mask.to(frame.device) for s in self._masked()]
+        return covered(masks, frame.shape[-2], frame.shape[-1])
 
     def state_dict(self) -> dict[str, Any]:
         """What the frames to come depend on, of those before: plain values."""

@@ -69,10 +69,12 @@ class Steady:
             return lambda pixels: None
         return MotionFinder(self._last and self._last[2])
 
-    def __call__(self, frame: Tensor, motion: Motion | None) -> Tensor:
+    def __call__(self, frame: Tensor, motion: Motion | None, where: Tensor | None = None) -> Tensor:
         """The next frame of the clip, ``1x3xHxW`` in [0, 1] -> its picture, of the same shape.
 
-        ``motion``: as ``motions`` finds it; None at stability 0.
+        Args:
+            motion: as ``motions`` finds it; None at stability 0.
+            where: it is painted at all, ``1x1xHxW`` in [0, 1]: elsewhere it stays as it is.
         """
         if motion is None:
             return self._painted(frame, None)
@@ -82,7 +84,7 @@ class Steady:
         else:
             before, last, _ = self._last
             flow, trust = motion.at((frame.shape[-2], frame.shape[-1]), frame.device)
-            held = Held(moved(last, flow, cubic=True), trust)
+            held = Held(moved(last, flow, cubic=True), trust if where is None else trust * where)
             result = blended(self._painted(frame, held), held, LONGEST * self.stability)
             if self._frames % MEASURED == 1:
                 self._measure([(frame, before), (result, last)], flow, trust)
