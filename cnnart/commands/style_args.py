@@ -37,6 +37,8 @@ if TYPE_CHECKING:
 
 S = TypeVar("S")
 
+MEMORY = "<memory>"  # the name and the path of what has none
+
 
 @dataclass(frozen=True)
 class MaskInput:
@@ -152,7 +154,7 @@ def describe_input(picture: Any, given: str | None = None) -> dict[str, Any]:
         return {"name": picture.name, "path": str(picture), "sha256": sha256_of(content)}
     if isinstance(picture, Path):
         return describe_file(given or str(picture), picture)
-    return {"name": "<memory>", "path": "<memory>", "sha256": None}
+    return {"name": MEMORY, "path": MEMORY, "sha256": None}
 
 
 def read_input(picture: Any, runtime: Runtime) -> Picture:
