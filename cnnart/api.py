@@ -268,6 +268,7 @@ def _make_clip(
     from cnnart.run.inputs import expand
     from cnnart.runtime import Runtime
 
+    open_one = command.open(Runtime(**runtime))
     # What lies in memory has no checksum by which pieces could be told from those of another.
     fresh = fresh or MEMORY in repr(command.record())
     tasks = plan_clips(
@@ -281,7 +282,7 @@ def _make_clip(
     if len(tasks) != 1 or not tasks[0].is_clip:
         raise UsageError(f"{os.fspath(clip)!r} is no clip: name one video or its frames.")
     check_clip_masks([style.mask for style in command.styles], tasks)
-    run = command.open(Runtime(**runtime))(tasks[0])
+    run = open_one(tasks[0])
     bar = _bar(run) if progress else None
     stopped = None
     try:
