@@ -85,7 +85,8 @@ def hold_to(limit: int, device: torch.device) -> None:
     if device.type == "cuda":
         total = torch.cuda.get_device_properties(device).total_memory
         share = min(1.0, max(0, limit - CONTEXT) / total)
-        torch.cuda.set_per_process_memory_fraction(share, device)
+        # Of all that is asked of a device, this alone refuses one without a number.
+        torch.cuda.set_per_process_memory_fraction(share, device.index)
     elif device.type == "cpu" and sys.platform == "linux":
         with suppress(OSError, AttributeError):  # musl has neither
             _freed_returns = bool(ctypes.CDLL("libc.so.6").mallopt(MMAP_THRESHOLD, MIB))

@@ -3,6 +3,7 @@
 import json
 import subprocess
 import sys
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -146,6 +147,23 @@ def test_with_a_limit_freed_memory_goes_back_at_once():
     command = [sys.executable, "-c", FREED, "held"]
     told = subprocess.run(command, capture_output=True, text=True, check=True).stdout
     assert int(told) > 200 << 20
+
+
+@pytest.mark.parametrize("name", ["cuda", "cuda:1"])
+def test_a_limit_is_the_allocators_too(monkeypatch, name):
+    """By torch's own functions, down to where a card would be needed."""
+    asked = []
+    card = SimpleNamespace(total_memory=80 * GIB)
+    monkeypatch.setattr(torch.cuda, "get_device_properties", lambda device: card)
+    monkeypatch.setattr(torch.cuda, "current_device", lambda: 0)
+    monkeypatch.setattr(torch.cuda.memory, "_lazy_init", lambda: None)
+    monkeypatch.setattr(
+        torch._C, "_cuda_setMemoryFraction", lambda *asks: asked.append(asks), raising=False
+    )
+    hold_to(4 * GIB, torch.device(name))
+    ((share, index),) = asked
+    assert share * card.total_memory == pytest.approx(4 * GIB - memory.CONTEXT)
+    assert index == (1 if name.endswith("1") else 0)
 
 
 @pytest.mark.gpu
