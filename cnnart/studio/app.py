@@ -25,12 +25,13 @@ from starlette.routing import Route
 
 from cnnart.builtin_styles import builtin_networks, builtin_styles
 from cnnart.commands.fast_stylize import arbitrary_network, trained_styles
+from cnnart.commands.style_args import named_mask_input
 from cnnart.errors import CnnartError, ImageError, UsageError, in_words
 from cnnart.files import FORMATS, json_line
 from cnnart.methods.dream.presets import DREAMS
 from cnnart.run.inputs import Source
 from cnnart.run.outputs import OutputOptions, Task
-from cnnart.settings import is_number, one_of, settings_of
+from cnnart.settings import CLASS_MASK, NAMED_MASKS, is_number, one_of, settings_of
 from cnnart.studio.guard import Access, Guard, Refused, body_chunks, body_of, told
 from cnnart.studio.inspections import check_inspection, inspect
 from cnnart.studio.openapi import describe
@@ -40,10 +41,12 @@ from cnnart.studio.plan import plan
 from cnnart.studio.request import CONFIGS, Asked, read_request
 from cnnart.studio.worker import LATEST, Worker
 from cnnart.version import __version__
+from cnnart.weights.embedded import imagenet_classes
 
 if TYPE_CHECKING:
     from torch import Tensor
 
+    from cnnart.commands.style_args import MaskInput
     from cnnart.run.command import Run
     from cnnart.runtime import Runtime
 
@@ -91,6 +94,7 @@ def make_app(studio: Studio) -> Starlette:
         Route("/api/pictures/{id}", answers.remove, methods=["DELETE"]),
         Route("/api/pictures/{id}/file", answers.file),
         Route("/api/preview", answers.preview, methods=["POST"]),
+        Route("/api/mask", answers.mask, methods=["POST"]),
         Route("/api/plan", answers.plan, methods=["POST"]),
         Route("/api/command-line", answers.command_line, methods=["POST"]),
         Route("/api/inspect", answers.inspect, methods=["POST"]),
@@ -175,6 +179,8 @@ class Answers:
                 "dreams": [
                     {"name": name, "about": preset.description} for name, preset in DREAMS.items()
                 ],
+                "masks": NAMED_MASKS,
+                "classes": imagenet_classes(),
                 "max_upload": studio.most_upload,
                 "max_pixels": studio.pictures.max_pixels,
                 "folder": str(studio.paintings.folder),
@@ -248,6 +254,23 @@ class Answers:
             raise UsageError("Previews are of fast-stylize; paint to see another command's.")
         future = self._studio.worker.preview(
             lambda runtime: _jpeg(_preview(asked, pictures, runtime)), slot, rank
+        )
+        answer: Response = await _awaited(request, future)
+        return answer
+
+    async def mask(self, request: Request) -> Response:
+        """Where a mask by name applies: a gray picture at the previews' size."""
+        given = await _json(request)
+        slot, name = _slot(given), given.pop("mask", None)
+        if unknown := [key for key in given if key != "photo"]:
+            raise UsageError(f"Unknown key {unknown[0]!r} of a mask.")
+        mask = named_mask_input(name) if isinstance(name, str) else None
+        if mask is None:
+            raise UsageError(f"`mask` is {', '.join(NAMED_MASKS)} or {CLASS_MASK}NAME.")
+        pictures = self._studio.pictures
+        known = pictures[given.get("photo")]
+        future = self._studio.worker.preview(
+            lambda runtime: _png(_found_mask(mask, known, pictures)), slot
         )
         answer: Response = await _awaited(request, future)
         return answer
@@ -516,12 +539,27 @@ def _read_style(path: Path, side: int) -> Tensor:
     return _fitted(read_image(path).rgb, side)
 
 
+def _found_mask(mask: MaskInput, known: KnownPicture, pictures: Pictures) -> Tensor:
+    """What is found in a photo, white on black. Raises ImageError where there is none of it."""
+    from cnnart.image.picture import Picture
+
+    return mask.over(Picture(pictures.small(known.id)), None, known.name).expand(-1, 3, -1, -1)
+
+
 def _jpeg(rgb: Tensor) -> Response:
+    return _file(rgb, "jpg", quality=88)
+
+
+def _png(rgb: Tensor) -> Response:
+    return _file(rgb, "png")
+
+
+def _file(rgb: Tensor, format: str, **options: Any) -> Response:
     from cnnart.image.write import write_image
 
     written = io.BytesIO()
-    write_image(written, rgb, format="jpg", quality=88)
-    return Response(written.getvalue(), media_type="image/jpeg")
+    write_image(written, rgb, format=format, **options)
+    return Response(written.getvalue(), media_type=MIME[format])
 
 
 def _download(known: KnownPicture) -> Response:

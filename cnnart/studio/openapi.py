@@ -8,12 +8,17 @@ from cnnart.builtin_styles import builtin_styles
 from cnnart.commands.fast_stylize import trained_styles
 from cnnart.errors import as_flags
 from cnnart.files import FORMATS
-from cnnart.settings import settings_of
+from cnnart.settings import CLASS_MASK, NAMED_MASKS, settings_of
 from cnnart.studio.inspections import INSPECTIONS
 from cnnart.studio.request import CONFIGS, MOST_STYLES, TAKES
 from cnnart.version import __version__
 
 ID = {"type": "string", "description": "The id of a picture"}
+MASK = {
+    "type": "string",
+    "description": "The id of a picture, or what is found in the photo: "
+    f"{', '.join(NAMED_MASKS)} or {CLASS_MASK}NAME, perhaps after `inverse:`",
+}
 JSON = "application/json"
 
 
@@ -130,6 +135,16 @@ def _paths() -> dict[str, Any]:
                 body={"required": True, "content": {JSON: {"schema": _ref("Inspection")}}},
             )
         },
+        "/api/mask": {
+            "post": _operation(
+                "Where a mask by name applies, white on black, at a size to look at, as PNG",
+                {"image/png": {}},
+                body={
+                    "required": True,
+                    "content": {JSON: {"schema": _object(photo=ID, mask=MASK)}},
+                },
+            )
+        },
         "/api/plan": {
             "post": _operation(
                 "What a painting would take: size, seconds (null: not known before), bytes of "
@@ -238,7 +253,7 @@ def _style() -> dict[str, Any]:
     either = [{"required": ["name"]}, {"required": ["picture"]}]
     weight = {"type": "number", "exclusiveMinimum": 0, "default": 1}
     name = {"type": "string", "description": "A style that cnnart brings"}
-    return _object(name=name, picture=ID, weight=weight, mask=ID) | {"oneOf": either}
+    return _object(name=name, picture=ID, weight=weight, mask=MASK) | {"oneOf": either}
 
 
 def _request(command: str) -> dict[str, Any]:
@@ -249,7 +264,7 @@ def _request(command: str) -> dict[str, Any]:
     }
     for name in TAKES[command]:
         many = {"type": "array", "items": _ref("Style"), "minItems": 1, "maxItems": MOST_STYLES}
-        properties[name] = many if name == "styles" else ID
+        properties[name] = many if name == "styles" else MASK if name == "mask" else ID
     required = ["command", "photo", *(["styles"] if "styles" in TAKES[command] else [])]
     return _object(**properties) | {"required": required, "additionalProperties": False}
 

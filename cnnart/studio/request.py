@@ -3,9 +3,11 @@
 ::
 
     {"command": "stylize", "photo": ID, "settings": {"strength": 0.7, "size": 1024},
-     "styles": [{"name": "night-swirls", "weight": 2}, {"picture": ID, "mask": ID}]}
+     "styles": [{"name": "night-swirls", "weight": 2, "mask": "subject"},
+                {"picture": ID, "mask": ID}]}
 
-Pictures are named by id, styles by id or as one that cnnart brings: a path is never taken.
+Pictures are named by id, styles by id or as one that cnnart brings, masks by id or by the name of
+what is found in the photo: a path is never taken.
 """
 
 from __future__ import annotations
@@ -19,7 +21,7 @@ from typing import TYPE_CHECKING, Any
 from cnnart.builtin_styles import builtin_styles
 from cnnart.commands.dream import Dream
 from cnnart.commands.fast_stylize import FastStylize, TrainedStyle, picture_style, trained_styles
-from cnnart.commands.style_args import MaskInput, StyleInput
+from cnnart.commands.style_args import MaskInput, StyleInput, named_mask_input
 from cnnart.commands.stylize import Stylize
 from cnnart.commands.texture import Texture
 from cnnart.errors import UsageError, did_you_mean
@@ -98,11 +100,11 @@ def read_request(given: Any, pictures: Pictures, keep: Keep | None = None) -> As
         kind: Any = Stylize if name == "stylize" else FastStylize
         command = kind.make(styles, masks, settings)
     elif name == "dream":
-        guide, mask = (_optional(given.get(key), pictures, keep) for key in ("guide", "mask"))
+        guide = None if (id := given.get("guide")) is None else keep(pictures[id])
+        mask = _mask(given.get("mask"), pictures, keep)
         words += ["--guide", guide.given] if guide else []
         words += ["--mask", mask.given] if mask else []
-        where = MaskInput(mask.given, mask.path) if mask else None
-        command = Dream.make(settings, guide.path if guide else None, where)
+        command = Dream.make(settings, guide.path if guide else None, mask)
     else:
         command = Texture(make_config(TextureConfig, settings))
     return Asked(command, photo, (*words, *_options(config, settings)))
@@ -129,7 +131,7 @@ def _styles(
     if not isinstance(given, list) or not 1 <= len(given) <= MOST_STYLES:
         raise UsageError(f"`styles` is a list of one to {MOST_STYLES} styles.")
     styles: list[Any] = []
-    masks: list[KnownPicture | None] = []
+    masks: list[MaskInput | None] = []
     words: list[str] = []
     for each in given:
         if not isinstance(each, Mapping) or ("name" in each) == ("picture" in each):
@@ -148,14 +150,13 @@ def _styles(
         weight = parse_weight(str(each.get("weight", 1)), text)
         styles.append(replace(style, weight=weight))
         words += ["--style", text if weight == 1 else f"{text}:{weight:g}"]
-        mask = each.get("mask")
-        masks.append(None if mask is None else keep(pictures[mask]))
+        masks.append(_mask(each.get("mask"), pictures, keep))
     while masks and masks[-1] is None:
         masks.pop()
     if None in masks:
         raise UsageError("The styles with a mask come first.")
     words += [word for mask in masks if mask for word in ("--mask", mask.given)]
-    return styles, [MaskInput(mask.given, mask.path) for mask in masks if mask], words
+    return styles, masks, words
 
 
 def _named(command: str, name: str) -> StyleInput | TrainedStyle:
@@ -170,8 +171,14 @@ def _named(command: str, name: str) -> StyleInput | TrainedStyle:
     return TrainedStyle(name, trained[name], builtin=True)
 
 
-def _optional(id: Any, pictures: Pictures, keep: Keep) -> KnownPicture | None:
-    return None if id is None else keep(pictures[id])
+def _mask(given: Any, pictures: Pictures, keep: Keep) -> MaskInput | None:
+    """A mask by its name, as ``--mask`` takes it, or by the id of a picture."""
+    if given is None:
+        return None
+    if isinstance(given, str) and (named := named_mask_input(given)):
+        return named
+    picture = keep(pictures[given])
+    return MaskInput(picture.given, picture.path)
 
 
 def _options(config: type, settings: Mapping[str, Any]) -> list[str]:

@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 
 from cnnart.__main__ import main
+from cnnart.commands import named_masks
 from cnnart.studio import server
 from cnnart.studio.app import Studio
 from tests.helpers.files import save_picture
@@ -99,7 +100,7 @@ def open_tab(context: Any, studio: Studio, complaints: list[str]) -> Any:
 
 def complain(complaints: list[str], text: str) -> None:
     """Note what the browser complains of, but for answers that say no: these are as wanted."""
-    if not re.search("the server responded with a status of 4(04|09|22)", text):
+    if not re.search("the server responded with a status of 4(04|09|15|22)", text):
         complaints.append(text)
 
 
@@ -204,6 +205,48 @@ def test_a_mask_is_brushed_and_painted_with(tab: Any, folder: Path) -> None:
     assert again.read_bytes() == result.read_bytes()
     tab.click("#details-photo")
     sync_api.expect(tab).to_have_title(re.compile("photo-ink-wash"))
+
+
+def test_a_mask_has_a_name_and_is_shown(
+    tab: Any, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(named_masks.FINDERS, "subject", lambda photo: (photo[:, :1] * 0).add(1))
+    monkeypatch.setitem(named_masks.FINDERS, "person", lambda photo: None)
+    drop(tab, folder / "photo.png")
+    wait(tab, lambda: painted(tab) > 0)
+    tab.click("[data-style=great-wave]")
+    where, brush = tab.get_by_label("Where Great wave applies"), tab.locator("#brush")
+    covered = """() => { const brush = document.getElementById("brush");
+        return brush.getContext("2d").getImageData(3, 3, 1, 1).data[3]; }"""
+    before = painted(tab)
+    where.select_option("Subject")
+    sync_api.expect(brush).to_be_visible()
+    assert tab.evaluate(covered) == 255
+    wait(tab, lambda: painted(tab) > before)
+    sync_api.expect(tab.locator("#line")).to_contain_text("--style great-wave --mask subject")
+    tab.click("[data-mask=great-wave]")  # hides it, and shows it again
+    sync_api.expect(brush).to_be_hidden()
+    tab.click("[data-mask=great-wave]")
+    sync_api.expect(brush).to_be_visible()
+    # The brush goes on from what was found.
+    tab.get_by_label("Erase").check()
+    box = brush.bounding_box()
+    tab.mouse.click(box["x"] + 3, box["y"] + 3)
+    sync_api.expect(tab.locator("#line")).to_contain_text("--mask mask.png")
+    assert tab.evaluate(covered) < 100
+    # What is not there is told, and the style applies everywhere.
+    where.select_option("Person")
+    sync_api.expect(tab.locator("#status")).to_contain_text("no person found in it")
+    sync_api.expect(where).to_have_value("")
+    where.select_option("A thing…")
+    thing = tab.get_by_label("Which thing for Great wave")
+    thing.fill("teapotty")
+    thing.press("Tab")
+    sync_api.expect(tab.locator("#status")).to_contain_text("teapotty")
+    where.select_option("Everywhere")
+    sync_api.expect(tab.locator("#line")).to_have_text(
+        "cnnart fast-stylize photo.png --style great-wave"
+    )
 
 
 def test_a_painting_is_followed_in_two_tabs_and_stopped(

@@ -172,7 +172,7 @@ function form() {
       element("div", { class: "pair" }, size(own.size, set("size"), "twice the photo's"), select("Work", WORK, own.preset, set("preset"))),
     ];
   }
-  const name = element("input", { type: "text", id: "class-name", value: own.named, placeholder: "what it sees most", oninput: (event) => set("named")(event.target.value.trim()) });
+  const name = element("input", { type: "text", id: "class-name", value: own.named, list: "classes", placeholder: "what it sees most", oninput: (event) => set("named")(event.target.value.trim()) });
   return [
     segments("Show", [["saliency", "What it looks at"], ["occlusion", "What it misses"]], own.what, set("what")),
     element("div", {}, element("label", { class: "label", for: "class-name" }, "Of which class"), name),
@@ -231,7 +231,7 @@ async function setPhoto(known) {
   at("camera").setAttribute("aria-pressed", "false");
   state.photo = known;
   addPhoto(known);
-  forgetMasks();
+  forgetMasks(known.id);
   showPhoto(pictureAddress(known.id, isReal() ? 2048 : 1280));
   document.title = `${known.name} · cnnart studio`;
   say(`${known.name}, ${known.width} × ${known.height}`);
