@@ -9,6 +9,7 @@ import json
 import mimetypes
 import re
 import shutil
+import threading
 from collections.abc import AsyncIterator, Callable
 from concurrent.futures import CancelledError, Future
 from dataclasses import dataclass, field
@@ -32,8 +33,9 @@ from cnnart.methods.dream.presets import DREAMS
 from cnnart.run.inputs import Source
 from cnnart.run.outputs import OutputOptions, Task
 from cnnart.settings import CLASS_MASK, NAMED_MASKS, is_number, one_of, settings_of
+from cnnart.studio.folders import Folders
 from cnnart.studio.guard import Access, Guard, Refused, body_chunks, body_of, told
-from cnnart.studio.inspections import check_inspection, inspect
+from cnnart.studio.inspections import inspect, read_inspection
 from cnnart.studio.openapi import describe
 from cnnart.studio.paintings import Painting, Paintings
 from cnnart.studio.pictures import PREVIEW_SIDE, KnownPicture, Pictures
@@ -99,6 +101,8 @@ def make_app(studio: Studio) -> Starlette:
         Route("/api/command-line", answers.command_line, methods=["POST"]),
         Route("/api/inspect", answers.inspect, methods=["POST"]),
         Route("/api/inspect/command-line", answers.inspect_line, methods=["POST"]),
+        Route("/api/folders", answers.new_folder, methods=["POST"]),
+        Route("/api/folders/{id}/pictures", answers.to_folder, methods=["POST"]),
         Route("/api/fast-stylize", answers.fast_stylize, methods=["POST"]),
         Route("/api/jobs", answers.paint, methods=["POST"]),
         Route("/api/jobs", answers.jobs),
@@ -159,6 +163,7 @@ class Answers:
 
     def __init__(self, studio: Studio) -> None:
         self._studio = studio
+        self._folders = Folders(studio.pictures.folder)
 
     # What there is
 
@@ -291,18 +296,52 @@ class Answers:
         return JSONResponse({"command_line": asked.command_line()})
 
     async def inspect(self, request: Request) -> Response:
-        """What a classifier looks at in a picture: a labelled sheet."""
-        given, pictures = await _json(request), self._studio.pictures
-        check_inspection(given, pictures)
-        future = self._studio.worker.preview(
-            lambda runtime: _jpeg(inspect(given, pictures, runtime)), rank=1
+        """What a classifier looks at in a picture, or what is like it: a labelled sheet."""
+        studio, gone = self._studio, threading.Event()
+        asked = read_inspection(await _json(request), studio.pictures, self._folders)
+
+        def between() -> None:
+            if gone.is_set() or studio.closing:
+                raise CnnartError("Nobody waits for it any more.")
+            studio.worker.do_previews(1)
+
+        future = studio.worker.preview(
+            lambda runtime: _jpeg(inspect(asked, runtime, studio.pictures.max_pixels, between)),
+            rank=1,
         )
-        answer: Response = await _awaited(request, future)
+        try:
+            answer: Response = await _awaited(request, future)
+        except ClientDisconnect:
+            gone.set()
+            raise
         return answer
 
     async def inspect_line(self, request: Request) -> Response:
         given = await _json(request)
-        return JSONResponse({"command_line": check_inspection(given, self._studio.pictures)})
+        asked = read_inspection(given, self._studio.pictures, self._folders)
+        return JSONResponse({"command_line": asked.command_line})
+
+    # Folders to look for neighbors in
+
+    async def new_folder(self, request: Request) -> Response:
+        query = request.query_params
+        made = self._folders.new(query.get("name", ""), query.get("recursive") == "1")
+        return JSONResponse(made.facts(), 201)
+
+    async def to_folder(self, request: Request) -> Response:
+        """One more picture of a folder; what is none is passed over when the folder is searched."""
+        folder = self._folders[request.path_params["id"]]
+        async with self._studio.uploads:
+            path = folder.place(request.query_params.get("name", "picture"))
+            try:
+                with path.open("wb") as file:
+                    async for chunk in body_chunks(request, self._studio.most_upload):
+                        file.write(chunk)
+            except BaseException:
+                folder.failed(path)
+                raise
+            folder.came(path)
+        return JSONResponse(folder.facts(), 201)
 
     async def fast_stylize(self, request: Request) -> Response:
         """A photo in, the picture out, at full size and with its record."""

@@ -63,6 +63,10 @@ def describe(address: str) -> dict[str, Any]:
                     what={"enum": list(INSPECTIONS)},
                     photo=ID,
                     named={"type": ["string", "null"], "description": "A class"},
+                    folder={"type": "string", "description": "The id of a folder, for neighbors"},
+                ),
+                "Folder": _object(
+                    id={"type": "string"}, name={"type": "string"}, pictures={"type": "integer"}
                 ),
                 **{f"Settings of {name}": _settings(config) for name, config in CONFIGS.items()},
                 "Request": {"oneOf": [_request(name) for name in CONFIGS]},
@@ -81,6 +85,28 @@ def _paths() -> dict[str, Any]:
     name = _parameter("name", "query", {"type": "string"}, "What to call the picture")
     job = {JSON: {"schema": _ref("Job")}}
     return {
+        "/api/folders": {
+            "post": _operation(
+                "A folder to look for neighbors in, empty",
+                {JSON: {"schema": _ref("Folder")}},
+                [
+                    name,
+                    _parameter(
+                        "recursive", "query", {"enum": ["0", "1"]}, "1: it has folders in it"
+                    ),
+                ],
+                status="201",
+            )
+        },
+        "/api/folders/{id}/pictures": {
+            "post": _operation(
+                "Bring a picture of the folder in: its bytes as the body",
+                {JSON: {"schema": _ref("Folder")}},
+                [id, name],
+                body=photo,
+                status="201",
+            )
+        },
         "/api/fast-stylize": {
             "post": _operation(
                 "Paint a photo in a trained style, at once: the photo's bytes in, the picture out",
@@ -123,7 +149,8 @@ def _paths() -> dict[str, Any]:
         },
         "/api/inspect": {
             "post": _operation(
-                "What a classifier looks at in a picture: a labelled sheet, as JPEG",
+                "What a classifier looks at in a picture, or which pictures of a folder are like "
+                "it: a labelled sheet, as JPEG",
                 picture,
                 body={"required": True, "content": {JSON: {"schema": _ref("Inspection")}}},
             )

@@ -294,6 +294,23 @@ def test_the_other_tabs_of_the_page(
     tab.click("#go")
     wait(tab, lambda: painted(tab) > before)
     sync_api.expect(tab.locator("#line")).to_have_text("cnnart inspect saliency photo.png")
+    # A folder is chosen in the browser, which sends what is in it.
+    (folder / "beach").mkdir()
+    for seed in (1, 2):
+        save_picture(folder / f"beach/{seed}.png", seed=seed)
+    (folder / "beach/notes.txt").write_text("no picture")
+    tab.get_by_role("radio", name="What is like it").check(force=True)
+    sync_api.expect(tab.locator("#status")).to_contain_text("No folder to look for neighbors in")
+    with tab.expect_file_chooser() as choosing:
+        tab.click("#folder")
+    choosing.value.set_files(folder / "beach")
+    sync_api.expect(tab.locator("#settings")).to_contain_text("beach: 2 pictures")
+    sync_api.expect(tab.locator("#line")).to_have_text(
+        "cnnart inspect neighbors photo.png --in beach/"
+    )
+    before = painted(tab)
+    tab.click("#go")
+    wait(tab, lambda: painted(tab) > before)
 
 
 def test_the_camera_is_painted_and_a_snapshot_becomes_the_photo(tab: Any) -> None:

@@ -33,6 +33,14 @@ export async function upload(blob, name) {
   return answer.json();
 }
 
+// A folder to search, and one more picture of it.
+export async function newFolder(name, recursive) {
+  return (await ask(`/api/folders?${new URLSearchParams({ name, recursive: Number(recursive) })}`, { method: "POST" })).json();
+}
+export async function toFolder(folder, file) {
+  return (await ask(`/api/folders/${folder.id}/pictures?name=${encodeURIComponent(file.name)}`, { method: "POST", body: file })).json();
+}
+
 // A frame of the camera in, its painting out.
 export async function paintFrame(blob, query) {
   const answer = await ask(`/api/fast-stylize?${query}`, { method: "POST", body: blob });
