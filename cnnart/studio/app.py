@@ -302,7 +302,7 @@ class Answers:
 
         def between() -> None:
             if gone.is_set() or studio.closing:
-                raise CnnartError("Nobody waits for it any more.")
+                raise ClientDisconnect  # the search ends, and a later one goes on from there
             studio.worker.do_previews(1)
 
         future = studio.worker.preview(
