@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import functools
 import io
 import json
 import mimetypes
@@ -43,6 +44,7 @@ from cnnart.studio.plan import plan
 from cnnart.studio.request import CONFIGS, Asked, read_request
 from cnnart.studio.worker import LATEST, Worker
 from cnnart.version import __version__
+from cnnart.video.formats import CLIPS
 from cnnart.weights.embedded import imagenet_classes
 
 if TYPE_CHECKING:
@@ -92,6 +94,7 @@ def make_app(studio: Studio) -> Starlette:
         Route("/api/facts", answers.facts),
         Route("/api/styles/{name}", answers.style),
         Route("/api/pictures", answers.upload, methods=["POST"]),
+        Route("/api/clips", answers.bring_clip, methods=["POST"]),
         Route("/api/pictures/{id}", answers.picture),
         Route("/api/pictures/{id}", answers.remove, methods=["DELETE"]),
         Route("/api/pictures/{id}/file", answers.file),
@@ -209,11 +212,18 @@ class Answers:
         known = await self._take_in(request)
         return JSONResponse(known.facts(), 201)
 
-    async def _take_in(self, request: Request) -> KnownPicture:
-        """The picture in a request's body."""
+    async def bring_clip(self, request: Request) -> Response:
+        known = await self._take_in(request, clip=True)
+        return JSONResponse(known.facts(), 201)
+
+    async def _take_in(self, request: Request, *, clip: bool = False) -> KnownPicture:
+        """The picture, or the clip, in a request's body."""
         studio = self._studio
         async with studio.uploads:
-            path = studio.pictures.place(request.query_params.get("name", "photo"))
+            name = request.query_params.get("name", "clip" if clip else "photo")
+            if clip and Path(name).suffix.lower() not in CLIPS:
+                name += ".webm"  # by which it is known for a clip; it is read by its content
+            path = studio.pictures.place(name)
             try:
                 with path.open("wb") as file:
                     async for chunk in body_chunks(request, studio.most_upload):
@@ -223,14 +233,15 @@ class Answers:
             except BaseException:
                 shutil.rmtree(path.parent, ignore_errors=True)
                 raise
-        return await anyio.to_thread.run_sync(studio.pictures.add, path, limiter=studio.decoding)
+        add = functools.partial(studio.pictures.add, path, clip=clip)
+        return await anyio.to_thread.run_sync(add, limiter=studio.decoding)
 
     async def picture(self, request: Request) -> Response:
         """A picture at a size to look at."""
         id, side = request.path_params["id"], _side(request)
         small = self._studio.pictures.small
-        if side > PREVIEW_SIDE:
-            known = self._studio.pictures[id]
+        known = self._studio.pictures.any(id)
+        if side > PREVIEW_SIDE and known.seconds is None:
             read = lambda: _jpeg(_read_style(known.path, side))  # noqa: E731
         else:
             read = lambda: _jpeg(_fitted(small(id), side))  # noqa: E731
@@ -242,7 +253,7 @@ class Answers:
 
     async def file(self, request: Request) -> Response:
         """The file itself, with the record in it."""
-        known = self._studio.pictures[request.path_params["id"]]
+        known = self._studio.pictures.any(request.path_params["id"])
         return await run_in_threadpool(_download, known)
 
     # Previews
@@ -255,8 +266,10 @@ class Answers:
             raise UsageError("`rank` is 0 or 1.")
         pictures = self._studio.pictures
         asked = read_request(given, pictures)
-        if asked.command.name != "fast-stylize":
-            raise UsageError("Previews are of fast-stylize; paint to see another command's.")
+        if asked.command.name != "fast-stylize" or asked.photo.seconds is not None:
+            raise UsageError(
+                "Previews are of photos by fast-stylize; paint to see another command's."
+            )
         future = self._studio.worker.preview(
             lambda runtime: _jpeg(_preview(asked, pictures, runtime)), slot, rank
         )
@@ -611,6 +624,8 @@ def _download(known: KnownPicture) -> Response:
     kind = mimetypes.guess_type(known.name)[0] or "application/octet-stream"
     return Response(
         content,
-        media_type=kind if kind.startswith("image/") and "svg" not in kind else "image/png",
+        media_type=kind
+        if kind.startswith(("image/", "video/")) and "svg" not in kind
+        else "image/png",
         headers={"Content-Disposition": f'attachment; filename="{name}"'},
     )

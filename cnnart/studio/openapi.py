@@ -9,6 +9,7 @@ from cnnart.commands.fast_stylize import trained_styles
 from cnnart.errors import as_flags
 from cnnart.files import FORMATS
 from cnnart.settings import CLASS_MASK, NAMED_MASKS, settings_of
+from cnnart.studio.clips import LONGEST_CLIP
 from cnnart.studio.inspections import INSPECTIONS
 from cnnart.studio.request import CONFIGS, MOST_STYLES, TAKES
 from cnnart.version import __version__
@@ -44,6 +45,7 @@ def describe(address: str) -> dict[str, Any]:
                     name={"type": "string"},
                     width={"type": "integer"},
                     height={"type": "integer"},
+                    seconds={"type": "number", "description": "Of a clip; 0: unknown"},
                 ),
                 "Job": _object(
                     id={"type": "string"},
@@ -129,6 +131,15 @@ def _paths() -> dict[str, Any]:
                 {JSON: {"schema": _ref("Picture")}},
                 [name],
                 body=photo,
+                status="201",
+            )
+        },
+        "/api/clips": {
+            "post": _operation(
+                f"Bring a clip of {LONGEST_CLIP:.0f} seconds at the most in: its bytes as the body",
+                {JSON: {"schema": _ref("Picture")}},
+                [name],
+                body={"required": True, "content": {"video/*": {}}},
                 status="201",
             )
         },
@@ -290,9 +301,17 @@ def _request(command: str) -> dict[str, Any]:
         "settings": _ref(f"Settings of {command}"),
     }
     for name in TAKES[command]:
+        if name == "seconds":
+            about = "Of a clip; without it as long as it is"
+            properties[name] = {"type": "number", "maximum": LONGEST_CLIP, "description": about}
+            continue
         many = {"type": "array", "items": _ref("Style"), "minItems": 1, "maxItems": MOST_STYLES}
         properties[name] = many if name == "styles" else MASK if name == "mask" else ID
-    required = ["command", "photo", *(["styles"] if "styles" in TAKES[command] else [])]
+    required = [
+        "command",
+        *(["photo"] if "clip" not in TAKES[command] else []),
+        *(["styles"] if "styles" in TAKES[command] else []),
+    ]
     return _object(**properties) | {"required": required, "additionalProperties": False}
 
 

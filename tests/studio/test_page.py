@@ -322,6 +322,30 @@ def test_the_camera_is_painted_and_a_snapshot_becomes_the_photo(tab: Any) -> Non
     assert tab.locator("#badge").is_hidden()
 
 
+def test_a_clip_of_the_camera_is_painted(tab: Any, folder: Path) -> None:
+    av = pytest.importorskip("av", reason="the extra [video] is not installed")
+    tab.click("#camera")
+    wait(tab, lambda: painted(tab) > 0)
+    tab.get_by_label("Length of the clip").select_option("3 s")
+    tab.get_by_label("Size").fill("64")
+    tab.get_by_role("button", name="Record").click()
+    sync_api.expect(tab.locator("#badge")).to_contain_text("Recording")
+    sync_api.expect(tab.locator("#results li.done span").first).to_contain_text("fast-stylize")
+    assert tab.locator("#record").is_hidden()  # the camera is off
+    tab.click("#results .card")
+    sync_api.expect(tab.locator("#details-line")).to_contain_text("camera.webm")
+    playable = "() => document.getElementById('details-clip').readyState > 1"
+    tab.wait_for_function(playable)
+    with tab.expect_download() as downloading:
+        tab.click("#details-download")
+    assert downloading.value.suggested_filename.endswith(".mp4")
+    with av.open(downloading.value.path()) as container:
+        frames = [frame for frame in container.decode(video=0)]
+    assert len(frames) > 5
+    assert 1 < frames[-1].time <= 3  # a machine that is busy encodes late
+    assert frames[0].width == 64
+
+
 def test_a_phone_has_all_of_it(browser: Any, studio: Studio, folder: Path) -> None:
     context = browser.new_context(viewport={"width": 360, "height": 740}, color_scheme="dark")
     page = open_tab(context, studio, [])

@@ -28,8 +28,8 @@ export const getJson = async (path) => (await ask(path)).json();
 export const postJson = async (path, body, signal) => (await post(path, body, signal)).json();
 export const postForBlob = async (path, body, signal) => (await post(path, body, signal)).blob();
 
-export async function upload(blob, name) {
-  const answer = await ask(`/api/pictures?name=${encodeURIComponent(name)}`, { method: "POST", body: blob });
+export async function upload(blob, name, to = "pictures") {
+  const answer = await ask(`/api/${to}?name=${encodeURIComponent(name)}`, { method: "POST", body: blob });
   return answer.json();
 }
 

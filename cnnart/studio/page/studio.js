@@ -319,6 +319,21 @@ window.addEventListener("drop", (event) => {
 
 // The camera
 
+at("record").addEventListener("click", async () => {
+  if (!canFast()) { say("A clip is painted by the fast pass: choose a trained style.", true); return; }
+  const seconds = Number(at("record-seconds").value);
+  at("record").disabled = true;
+  try {
+    const clip = await camera.record(seconds, (left) => badge(`Recording: ${Math.max(0, left)} s`));
+    await bring([new File([await camera.snapshot()], "snapshot.jpg", { type: "image/jpeg" })]);
+    say("Bringing the clip in…");
+    const known = await upload(clip, clip.name, "clips");
+    const { settings, styles } = asked("fast-stylize");
+    await paint({ command: "fast-stylize", clip: known.id, seconds, styles, settings });
+  } catch (error) { say(error.message, true); }
+  at("record").disabled = false;
+});
+
 at("camera").addEventListener("click", async () => {
   if (camera.isOn()) {
     const shot = await camera.snapshot();
@@ -328,6 +343,7 @@ at("camera").addEventListener("click", async () => {
   }
   at("camera").textContent = "Snapshot";
   at("camera").setAttribute("aria-pressed", "true");
+  at("clip").hidden = false;
   try {
     await camera.start(() => {
       if (!canFast() || chosen.some(({ style }) => !style.name)) return null;
@@ -342,6 +358,7 @@ at("camera").addEventListener("click", async () => {
   }
   at("camera").textContent = "Camera";
   at("camera").setAttribute("aria-pressed", "false");
+  at("clip").hidden = true;
 });
 
 // Paint
@@ -349,7 +366,8 @@ at("camera").addEventListener("click", async () => {
 async function paint(given) {
   stopMask();
   try {
-    follow(await postJson("/api/jobs", given), state.tab === "texture");
+    say("");
+    follow(await postJson("/api/jobs", given), given.command === "texture");
   } catch (error) { say(error.message, true); }
 }
 
