@@ -64,13 +64,11 @@ class Update(Protocol):
     """How the pixels are changed at a level, and what memory that takes.
 
     ``most``: times the planned evaluations that a generous time budget may buy; ``unit``: what an
-    evaluation is called; ``repeats``: whether every evaluation at a level does the same, and may be
-    recorded and replayed.
+    evaluation is called.
     """
 
     most: float
     unit: str
-    repeats: bool
 
     def plan(self, run: CoarseToFine[Any]) -> MemoryPlan:
         """The memory that the last level takes, the idle process included. Raises OutOfMemory."""
@@ -213,8 +211,7 @@ class CoarseToFine(Generic[N]):
         def make(tile: int) -> Objective:
             objective = problem.objective(level, tile)
             # In tiles the device has enough to do, and memory is short.
-            record = self.update.repeats and tile == 0
-            return replayed(objective, device) if record else objective
+            return objective if tile else replayed(objective, device)
 
         if state is not None:
             tile = _smaller(tile, state["tile"])
@@ -305,7 +302,6 @@ class Descent:
 
     most = MOST
     unit = "evaluations"
-    repeats = True
 
     def __init__(self, optimizer: str = "lbfgs") -> None:
         self.optimizer = optimizer

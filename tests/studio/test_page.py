@@ -340,7 +340,7 @@ def test_a_clip_of_the_camera_is_painted(tab: Any, folder: Path) -> None:
         tab.click("#details-download")
     assert downloading.value.suggested_filename.endswith(".mp4")
     with av.open(downloading.value.path()) as container:
-        frames = [frame for frame in container.decode(video=0)]
+        frames = list(container.decode(video=0))
     assert len(frames) > 5
     assert 1 < frames[-1].time <= 3  # a machine that is busy encodes late
     assert frames[0].width == 64
