@@ -68,7 +68,8 @@ class Studio:
     """What the answers share.
 
     ``page``: serve the page, too. ``given``: pictures named at the start, which are known when
-    ``loading`` is done; ``warnings``: about those that cannot be read. ``stop``: ends the server.
+    ``loading`` is done; ``warnings``: about those that cannot be read. ``earlier``: what
+    sessions before this one have left. ``stop``: ends the server.
     """
 
     access: Access
@@ -79,6 +80,7 @@ class Studio:
     page: bool = True
     given: list[KnownPicture] = field(default_factory=list)
     warnings: list[str] = field(default_factory=list)
+    earlier: list[dict[str, Any]] = field(default_factory=list)
     loading: asyncio.Future[None] | None = None
     closing: bool = False
     stop: Callable[[], None] = lambda: None
@@ -194,6 +196,7 @@ class Answers:
                 "folder": str(studio.paintings.folder),
                 "given": [known.facts() for known in studio.given],
                 "warnings": studio.warnings,
+                "earlier": studio.earlier,
                 "last_event": studio.paintings.events.last,
             }
         )

@@ -138,6 +138,17 @@ class Pictures:
         _remove(gone)
         return known
 
+    def know(
+        self, path: Path, *, given: str, size: tuple[int, int], seconds: float | None
+    ) -> KnownPicture:
+        """Know a file that is not looked at before somebody wants to see it."""
+        known = KnownPicture(
+            secrets.token_hex(8), path.name, path, given, size, own=False, seconds=seconds
+        )
+        with self._lock:
+            self._known[known.id] = known
+        return known
+
     def remove(self, id: str) -> None:
         """Forget a picture that came in; others stay. Raises Refused."""
         known = self.any(id)

@@ -129,7 +129,7 @@ def read_request(given: Any, pictures: Pictures, keep: Keep | None = None) -> As
         command = Dream.make(settings, guide.path if guide else None, mask)
     else:
         command = Texture(make_config(TextureConfig, settings))
-    asked = Asked(command, photo, (*words, *_options(config, settings)))
+    asked = Asked(command, photo, (*words, *option_words(config, settings)))
     if photo.seconds is not None:
         check_clip_masks(masks, [asked.task(Path(f"{photo.path.stem}.mp4"))])
     return asked
@@ -218,7 +218,7 @@ def _mask(given: Any, pictures: Pictures, keep: Keep) -> MaskInput | None:
     return MaskInput(picture.given, picture.path)
 
 
-def _options(config: type, settings: Mapping[str, Any]) -> list[str]:
+def option_words(config: type, settings: Mapping[str, Any]) -> list[str]:
     """Settings as the command line spells them; those that are as usual are left out."""
     words: list[str] = []
     for name, value in settings.items():

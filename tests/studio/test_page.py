@@ -33,6 +33,8 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     made = tmp_path_factory.mktemp("studio")
     save_picture(made / "photo.png", 120, 90)
     save_picture(made / "painting.png", 80, 80, seed=3)
+    before = ["-s", "udnie", "-o", str(made / "out/before.png"), "-q"]
+    main(["fast-stylize", str(made / "photo.png"), *before])
     return made
 
 
@@ -131,8 +133,22 @@ def wait(page: Any, happens: Callable[[], bool]) -> None:
         page.wait_for_timeout(50)
 
 
+def results(page: Any) -> int:
+    return int(page.locator("#results li").count())
+
+
+def wait_for_result(page: Any, before: int) -> None:
+    """Wait until one more than ``before`` is in the strip, and done."""
+    last = page.locator("#results li").first
+    wait(page, lambda: results(page) > before and last.get_attribute("class") == "done")
+
+
 def test_a_photo_is_dropped_and_sliders_repaint(tab: Any, folder: Path) -> None:
     assert "token" not in tab.url
+    # What an earlier session has left is there.
+    earlier = tab.locator("#results li.done").last
+    sync_api.expect(earlier).to_contain_text("fast-stylize · udnie")
+    sync_api.expect(earlier.locator("img")).to_be_visible()
     drop(tab, folder / "photo.png")
     thumbnails = tab.locator(".style[data-painted]")
     sync_api.expect(thumbnails).to_have_count(16, timeout=60_000)
@@ -188,12 +204,13 @@ def test_a_mask_is_brushed_and_painted_with(tab: Any, folder: Path) -> None:
     tab.mouse.up()
     wait(tab, lambda: painted(tab) > before)
     sync_api.expect(tab.locator("#line")).to_contain_text("--mask mask.png")
+    before = results(tab)
     tab.click("#go")
-    tab.wait_for_selector("#results li.done")
+    wait_for_result(tab, before)
     result = next((folder / "out").glob("photo-ink-wash*.png"))
     assert list((folder / "out/inputs").glob("mask*.png"))
     # The download is the file, and its record makes the same picture again.
-    tab.click("#results .card")
+    tab.locator("#results .card").first.click()
     with tab.expect_download() as downloading:
         tab.click("#details-download")
     assert Path(downloading.value.path()).read_bytes() == result.read_bytes()
@@ -328,11 +345,12 @@ def test_a_clip_of_the_camera_is_painted(tab: Any, folder: Path) -> None:
     wait(tab, lambda: painted(tab) > 0)
     tab.get_by_label("Length of the clip").select_option("3 s")
     tab.get_by_label("Size").fill("64")
+    before = results(tab)
     tab.get_by_role("button", name="Record").click()
     sync_api.expect(tab.locator("#badge")).to_contain_text("Recording")
-    sync_api.expect(tab.locator("#results li.done span").first).to_contain_text("fast-stylize")
+    wait_for_result(tab, before)
     assert tab.locator("#record").is_hidden()  # the camera is off
-    tab.click("#results .card")
+    tab.locator("#results .card").first.click()
     sync_api.expect(tab.locator("#details-line")).to_contain_text("camera.webm")
     playable = "() => document.getElementById('details-clip').readyState > 1"
     tab.wait_for_function(playable)
@@ -369,3 +387,44 @@ def test_nothing_comes_from_elsewhere(browser: Any, studio: Studio) -> None:
     assert asked
     assert {url for url in asked if not url.startswith(studio.access.address)} == set()
     context.close()
+
+
+def test_axe_finds_nothing(browser: Any, studio: Studio, folder: Path) -> None:
+    """The checker of accessibility, in light and in dark, on a desk and on a phone."""
+    axe = pytest.importorskip("axe_playwright_python.sync_playwright", reason="no axe").Axe()
+    context = browser.new_context(reduced_motion="reduce", permissions=["camera"])
+    page = open_tab(context, studio, [])
+    found: list[str] = []
+
+    def check(what: str) -> None:
+        for scheme in ("light", "dark"):
+            page.emulate_media(color_scheme=scheme)
+            told = axe.run(page).response
+            assert len(told["passes"]) > 15  # it has looked at the page
+            for each in told["violations"]:
+                places = [node["target"] for node in each["nodes"]][:3]
+                found.append(f"{what}, {scheme}: {each['id']} ({each['impact']}) at {places}")
+
+    drop(page, folder / "photo.png")
+    wait(page, lambda: painted(page) > 0)
+    page.get_by_label("Blend several").check()
+    page.click("[data-style=great-wave]")
+    page.click("[data-mask=great-wave]")
+    page.get_by_label("Where Great wave applies").select_option("A thing…")
+    page.get_by_label("Size").fill("huge")
+    sync_api.expect(page.locator("#status")).to_contain_text("huge")
+    check("a blend with masks, and a fault")
+    page.set_viewport_size({"width": 360, "height": 740})
+    check("a phone")
+    page.get_by_role("tab", name="Look inside").click()
+    check("look inside")
+    page.get_by_role("tab", name="Texture").click()
+    page.get_by_label("Method").select_option("quilting")
+    page.get_by_label("Size").fill("96x96")
+    before = results(page)
+    page.click("#go")
+    wait_for_result(page, before)
+    page.locator("#results .card").first.click()
+    check("a result's settings")
+    context.close()
+    assert not found, "\n".join(found)

@@ -43,7 +43,7 @@ export async function start(query, show) {
     times.push(performance.now() - began);
     if (times.length > 12) times.shift();
     const mean = times.reduce((sum, each) => sum + each, 0) / times.length;
-    badge(`${(1000 / mean).toFixed(1)} frames a second`);
+    if (!recording) badge(`${(1000 / mean).toFixed(1)} frames a second`);
   }
   badge("");
 }
@@ -65,6 +65,7 @@ export async function record(seconds, tell) {
   recorder.ondataavailable = (event) => parts.push(event.data);
   recording = true;
   const ended = new Promise((resolve, reject) => { recorder.onstop = resolve; recorder.onerror = (event) => reject(event.error); });
+  tell(seconds);
   const begun = new Promise((resolve) => { recorder.onstart = resolve; });
   recorder.start();
   await Promise.race([begun, ended]);

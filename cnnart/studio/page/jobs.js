@@ -12,6 +12,7 @@ let history = {};         // losses of the job that is shown, by name
 
 export async function startJobs(facts, given) {
   handlers = given;
+  for (const job of facts.earlier) { card(job); finish(job); }
   for (const job of await getJson("/api/jobs")) { card(job); if (job.result) finish(job); }
   const source = new EventSource(`/api/events?after=${facts.last_event}`);
   for (const kind of ["queued", "start", "first_look", "predicted", "step", "warning", "preview", "failed", "ended"]) {
