@@ -78,6 +78,11 @@ def recorder_of(device: torch.device) -> Recorder | None:
     return CudaRecorder(device) if device.type == "cuda" else None
 
 
+def recording_calls(device: torch.device) -> int:
+    """How many calls of what is recorded are longer than the repetitions."""
+    return 0 if recorder_of(device) is None else WARM_UP + 1
+
+
 class Replay:
     """Calls a function; after a warm-up repeats, on a device that records, what it did.
 

@@ -327,7 +327,10 @@ class Trainer:
                 if self.schedule.validates(index):
                     self.schedule.validated(index)
                     self.warnings += self.validator.run(index, self.total)
-                yield Step(index, self.total, self.lost, image, (side, side), self.seconds)
+                left = self.schedule.left(index, self.seconds)
+                yield Step(
+                    index, self.total, self.lost, image, (side, side), self.seconds, left=left
+                )
         finally:
             torch.backends.cudnn.benchmark = fastest
             self.pool.close()
