@@ -64,16 +64,13 @@ def studio() -> None:
         page.set_input_files("#file", PHOTO)
         until(page, "document.documentElement.dataset.thumbnailsMs")
         page.click("[data-style=linocut-coast]")
+        until(page, "/about/.test(document.getElementById('plan').textContent)")
         shoot(page, "studio")
-        page.click("[data-mask=linocut-coast]")
-        box = page.locator("#brush").bounding_box()
-        right, height = box["x"] + box["width"] - 40, box["height"]
-        page.mouse.move(box["x"] + 40, box["y"] + 0.1 * height)
-        page.mouse.down()
-        for place in (0.1, 0.22, 0.34):
-            page.mouse.move(right, box["y"] + place * height, steps=12)
-            page.mouse.move(box["x"] + 40, box["y"] + (place + 0.08) * height, steps=12)
-        page.mouse.up()
+        page.set_input_files("#file", ROOT / "examples" / "astronaut.jpg")
+        until(page, "document.title.startsWith('astronaut')")
+        page.get_by_label("Where Linocut coast applies").select_option("Background")
+        until(page, "!document.getElementById('brush').hidden")
+        until(page, "/about/.test(document.getElementById('plan').textContent)")
         shoot(page, "studio-mask")
     with opened(viewport={"width": 1280, "height": 860}, color_scheme="dark") as page:
         page.set_input_files("#file", ROOT / "examples" / "raccoon.jpg")
