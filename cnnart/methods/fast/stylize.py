@@ -22,6 +22,7 @@ from torch import Tensor
 from cnnart.errors import OutOfMemory, UsageError, is_out_of_memory
 from cnnart.image.picture import output_size, resize
 from cnnart.methods.fast.architecture import Architecture
+from cnnart.methods.fast.carried import CarriedPass, CarriedStatistics
 from cnnart.methods.fast.checkpoint import Checkpoint
 from cnnart.methods.fast.config import FastConfig
 from cnnart.methods.fast.layers import AffinePair
@@ -127,6 +128,8 @@ class FastStylization:
         limits: of memory; time it does not need.
         seeds: of each photo's noise; None: each has its own, so that no ornament comes at the same
             place of every photo.
+        carried: of a clip: the statistics of the frames before, which this one goes on with; None:
+            each photo has its own.
 
     Raises UsageError for settings that make no sense, OutOfMemory for what cannot fit.
     """
@@ -139,13 +142,14 @@ class FastStylization:
         runner: NetworkRunner,
         limits: Limits | None = None,
         seeds: Sequence[int] | None = None,
+        carried: CarriedStatistics | None = None,
     ) -> None:
         if not styles:
             raise UsageError("No style given: name at least one.")
         self.config, self.styles = config, list(styles)
         self.warnings: list[str] = []
         self.schedule: list[PyramidLevel] = []  # one pass has no scales
-        self._runner, self._limits = runner, limits or Limits()
+        self._runner, self._limits, self._carried = runner, limits or Limits(), carried
         self.seeds = list(seeds) if seeds else [seed_of(photo) for photo in photos]
         size = output_size(photos.shape[-2], photos.shape[-1], config.size)
         self.photo = resize(to_device(photos, runner.device), *size)
@@ -185,6 +189,7 @@ class FastStylization:
             and self.config == other.config
             and self._runner is other._runner
             and all(s.mask is None for s in (*self.styles, *other.styles))
+            and self._carried is other._carried is None
         )
 
     def joined(self, works: Sequence[FastStylization]) -> FastStylization:
@@ -198,6 +203,8 @@ class FastStylization:
     def steps(self) -> Iterator[Step]:
         """Run; a Step for each region, the last of which holds the picture."""
         begun, count = time.monotonic(), len(self.regions)
+        if self._carried:
+            self._carried.next_frame()
         photos = [resize(self.photo, *self.levels[-1])]
         for level in reversed(self.levels[:-1]):
             photos.insert(0, resize(photos[0], *level))
@@ -278,10 +285,13 @@ class FastStylization:
     def _through(self, checkpoint: Checkpoint, photo: Tensor, pair: AffinePair) -> Tensor:
         """One network's pictures; in strips, or smaller ones, when memory runs out."""
         noise = make_noise(checkpoint.network.arch, photo.shape[-2], photo.shape[-1], self.seeds)
+        carried = self._carried.next_pass() if self._carried else None
         while True:
             rows = self.memory.tile
             try:
-                return self._runner.run(checkpoint, photo, pair, noise, rows, self.warnings)
+                return self._runner.run(
+                    checkpoint, photo, pair, noise, rows, self.warnings, carried
+                )
             except (MemoryError, RuntimeError) as error:
                 if not is_out_of_memory(error):
                     raise
@@ -522,6 +532,7 @@ class NetworkRunner:
         noise: Tensor | None,
         rows: int,
         warnings: list[str],
+        carried: CarriedPass | None = None,
     ) -> Tensor:
         """``Bx3xHxW`` stylized, float32 in [0, 1].
 
@@ -530,6 +541,8 @@ class NetworkRunner:
             noise: what the network sees beside each photo, on the CPU; see ``make_noise``.
             rows: of a strip, 0: the whole picture at once.
             warnings: gets a line for what is found not to work.
+            carried: of a frame, the statistics to go on with. In strips, compiled, and on devices
+                that have no styled passes, a frame has its own.
         """
         own = self.prepared(checkpoint, warnings)
         grains = [None] * len(photos) if noise is None else noise.split(1)
@@ -547,7 +560,7 @@ class NetworkRunner:
         if own.compiled is None and self.device.type in STYLED_ON:
             passes = own.passes(pair, self.device)
             # One by one: the statistics are each photo's own, and a recorded pass costs no launch.
-            pictures = [passes(photo, grain) for photo, grain in each]
+            pictures = [passes(photo, grain, carried) for photo, grain in each]
             return pictures[0] if len(pictures) == 1 else torch.cat(pictures)
         here = AffinePair(*(value.expand(len(photos), -1) for value in here))
         if noise is not None:
