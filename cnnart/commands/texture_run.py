@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
@@ -36,11 +36,11 @@ class TextureRun(Run):
     def _check_detail(self, photo: Picture) -> None:
         """Nothing: the exemplar is not enlarged, there is more of it."""
 
-    def predict(self) -> Prediction | None:
+    def predict(self, between_steps: Callable[[], None] | None = None) -> Prediction | None:
         """That of the method at work."""
-        from cnnart.run.predict import predict
+        from cnnart.run.predict import nothing, predict
 
-        return predict(self.work.work)
+        return predict(self.work.work, between_steps or nothing)
 
     def alpha(self, rgb: Tensor) -> Tensor | None:
         """The texture's own alpha, made with it."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 import torch
 from torch import Tensor
@@ -142,6 +142,22 @@ class ResumableSynthesis(Synthesis, Protocol):
         what is no state of such a run.
         """
         ...
+
+
+@runtime_checkable
+class OnePass(Protocol):
+    """One that is made at once, in a time that goes with ``pixels``: those that are computed."""
+
+    @property
+    def pixels(self) -> int: ...
+
+    def trial(self) -> OnePass:
+        """The same for a small picture, to measure how long it takes."""
+        ...
+
+    def steps(self) -> Iterator[Step]: ...
+
+    def finish(self, image: Tensor) -> Tensor: ...
 
 
 class Clock:

@@ -145,11 +145,14 @@ class Run:
         """``((height, width), steps)`` of what is to come, for the time left."""
         return [((s.height, s.width), s.iterations) for s in self.work.schedule]
 
-    def predict(self) -> Prediction | None:
-        """How long it will take, measured; None where that cannot be. For several sizes only."""
-        from cnnart.run.predict import predict
+    def predict(self, between_steps: Callable[[], None] | None = None) -> Prediction | None:
+        """How long it will take, measured; None where that cannot be. For several sizes only.
 
-        return predict(self.work)
+        ``between_steps``: called between two evaluations; its time does not count.
+        """
+        from cnnart.run.predict import nothing, predict
+
+        return predict(self.work, between_steps or nothing)
 
     @property
     def photo_sha256(self) -> str | None:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from cnnart.errors import UsageError, WeightsError
 from cnnart.files import is_there
+from cnnart.optim.steps import OnePass
 from cnnart.run.batch import BatchOptions, Outcomes
 from cnnart.run.command import Run
 from cnnart.run.journal import Journal
@@ -22,7 +23,12 @@ if TYPE_CHECKING:
 
 
 class DryRun:
-    """The counterpart of ``Batch`` that only tells. ``journal``: one that writes nothing."""
+    """The counterpart of ``Batch`` that only tells.
+
+    Args:
+        journal: one that writes nothing.
+        between_steps: called between two steps of what is measured.
+    """
 
     def __init__(
         self,
@@ -30,9 +36,12 @@ class DryRun:
         reporter: Reporter,
         options: BatchOptions,
         journal: Journal,
+        between_steps: Callable[[], None] | None = None,
     ) -> None:
         self._open_run, self._reporter = open_run, reporter
+        self._between_steps = between_steps
         self._options, self._journal = options, journal
+        self._rate: float | None = None  # seconds for a pixel, of what is made in one pass
         self._prediction: tuple[object, Prediction | None] | None = None  # of what schedule
 
     def run(self, tasks: Sequence[Task]) -> int:
@@ -72,9 +81,15 @@ class DryRun:
         if (budget := run.runtime.limits().seconds) is not None:
             return budget
         schedule = run.schedule()
+        if isinstance(work := run.work, OnePass):
+            from cnnart.run.predict import rate_of_pass
+
+            if self._rate is None:  # the same for all pictures, but for their pixels
+                self._rate = rate_of_pass(work, lambda to, rgb: run.write(to, rgb, None))
+            return self._rate * work.pixels
         # Once for pictures that take the same steps at the same sizes.
         if self._prediction is None or self._prediction[0] != schedule:
-            self._prediction = schedule, run.predict()
+            self._prediction = schedule, run.predict(self._between_steps)
         prediction = self._prediction[1]
         return prediction.seconds if prediction else None
 

@@ -8,16 +8,17 @@ a second size tells them apart, and what is larger lies on the line through the 
 from __future__ import annotations
 
 import copy
-import itertools
+import io
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, cast
+from typing import Any, BinaryIO, cast
 
 import torch
+from torch import Tensor
 
 from cnnart.optim.multiscale import CoarseToFine, LevelProblem, MultiscaleSynthesis
-from cnnart.optim.steps import PyramidLevel, Synthesis
+from cnnart.optim.steps import OnePass, PyramidLevel, Synthesis
 from cnnart.optim.tiles import evaluation_cost
 
 # Evaluations at the two sizes, and how many of them are only to prepare what comes. Of the others
@@ -27,6 +28,9 @@ ON_ACCELERATOR, CAPTURING = (12, 12), 6  # milliseconds each, once they are capt
 
 # A level's targets and its slow first evaluation take as long as so many evaluations more.
 PREPARING = 2
+
+# Trials of one pass: the first prepares what comes, and of the others the quickest counts.
+TRIALS = 3
 
 
 @dataclass(frozen=True)
@@ -41,10 +45,16 @@ class Prediction:
     seconds: float
 
 
-def predict(work: Synthesis) -> Prediction | None:
+def nothing() -> None:
+    """What is done between two steps, unless somebody waits."""
+
+
+def predict(work: Synthesis, between_steps: Callable[[], None] = nothing) -> Prediction | None:
     """What a work of several sizes is going to take; it is left as it was, to the bit.
 
     None for one that does not go coarse to fine, or whose time is settled by a budget.
+
+    ``between_steps``: called between two evaluations; its time does not count.
     """
     if not isinstance(work, MultiscaleSynthesis) or work.run.limits.seconds is not None:
         return None
@@ -57,11 +67,11 @@ def predict(work: Synthesis) -> Prediction | None:
     for level in schedule:
         kind = _at(small, level, 1)
         if kind not in lines:
-            constant = _measured(work, _at(small, level, counts[0]))
+            constant = _measured(work, _at(small, level, counts[0]), between_steps)
             lines[kind] = constant, 0.0
             if (further := _pixels(large) - _pixels(small)) > 0:  # else there is one size alone
-                more = _measured(work, _at(large, level, counts[1])) - constant
-                lines[kind] = constant, max(0.0, more) / further
+                more = _measured(work, _at(large, level, counts[1]), between_steps)
+                lines[kind] = constant, max(0.0, more - constant) / further
         constant, slope = lines[kind]
         each.append(constant + slope * (_tiled(work.run, level) - _pixels(small)))
     levels = [(seconds, level.iterations) for seconds, level in zip(each, schedule, strict=True)]
@@ -84,15 +94,33 @@ def _at(size: PyramidLevel, level: PyramidLevel, count: int) -> PyramidLevel:
     return replace(level, height=size.height, width=size.width, iterations=count)
 
 
-def _measured(work: MultiscaleSynthesis[Any], level: PyramidLevel) -> float:
+def _measured(
+    work: MultiscaleSynthesis[Any], level: PyramidLevel, between_steps: Callable[[], None]
+) -> float:
     """Seconds that an evaluation at a level takes, when it has warmed up."""
     trial = copy.copy(work.run)
     trial.schedule, trial.warnings = [level], []
     device = trial.features.device.type
-    times = []
+    times, began = [], time.perf_counter()
     for _ in trial.steps(cast(LevelProblem, work)):
         if device != "cpu":
             getattr(torch, device).synchronize()  # steps are told of before they are over
-        times.append(time.perf_counter())
-    left_out = WARMING_UP if device == "cpu" else CAPTURING
-    return min(after - before for before, after in itertools.pairwise(times[left_out - 1 :]))
+        times.append(time.perf_counter() - began)
+        between_steps()
+        began = time.perf_counter()
+    return min(times[WARMING_UP if device == "cpu" else CAPTURING :])
+
+
+def rate_of_pass(work: OnePass, write: Callable[[BinaryIO, Tensor], None]) -> float:
+    """Seconds for each pixel that a work of one pass is going to take, and its file to ``write``.
+
+    Measured by a small picture that is made the same way.
+    """
+    trial, times = work.trial(), []
+    for _ in range(TRIALS):
+        began = time.perf_counter()
+        for step in trial.steps():
+            image = step.image
+        write(io.BytesIO(), trial.finish(image))
+        times.append(time.perf_counter() - began)
+    return min(times[1:]) / trial.pixels

@@ -36,8 +36,9 @@ from cnnart.studio.inspections import check_inspection, inspect
 from cnnart.studio.openapi import describe
 from cnnart.studio.paintings import Painting, Paintings
 from cnnart.studio.pictures import PREVIEW_SIDE, KnownPicture, Pictures
+from cnnart.studio.plan import plan
 from cnnart.studio.request import CONFIGS, Asked, read_request
-from cnnart.studio.worker import Worker
+from cnnart.studio.worker import LATEST, Worker
 from cnnart.version import __version__
 
 if TYPE_CHECKING:
@@ -90,6 +91,7 @@ def make_app(studio: Studio) -> Starlette:
         Route("/api/pictures/{id}", answers.remove, methods=["DELETE"]),
         Route("/api/pictures/{id}/file", answers.file),
         Route("/api/preview", answers.preview, methods=["POST"]),
+        Route("/api/plan", answers.plan, methods=["POST"]),
         Route("/api/command-line", answers.command_line, methods=["POST"]),
         Route("/api/inspect", answers.inspect, methods=["POST"]),
         Route("/api/inspect/command-line", answers.inspect_line, methods=["POST"]),
@@ -237,9 +239,9 @@ class Answers:
     async def preview(self, request: Request) -> Response:
         """One fast pass at a preview's size."""
         given = await _json(request)
-        slot, rank = given.pop("slot", ""), given.pop("rank", 0)
-        if not isinstance(slot, str) or len(slot) > 64 or rank not in (0, 1):
-            raise UsageError("`slot` is a short text, `rank` 0 or 1.")
+        slot, rank = _slot(given), given.pop("rank", 0)
+        if rank not in (0, 1):
+            raise UsageError("`rank` is 0 or 1.")
         pictures = self._studio.pictures
         asked = read_request(given, pictures)
         if asked.command.name != "fast-stylize":
@@ -249,6 +251,16 @@ class Answers:
         )
         answer: Response = await _awaited(request, future)
         return answer
+
+    async def plan(self, request: Request) -> Response:
+        """What a painting would take: time and memory, measured now."""
+        given = await _json(request)
+        slot = _slot(given)
+        asked, worker = read_request(given, self._studio.pictures), self._studio.worker
+        future = worker.preview(
+            lambda runtime: plan(asked, runtime, lambda: worker.do_previews(LATEST)), slot, LATEST
+        )
+        return JSONResponse(await _awaited(request, future))
 
     async def command_line(self, request: Request) -> Response:
         """The command line that does the same."""
@@ -360,6 +372,14 @@ async def _json(request: Request) -> dict[str, Any]:
     if not isinstance(given, dict):
         raise Refused(400, "The body is no JSON object.")
     return given
+
+
+def _slot(given: dict[str, Any]) -> str:
+    """Which requests take each other's place; taken out. Raises UsageError."""
+    slot = given.pop("slot", "")
+    if not isinstance(slot, str) or len(slot) > 64:
+        raise UsageError("`slot` is a short text.")
+    return slot
 
 
 def _from_query(request: Request, photo: str) -> dict[str, Any]:

@@ -130,6 +130,28 @@ def _paths() -> dict[str, Any]:
                 body={"required": True, "content": {JSON: {"schema": _ref("Inspection")}}},
             )
         },
+        "/api/plan": {
+            "post": _operation(
+                "What a painting would take: size, seconds (null: not known before), bytes of "
+                "memory; measured, so it takes a moment",
+                {
+                    JSON: {
+                        "schema": _object(
+                            size={"type": "array", "items": {"type": "integer"}},
+                            seconds={"type": ["number", "null"]},
+                            memory={"type": "integer"},
+                            tile={"type": "integer"},
+                            device={"type": "string"},
+                            device_reason={"type": "string"},
+                            precision={"type": "string"},
+                            seed={"type": "integer"},
+                            warnings={"type": "array", "items": {"type": "string"}},
+                        )
+                    }
+                },
+                body=asked,
+            )
+        },
         "/api/command-line": {
             "post": _operation(
                 "The command line that does the same",

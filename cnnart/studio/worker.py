@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
 MOST_WAITING = 256  # previews; more are refused
 MOST_QUEUED = 100  # paintings
+LATEST = 2  # the rank of what may wait for all others
 
 
 class Worker:
@@ -68,7 +69,7 @@ class Worker:
 
         Args:
             slot: a new one takes the place of one that still waits in the same slot; empty: none.
-            rank: smaller ones are done first.
+            rank: smaller ones are done first; up to ``LATEST``.
 
         Cancelling the Future takes it out again. Raises Refused where too many wait.
         """
@@ -104,12 +105,15 @@ class Worker:
             else:
                 painting.stop()
 
-    def do_previews(self) -> None:
-        """Do the previews that wait. For the device's thread, between two steps of a painting."""
+    def do_previews(self, before: int = LATEST + 1) -> None:
+        """Do the previews that wait, of a smaller rank than ``before``.
+
+        For the device's thread, between two steps of a painting, or of what takes long.
+        """
         assert self._runtime is not None
         while True:
             with self._changed:
-                if not self._previews:
+                if not self._previews or self._previews[0][0] >= before:
                     return
                 _, _, slot, work, future = heapq.heappop(self._previews)
                 if self._slots.get(slot) is future:

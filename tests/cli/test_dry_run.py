@@ -33,7 +33,7 @@ def files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     save_picture("photo.png", 40, 32)
     save_picture("art.png", 40, 40, seed=1)
     network = tmp_path / "any.safetensors"
-    save_checkpoint(network, arbitrary_checkpoint("candy"), "fp32")
+    save_checkpoint(network, arbitrary_checkpoint("candy", channels=12), "fp32")
     monkeypatch.setattr(fast_stylize, "arbitrary_network", lambda: network)
 
 
@@ -69,8 +69,8 @@ def plans(line: str, folder: Path, capsys: pytest.CaptureFixture[str]) -> list[d
         ("dream photo.png -l relu1_1 --steps 1 --size 50", "photo-relu1_1.png", [50, 40], True),
         ("texture art.png --method gram --preset draft", "art-texture.png", [80, 80], True),
         ("texture art.png --method quilting --patch 12", "art-texture.png", [80, 80], False),
-        ("fast-stylize photo.png -s great-wave", "photo-great-wave.png", [40, 32], False),
-        ("fast-stylize photo.png -s art.png", "photo-art.png", [40, 32], False),
+        ("fast-stylize photo.png -s great-wave", "photo-great-wave.png", [40, 32], True),
+        ("fast-stylize photo.png -s art.png", "photo-art.png", [40, 32], True),
         ("dream --from noise -l relu1_1 --size 32", "noise-relu1_1.png", [32, 32], False),
         ("dream --sheet relu1_1 --channels 0-1 --size 32", "relu1_1-sheet.png", [32, 32], False),
         (
@@ -104,7 +104,7 @@ def test_every_command(
 def test_for_people(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(predict, "predict", lambda _: predict.Prediction([(1.0, 50)], 50.0))
+    monkeypatch.setattr(predict, "predict", lambda *_: predict.Prediction([(1.0, 50)], 50.0))
     save_picture("other.png", 32, 40)
     save_picture("out/photo-art.png")
     line = "stylize photo.png other.png -s art.png -o out/ --seed 3"
@@ -133,7 +133,9 @@ def test_quietly_and_for_standard_output(
     out, err = capsys.readouterr()
     assert out == ""
     assert "photo.png -> -" in err
-    assert "a time that is not known before" in err
+    assert " of memory at the most, and 1 s\n" in err
+    dry("texture art.png --method quilting --patch 12", tmp_path, *ON)
+    assert "and a time that is not known before" in capsys.readouterr().out
 
 
 def test_a_time_budget_is_taken_at_its_word(
@@ -147,7 +149,7 @@ def test_pictures_alike_are_measured_once(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     measured: list[object] = []
-    monkeypatch.setattr(predict, "predict", measured.append)
+    monkeypatch.setattr(predict, "predict", lambda work, _: measured.append(work))
     save_picture("other.png", 40, 32, seed=3)
     line = "stylize photo.png other.png -s art.png --each-style -s ink-wash -o out/ --device cpu"
     assert len(plans(line, tmp_path, capsys)) == 4
@@ -233,6 +235,7 @@ def test_no_style_is_refined(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(runtime, "load_vgg", load_vgg)
+    save_checkpoint(tmp_path / "any.safetensors", arbitrary_checkpoint("candy"), "fp32")
     save_picture("large.png", 80, 72)
     line = "fast-stylize large.png -s art.png --refine 60s --save-style art.safetensors"
     dry(line, tmp_path, "--device", "cpu")

@@ -50,10 +50,13 @@ def checkpoint(*names: str, arch: str = TINY, seed: int = 0, span: Any = SPAN) -
     return Checkpoint(network(arch, pairs, seed), styles, span)
 
 
-def arbitrary_checkpoint(*names: str, seed: int = 0) -> Checkpoint:
-    """One whose predictor, untrained, makes a style of any picture."""
+def arbitrary_checkpoint(*names: str, seed: int = 0, channels: int = 64 + 128) -> Checkpoint:
+    """One whose predictor, untrained, makes a style of any picture.
+
+    ``channels``: of both layers that it sees; ``tiny_vgg`` has 4 and 8.
+    """
     made = checkpoint(*names, seed=seed)
-    layers, channels = ("relu1_1", "relu2_1/2"), 64 + 128
+    layers = ("relu1_1", "relu2_1/2")
     inputs = 2 * channels + COLORS
     shape = PredictorShape(layers, inputs, sum(made.network.channels), 64, 16, 8)
     predictor = StylePredictor(shape, seed=seed)

@@ -76,7 +76,39 @@ def test_previews_are_of_the_fast_pass(
         "error": "Previews are of fast-stylize; paint to see another command's."
     }
     wrong = client.post("/api/preview", json={**given, "slot": "x" * 99})
-    assert wrong.json() == {"error": "`slot` is a short text, `rank` 0 or 1."}
+    assert wrong.json() == {"error": "`slot` is a short text."}
+    wrong = client.post("/api/preview", json={**given, "rank": 2})
+    assert wrong.json() == {"error": "`rank` is 0 or 1."}
+
+
+def test_time_and_memory_are_told_before(
+    client: TestClient, studio: Studio, upload: dict[str, Any], capsys: pytest.CaptureFixture[str]
+) -> None:
+    given = {
+        "command": "stylize",
+        "photo": upload["id"],
+        "styles": [{"name": "ink-wash"}],
+        "settings": {"size": 64, "preset": "draft"},
+    }
+    studio.worker.start()
+    plan = client.post("/api/plan", json={**given, "slot": "tab"}).json()
+    line = client.post("/api/command-line", json=given).json()["command_line"]
+    assert main([*line.split()[1:], "--dry-run", "--json", "--device", "cpu"]) == 0
+    shell = json.loads(capsys.readouterr().out.splitlines()[0])
+    for name in ("size", "memory", "tile", "device", "precision", "seed"):
+        assert plan[name] == shell[name], name
+    assert 0 < plan["seconds"] < 60
+    assert plan["warnings"] == []
+    assert not Path("out").exists()
+    # What is made in one pass is measured, too; of a patch method nobody knows it before.
+    fast = {**given, "command": "fast-stylize", "settings": {"size": 64}}
+    assert client.post("/api/plan", json=fast).json()["seconds"] > 0
+    patches = {"command": "texture", "photo": upload["id"], "settings": {"method": "quilting"}}
+    assert client.post("/api/plan", json=patches).json()["seconds"] is None
+    # What would fail is told for the same reason.
+    huge = client.post("/api/plan", json={**given, "settings": {"size": 99_999_999}})
+    assert huge.status_code >= 422
+    assert huge.json()["error"]
 
 
 def test_a_preview_of_somebody_who_went_is_dropped(studio: Studio, upload: dict[str, Any]) -> None:

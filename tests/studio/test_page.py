@@ -151,6 +151,9 @@ def test_a_photo_is_dropped_and_sliders_repaint(tab: Any, folder: Path) -> None:
     )
     tab.click("#copy")
     assert tab.evaluate("navigator.clipboard.readText()") == line.inner_text()
+    # Time and memory are told before anything is painted.
+    plan = tab.locator("#plan")
+    sync_api.expect(plan).to_have_text(re.compile(r"120 . 90 px: about \d+ s, \d\.\d GB, on "))
     # A second photo; both can be chosen.
     drop(tab, folder / "painting.png")
     sync_api.expect(tab).to_have_title("painting.png · cnnart studio")

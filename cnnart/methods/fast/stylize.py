@@ -11,7 +11,7 @@ import time
 import zlib
 from collections import OrderedDict
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, cast
 from weakref import WeakKeyDictionary
 
@@ -20,7 +20,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from cnnart.errors import OutOfMemory, UsageError, is_out_of_memory
-from cnnart.image.picture import output_size, resize
+from cnnart.image.picture import fit_long_side, output_size, resize
 from cnnart.methods.fast.architecture import Architecture
 from cnnart.methods.fast.carried import CarriedPass, CarriedStatistics
 from cnnart.methods.fast.checkpoint import Checkpoint
@@ -50,6 +50,8 @@ LAYERS = 4  # activations of each resolution
 STORED = 3  # activations of the coarsest resolution, in strips
 HALO = 64  # rows that a strip computes beyond its own, at the most
 FIXED = 64 << 20  # bytes
+
+TIMED = 384  # long side of a picture by which a pass is timed
 
 STYLED_ON = ("cpu", "cuda")  # elsewhere torch's kernels for the statistics are not there
 STYLES = 4  # whose passes are kept ready
@@ -176,6 +178,21 @@ class FastStylization:
             max(torch.finfo(dtype).bits // 8 for dtype in dtypes),
             self._limits,
         )
+
+    @property
+    def pixels(self) -> int:
+        """Those that are computed, at all levels of all regions."""
+        return len(self.regions) * sum(height * width for height, width in self.levels)
+
+    def trial(self) -> FastStylization:
+        """The same for the photo at a small size, at one level."""
+        height, width = self.photo.shape[-2:]
+        size = fit_long_side(height, width, min(TIMED, max(height, width)))
+        config = replace(self.config, size=None)
+        small = resize(self.photo, *size)
+        made = FastStylization(small, self.styles, config, self._runner, self._limits, self.seeds)
+        made.levels = [(small.shape[-2], small.shape[-1])]
+        return made
 
     def can_join(self, other: FastStylization) -> bool:
         """Whether the photos of the two can be computed as one batch: the same but for pixels."""

@@ -61,6 +61,8 @@ export function readSize(text) {
   return sides ? [Number(sides[2]), Number(sides[1])] : text;
 }
 
+export const gigabytes = (bytes) => `${(bytes / 2 ** 30).toFixed(1)} GB`;
+
 export function duration(seconds) {
   const whole = Math.max(0, Math.round(seconds));
   if (whole < 60) return `${whole} s`;

@@ -1,7 +1,7 @@
 // The queue, what is told of the painting under way, and the strip of results.
 
 import { fileAddress, getJson, pictureAddress, postJson } from "./api.js";
-import { duration, element } from "./controls.js";
+import { duration, element, gigabytes } from "./controls.js";
 import { say, showAfter, showTiles } from "./stage.js";
 
 const at = (id) => document.getElementById(id);
@@ -43,7 +43,7 @@ function told(event) {
     setState(known, "running");
     known.predicted = null;
     if (shown) {
-      const memory = event.memory ? `, ${(event.memory / 2 ** 30).toFixed(1)} GB` : "";
+      const memory = event.memory ? `, ${gigabytes(event.memory)}` : "";
       at("job-time").textContent = `${event.size.join(" × ")} px${memory}, on ${event.device_reason}`;
     }
   } else if (event.event === "predicted" && shown) {

@@ -2,7 +2,7 @@
 
 import { getJson, latestOnly, pictureAddress, postForBlob, postJson, TAB, upload } from "./api.js";
 import * as camera from "./camera.js";
-import { duration, element, readSize, segments, select, size, slider } from "./controls.js";
+import { duration, element, gigabytes, readSize, segments, select, size, slider } from "./controls.js";
 import { copy, follow, startJobs } from "./jobs.js";
 import { badge, hideAfter, isReal, say, setBrush, showAfter, showAlone, showPhoto } from "./stage.js";
 import { addPicture, askedStyles, canFast, canFine, chosen, fillStyles, forgetMasks, paintThumbnails, stopMask, stylesField } from "./styles.js";
@@ -74,6 +74,33 @@ const preview = latestOnly(async () => {
   }
 });
 
+// What the painting would take, which is measured: asked for when nothing has changed for a while.
+const showPlan = latestOnly(async (given) => {
+  at("plan").textContent = "Measuring time and memory…";
+  at("plan").hidden = false;
+  let text = "";
+  try {
+    const { size, seconds, memory, device_reason } = await postJson("/api/plan", { ...given, slot: `${TAB}:plan` });
+    const takes = seconds === null ? "a time that is not known before" : `about ${duration(Math.max(1, seconds))}`;
+    text = `${size.join(" × ")} px: ${takes}, ${gigabytes(memory)}, on ${device_reason}`;
+  } catch (error) {
+    if (error.status !== 409) text = error.message;
+  }
+  if (planned === given) { at("plan").textContent = text; at("plan").hidden = !text; }
+});
+let planned = null, planning = 0;
+function planLater() {
+  planned = null;
+  clearTimeout(planning);
+  at("plan").hidden = true;
+  if (!state.photo || state.tab === "inspect" || camera.isOn()) return;
+  planning = setTimeout(() => {
+    if (faults.line) return;
+    planned = asked();
+    showPlan(planned);
+  }, 800);
+}
+
 const showLine = latestOnly(async () => {
   if (!state.photo) { at("line").textContent = "cnnart --help"; return; }
   try {
@@ -93,6 +120,7 @@ function changed() {
   preview();
   clearTimeout(waiting);
   waiting = setTimeout(showLine, 120);
+  planLater();
   at("sketch").hidden = state.tab !== "paint" || method() !== "fine";
   at("fast-note")?.replaceChildren(note());
 }
