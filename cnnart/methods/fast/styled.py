@@ -122,11 +122,12 @@ class RepeatedPasses:
     def __call__(
         self, photo: Tensor, noise: Tensor | None, carried: CarriedPass | None = None
     ) -> Tensor:
-        """``1x3xHxW`` in [0, 1], noise on the CPU -> the same, stylized, clamped; a tensor of its
-        own. With statistics that change from frame to frame nothing is recorded.
+        """``1x3xHxW`` in [0, 1], noise on the CPU -> the same, stylized, about [0, 1] and not
+        clamped; a tensor of its own. With statistics that change from frame to frame nothing is
+        recorded.
         """
         if carried is not None or (photo.device.type == "cpu" and self._recorder is None):
-            return self._styled(photo, noise, carried).clamp_(0, 1)
+            return self._styled(photo, noise, carried)
         given = [photo] if noise is None else [photo, noise]
         with self._lock:
             if photo.shape not in self._sizes:
@@ -139,7 +140,7 @@ class RepeatedPasses:
             for place, value in zip(places, given, strict=True):
                 place.copy_(value)
             static, grain = places[0], places[1] if len(places) > 1 else None
-            return replay(lambda: self._styled(static, grain)).clamp(0, 1)
+            return replay(lambda: self._styled(static, grain)).clone()
 
     @property
     def recording(self) -> bool:
@@ -254,8 +255,7 @@ def fused(
 
 @cache
 def fuses() -> bool:
-    """Whether torch's own compiler's operations are there, and right: they are not its interface.
-    """
+    """Whether torch's own compiler's operations are there, and right: they are not its interface."""
     if not torch.backends.mkldnn.is_available():
         return False
     x = torch.linspace(-1, 1, 2 * 9).view(1, 2, 3, 3).contiguous(memory_format=torch.channels_last)

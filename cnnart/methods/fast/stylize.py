@@ -289,7 +289,7 @@ class FastStylization:
                 colors = Colors.of([(style.colors(), w / own) for style, w in blend])
                 picture = colors(photo)
                 picture = self._through(checkpoint, picture, blended(pairs, weights))
-                picture = colors(picture)
+                picture = colors(picture).clamp_(0, 1)
             # Only what has to be mixed: each pass over a picture costs a part of the network's.
             if 0 < opacity < 1:
                 picture = photo.lerp(picture, opacity)
@@ -369,7 +369,11 @@ class Colors:
         return Colors((mean[None], covariance[None]), share)
 
     def __call__(self, pictures: Tensor) -> Tensor:
-        """``Bx3xHxW`` in [0, 1] -> the same, recolored."""
+        """``Bx3xHxW`` -> the same, recolored, what was recolored in [0, 1].
+
+        Pictures from the network are not to be clamped before: in training, nothing holds those of
+        predicted styles to [0, 1] but this.
+        """
         if self.gaussian is None:
             return pictures
         from cnnart.optim.color import recolor_batch
@@ -551,7 +555,7 @@ class NetworkRunner:
         warnings: list[str],
         carried: CarriedPass | None = None,
     ) -> Tensor:
-        """``Bx3xHxW`` stylized, float32 in [0, 1].
+        """``Bx3xHxW`` stylized, float32, about [0, 1] and not clamped; tensors of their own.
 
         Args:
             pair: of all layers, ``1xC`` each, on the CPU: of all the photos.
@@ -573,7 +577,7 @@ class NetworkRunner:
                     in_strips(own.network, photo, here, own.dtype, grain, rows)
                     for photo, grain in each
                 ]
-            ).clamp_(0, 1)
+            )
         if own.compiled is None and self.device.type in STYLED_ON:
             passes = own.passes(pair, self.device)
             # One by one: the statistics are each photo's own, and a recorded pass costs no launch.
@@ -585,13 +589,13 @@ class NetworkRunner:
         if own.compiled is not None:
             try:
                 with without_logs():
-                    return own.compiled(photos, here, own.dtype, noise).clamp(0, 1)
+                    return own.compiled(photos, here, own.dtype, noise).clone()
             except Exception as error:  # no compiler, an unknown platform: it fails in many ways
                 warnings.append(no_compiler(error))
                 own.compiled = None
                 return self.run(checkpoint, photos, pair, noise, rows, warnings)
         result: Tensor = own.network(photos, here, own.dtype, noise)
-        return result.clamp_(0, 1)
+        return result
 
     def forget_passes(self) -> bool:
         """Give the memory of recorded passes back; returns whether there were any."""

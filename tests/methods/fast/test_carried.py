@@ -90,7 +90,7 @@ def test_a_layer_next_to_blank_is_not_folded() -> None:
     usual = CarriedLayer(torch.zeros(channels), torch.ones(channels))
     blank = CarriedLayer(torch.full((channels,), 3.0), torch.zeros(channels))
     assert block.folded(usual) is not None
-    assert 3 / 1e-5**0.5 > LARGEST_SHIFT
+    assert LARGEST_SHIFT < 3 / 1e-5**0.5
     assert block.folded(blank) is None
 
 
