@@ -14,10 +14,11 @@ from __future__ import annotations
 import argparse
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
+import numpy as np
 import torch
 import torch.nn.functional as F
 from PIL import Image
@@ -114,6 +115,17 @@ def details(picture: Tensor) -> float:
     return float((around - 9 * middle).abs().mean())
 
 
+def held_steady(steady: Steady, frames: Sequence[Tensor]) -> list[Tensor]:
+    """The frames of a clip, one after the other."""
+    motion_of = steady.motions()
+    return [steady(frame, motion_of(pixels_of(frame))) for frame in frames]
+
+
+def pixels_of(picture: Tensor) -> np.ndarray:
+    """``1x3xHxW`` in [0, 1] -> ``HxWx3`` uint8."""
+    return np.asarray((picture[0] * 255).round().byte().permute(1, 2, 0).numpy())
+
+
 def painter(style: str, runner: NetworkRunner, seed: int) -> Callable[[Tensor], Tensor]:
     """Paints frames alone, all with the same noise."""
     named = parse_trained(style)
@@ -153,7 +165,7 @@ def measured(
     alone = [paint(frame) for frame in frames]
     pictures = iter(alone)
     steady = Steady(lambda _: next(pictures), args.stability)
-    held = [steady(frame) for frame in frames]
+    held = held_steady(steady, frames)
     filmed, _ = film(paint(photo), move, args.frames)
     errors = {
         name: true_error(pictures, flows)
@@ -204,10 +216,11 @@ def still_clip(
         return picture
 
     steady = Steady(timed, args.stability)
-    first, most, drift = steady(photo), 0.0, 0.0
+    pixels, motion_of = pixels_of(photo), steady.motions()
+    first, most, drift = steady(photo, motion_of(pixels)), 0.0, 0.0
     for _ in range(args.still - 1):
         begun = time.process_time()
-        picture = steady(photo)
+        picture = steady(photo, motion_of(pixels))
         took["whole"].append(time.process_time() - begun)
         most = max(most, 255 * float((picture - first).abs().max()))
         drift = 255 * float((picture - first).mean((2, 3)).abs().max())
@@ -257,7 +270,7 @@ def sheet(args: argparse.Namespace) -> None:
     paint = painter(args.styles[0], runner, seed_of(photo[0]))
     frames, _ = film(photo, list(MOVES)[-1], args.frames)
     steady = Steady(paint, args.stability)
-    held = [steady(frame) for frame in frames]
+    held = held_steady(steady, frames)
     last = frames[-COPIES:]
     top, left = (max(0, side - CROP) // 2 for side in frames[0].shape[-2:])
     lines = [last, [paint(frame) for frame in last], held[-COPIES:]]
@@ -268,8 +281,7 @@ def sheet(args: argparse.Namespace) -> None:
         ],
         2,
     )
-    pixels = (whole[0] * 255).round().byte().permute(1, 2, 0).numpy()
-    Image.fromarray(pixels).save(args.output / "video.png")
+    Image.fromarray(pixels_of(whole)).save(args.output / "video.png")
 
 
 def parse_arguments() -> argparse.Namespace:

@@ -189,6 +189,15 @@ PICTURES: dict[str, Picture] = {
         ),
         columns=3,
     ),
+    "sweep": Picture(
+        "A sweep: three strengths, each with three sizes of strokes",
+        (
+            Command(
+                "sweep stylize examples/pagoda.jpg --style night-swirls --strength 0.2,0.5,0.8 "
+                "--style-scale 0.5,1,2 --size 256"
+            ),
+        ),
+    ),
     "texture": Picture(
         "Two patches, one continued by the network, one joined from patches",
         (

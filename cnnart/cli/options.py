@@ -316,7 +316,7 @@ TALK_OPTIONS: dict[str, Any] = {
     "show": cloup.option(
         "--show",
         is_flag=True,
-        help="Show the result in the terminal, if it is kitty, Ghostty, iTerm2 or WezTerm.",
+        help="Show the result in the terminal, if it can: kitty, Ghostty, iTerm2, WezTerm, sixels.",
     ),
     "debug": cloup.option(
         "--debug",

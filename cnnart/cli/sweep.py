@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import copy
 import itertools
+import math
 import sys
 import tempfile
 import textwrap
@@ -46,6 +47,9 @@ from cnnart.run.report import Plain, Plan, Reporter, Start, Summary, about, dura
 from cnnart.settings import LARGEST_SEED
 
 if TYPE_CHECKING:
+    from cnnart.run.command import Run
+    from cnnart.run.journal import Journal
+    from cnnart.run.lanes import Lanes
     from cnnart.run.predict import Prediction
 
 MANY = 100  # pictures, beyond which a slip of the finger is likelier than a wish
@@ -363,11 +367,19 @@ def _work_through(
         runtime = make_runtime(run, max_pixels=files.max_pixels, **more)
         runtime.open_ahead()
         open_one = made.open(runtime)
+        lanes = None
+        if made.fills_lanes and not (files.dry_run or run.max_memory or run.time_budget):
+            lanes = stack.enter_context(lanes_of(tasks, open_one, journal))
+            open_one = lanes.open
         told: Reporter = make_reporter(talk)
         if files.dry_run:
             told = told if talk.quiet or talk.json else Plain()
         elif not (talk.quiet or talk.json):
-            told = Lines([task.title for task in tasks], even=not LENGTHENING & set(axes))
+            told = Lines(
+                [task.title for task in tasks],
+                even=not LENGTHENING & set(axes),
+                at_a_time=lambda: lanes.count if lanes else 1,
+            )
         told = opening(told, talk)
         for line in (*files.notes, *runtime.notes):
             told.warning(line)
@@ -382,6 +394,16 @@ def _work_through(
         except KeyboardInterrupt:
             reporter.deliver(0.0)
             raise
+
+
+def lanes_of(tasks: Sequence[Task], open_one: Callable[[Task], Run], journal: Journal) -> Lanes:
+    """Lanes for the pictures that are not there yet."""
+    from cnnart.run.lanes import Lanes
+
+    def is_new(task: Task) -> bool:
+        return not (task.trouble or journal.is_whole(task) or journal.is_in_progress(task))
+
+    return Lanes(tasks, open_one, is_new)
 
 
 class WithSheet:
@@ -446,13 +468,16 @@ class Lines(Plain):
     Args:
         titles: of all pictures.
         even: whether all take about as long as the first.
+        at_a_time: asked when the first is open: how many are computed at a time.
     """
 
     predicts = True
 
-    def __init__(self, titles: Sequence[str], *, even: bool) -> None:
+    def __init__(
+        self, titles: Sequence[str], *, even: bool, at_a_time: Callable[[], int] = lambda: 1
+    ) -> None:
         super().__init__()
-        self._titles, self._even = titles, even
+        self._titles, self._even, self._at_a_time = titles, even, at_a_time
         self._index = 0
         self._times: list[float] = []
         self._warned: set[str] = set()
@@ -460,9 +485,10 @@ class Lines(Plain):
     def start(self, start: Start) -> None:
         if not self._index:
             height, width = start.size
+            several = f", {self._at_a_time()} at a time" if self._at_a_time() > 1 else ""
             self._say(
                 f"{start.count} pictures, the first of {width} x {height} px, {start.about}, "
-                f"on {start.device_reason}, {start.precision}"
+                f"on {start.device_reason}, {start.precision}{several}"
             )
         self._index = start.index
 
@@ -470,7 +496,8 @@ class Lines(Plain):
         if self._even and not self._times:
             each = prediction.seconds
             left = len(self._titles) - max(0, self._index - 1)
-            self._say(f"takes about {about(left * each)}: {about(each)} for each picture")
+            rounds = math.ceil(left / self._at_a_time())
+            self._say(f"takes about {about(rounds * each)}: {about(each)} for each picture")
 
     def warning(self, message: str) -> None:
         if message not in self._warned:  # once, though it holds for every picture
@@ -482,10 +509,15 @@ class Lines(Plain):
             super().saved(path, kind, seconds)
             return
         self._times.append(seconds)
-        left = len(self._titles) - self._index
-        each = sum(self._times) / len(self._times)
-        end = "stopped" if kind == "interrupted" else duration(seconds)
-        more = f"; about {about(left * each)} left" if left and kind == "result" else ""
+        left, lanes = len(self._titles) - self._index, self._at_a_time()
+        # Of those computed beside it, none lasts much longer.
+        rounds = math.ceil(len(self._times) / lanes)
+        to_come = math.ceil((len(self._times) + left) / lanes) - rounds
+        time_left = to_come * sum(self._times) / rounds
+        # How long one of several took after its turn had come says nothing.
+        took = duration(seconds) if lanes == 1 else "done"
+        end = "stopped" if kind == "interrupted" else took
+        more = f"; about {about(time_left)} left" if to_come and kind == "result" else ""
         number, title = f"{self._index}/{len(self._titles)}", self._titles[self._index - 1]
         self._say(f"{number}  {title}: {end}{more}")
 

@@ -165,8 +165,11 @@ class SteadyPainter:
 
         self._paint, self._steady = paint, Steady(paint, stability, guided=guided)
 
-    def __call__(self, frame: Tensor) -> Tensor:
-        return self._steady(frame)
+    def look_ahead(self) -> Any:
+        return self._steady.motions()
+
+    def __call__(self, frame: Tensor, seen: Any) -> Tensor:
+        return self._steady(frame, seen)
 
     def state_dict(self) -> dict[str, Any]:
         return {"paint": self._paint.state_dict(), "steady": self._steady.state_dict()}

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from cnnart.runtime import Runtime
 
 SHEET_PIXELS = 24e6  # of all pictures of a sheet; where they have more they are shown smaller
+BESIDE_EACH_OTHER = ("stylize", "dream")  # commands whose pictures may be computed so
 IN_A_ROW = 5  # pictures of a single setting stand side by side up to so many
 
 
@@ -81,6 +82,16 @@ class Sweep:
         self.cells, self.columns = cells, columns
         self._source = source
         self._commands = {cell.title: cell.command for cell in cells if cell.command}
+
+    @property
+    def fills_lanes(self) -> bool:
+        """Whether its pictures are worth computing beside each other (``cnnart.run.lanes``): those
+        of a network that is asked a hundred times for each, and all of them of about one size.
+        """
+        commands: list[Any] = list(self._commands.values())
+        if self.name not in BESIDE_EACH_OTHER:
+            return False
+        return len({command.config.size for command in commands}) == 1
 
     @property
     def label(self) -> str:

@@ -63,6 +63,7 @@ class FrozenConvolution:
         self._may_choose = (
             device.type == "cpu" and dtype == torch.float32 and self._channels >= FEWEST_CHANNELS
         )
+        self._own = threading.local()  # a thread's ways: they keep what the last size needed
 
     def __call__(
         self,
@@ -98,14 +99,20 @@ class FrozenConvolution:
 
     # Made when first needed: few networks are used to their last layer, or go back.
 
-    @functools.cached_property
+    @property
     def _forward(self) -> Direct:
-        bias = self._bias.to(self._device, self._dtype)
-        return Direct(lambda: self._weight.to(self._device, self._dtype), bias)
+        if (way := getattr(self._own, "forward", None)) is None:
+            bias = self._bias.to(self._device, self._dtype)
+            way = Direct(lambda: self._weight.to(self._device, self._dtype), bias)
+            self._own.forward = way
+        return way
 
-    @functools.cached_property
+    @property
     def _back(self) -> Direct:
-        return Direct(lambda: turned(self._weight.to(self._device, self._dtype)))
+        if (way := getattr(self._own, "back", None)) is None:
+            way = Direct(lambda: turned(self._weight.to(self._device, self._dtype)))
+            self._own.back = way
+        return way
 
     @functools.cached_property
     def _winograd(self) -> Winograd:

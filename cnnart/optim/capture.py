@@ -7,9 +7,11 @@ each time, and no step at which the host waits for a number.
 
 from __future__ import annotations
 
+import functools
 import logging
 from collections.abc import Callable
-from typing import Any, Protocol, TypeVar
+from threading import RLock
+from typing import Any, Protocol, TypeVar, runtime_checkable
 
 import torch
 from torch import Tensor
@@ -19,6 +21,7 @@ from cnnart.optim.steps import Evaluation, Objective
 
 T = TypeVar("T")
 WARM_UP = 2  # calls before the recording: libraries choose their algorithms and take work space
+_recording = RLock()  # one thread at a time: what another asked for would be in the graph, too
 
 
 class Recorder(Protocol):
@@ -38,22 +41,46 @@ class CudaRecorder:
 
     def __init__(self, device: torch.device) -> None:
         self.device = device
-        self.stream = torch.cuda.Stream(device)
+        self.stream = recording_stream(device)
 
     def run(self, function: Callable[[], T]) -> T:
         current = torch.cuda.current_stream(self.device)
-        self.stream.wait_stream(current)
-        with torch.cuda.stream(self.stream):
-            result = function()
-        current.wait_stream(self.stream)
+        with _recording:
+            self.stream.wait_stream(current)
+            with torch.cuda.stream(self.stream):
+                result = function()
+            current.wait_stream(self.stream)
         return result
 
     def record(self, function: Callable[[], T]) -> tuple[T, Callable[[], None]]:
         graph = torch.cuda.CUDAGraph()
-        # Other threads read and write pictures meanwhile, and may use the device.
-        with torch.cuda.graph(graph, stream=self.stream, capture_error_mode="thread_local"):
+        # Around it, because torch leaves the stream as it is where it cannot end a recording.
+        with (
+            _recording,
+            torch.cuda.stream(torch.cuda.current_stream(self.device)),
+            # Other threads read and write pictures meanwhile, and may use the device.
+            torch.cuda.graph(graph, stream=self.stream, capture_error_mode="thread_local"),
+        ):
             result = function()
         return result, graph.replay
+
+
+@functools.cache
+def recording_stream(device: torch.device) -> torch.cuda.Stream:
+    """The one stream on which work is recorded: cuBLAS keeps work space for each that it has seen,
+    32 MiB on a large card, until the program ends.
+    """
+    return torch.cuda.Stream(device)
+
+
+def recorder_of(device: torch.device) -> Recorder | None:
+    """The device's own recorder; None: it has none."""
+    return CudaRecorder(device) if device.type == "cuda" else None
+
+
+def recording_calls(device: torch.device) -> int:
+    """How many calls of what is recorded are longer than the repetitions."""
+    return 0 if recorder_of(device) is None else WARM_UP + 1
 
 
 class Replay:
@@ -69,9 +96,7 @@ class Replay:
     """
 
     def __init__(self, device: torch.device, recorder: Recorder | None = None) -> None:
-        if recorder is None and device.type == "cuda":
-            recorder = CudaRecorder(device)
-        self._recorder = recorder
+        self._recorder = recorder or recorder_of(device)
         self._calls = 0
         self._recorded: tuple[Any, Callable[[], None]] | None = None
 
@@ -100,6 +125,19 @@ class Replay:
         return result
 
 
+@runtime_checkable
+class Drawing(Protocol):
+    """An objective that is not the same at each call. Its call is ``draw``, then ``evaluate``."""
+
+    def draw(self) -> None:
+        """Put what is new into tensors that stay where they are."""
+        ...
+
+    def evaluate(self, image: Tensor) -> Evaluation:
+        """The objective as it was drawn; does the same each time."""
+        ...
+
+
 class ReplayedObjective:
     """An objective whose evaluations are recorded once and repeated, where the device can.
 
@@ -107,7 +145,10 @@ class ReplayedObjective:
     """
 
     def __init__(self, objective: Objective, replay: Replay) -> None:
-        self._objective = objective
+        self._draw: Callable[[], None] | None = None
+        self._evaluate = objective
+        if isinstance(objective, Drawing):
+            self._draw, self._evaluate = objective.draw, objective.evaluate
         self._replay = replay
         self._image: Tensor | None = None
 
@@ -115,12 +156,26 @@ class ReplayedObjective:
         if self._image is None:
             self._image = image.detach().clone()
         else:
-            self._image.copy_(image)
+            self._image.copy_(image.detach())
+        if self._draw:
+            self._draw()
         static = self._image
-        found = self._replay(lambda: self._objective(static))
+        found = self._replay(lambda: self._evaluate(static))
         return Evaluation(found.terms, found.gradient)
 
 
 def replayed(objective: Objective, device: torch.device) -> Objective:
-    """The same objective, recorded where the device can: it must do the same at every call."""
-    return ReplayedObjective(objective, Replay(device)) if device.type == "cuda" else objective
+    """The same objective, recorded where the device can: it must do the same at every call, but for
+    what it draws (``Drawing``). One that ``waits`` for the device cannot be recorded.
+    """
+    recorder = recorder_of(device)
+    if recorder is None or getattr(objective, "waits", False):
+        return objective
+    return ReplayedObjective(objective, Replay(device, recorder))
+
+
+def sent(values: Tensor, device: torch.device) -> Tensor:
+    """A tensor brought to a device without waiting for the device: to a card from pinned memory."""
+    if device.type == "cuda" and values.device.type == "cpu":
+        values = values.pin_memory()
+    return values.to(device, non_blocking=True)

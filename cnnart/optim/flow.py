@@ -1,23 +1,25 @@
 """Optical flow between the frames of a clip, and what it is good for: moving pictures along it,
 knowing where to trust it, finding cuts, and measuring flicker.
 
-Tensors only. A flow is ``1x2xHxW`` in pixels, x before y: where a pixel of one frame was (or will
-be) in another, relative to where it is. The flow itself is OpenCV's DIS (Kroeger et al. 2016),
-which needs no weights and a few milliseconds; the rest is torch, on any device.
+A flow is in pixels, x before y: where a pixel of one frame was (or will be) in another, relative to
+where it is. It is computed of small gray frames by OpenCV's DIS (Kroeger et al. 2016), which needs
+no weights and a few milliseconds; arrays ``hxwx2`` there, tensors ``1x2xHxW`` at a frame's size.
+OpenCV runs on one thread: DIS finds another flow on two, and the frames of a clip would depend on
+the machine.
 """
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
+import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
 from cnnart.errors import CnnartError
-from cnnart.image.picture import resize
 
 FLOW_SIDE = 320  # pixels: the long side of the frames that flow is computed of
 
@@ -25,6 +27,8 @@ FLOW_SIDE = 320  # pixels: the long side of the frames that flow is computed of
 # The first two are Sundaram et al.'s (2010), as in Ruder et al. (2016); pixels of reduced frames.
 RELATIVE, ABSOLUTE = 0.01, 0.5
 RESIDUAL = 0.08  # of the range of luma: where trust in a flow between like colors has sunk by half
+
+SOFTER = 1.0  # pixels: of noise and hard edges, which mislead the flow by up to half a pixel
 
 SMALLEST = 16  # pixels: in a smaller frame there are no patches to compare
 CUT = 0.2  # of the frame: less than this found again in the one before is another scene
@@ -34,33 +38,163 @@ LUMA = (0.299, 0.587, 0.114)
 
 @dataclass(frozen=True)
 class Motion:
-    """From a frame back to the one before.
+    """From a frame back to the one before, as it is found of the two, small.
 
-    ``flow``: ``1x2xHxW`` at the frame's size: where each pixel was. ``trust``: ``1x1xHxW`` in
-    [0, 1]: 0 where it was hidden, out of the picture, or something else. ``cut``: whether the frame
-    begins another scene, so that neither means anything.
+    ``small``: the frame as ``reduced``. ``flow``: ``hxwx2``, where each of its pixels was.
+    ``trust``: ``hxw`` in [0, 1]: 0 where it was hidden, out of the picture, or something else.
+    ``cut``: whether the frame begins another scene, so that neither means anything.
     """
 
-    flow: Tensor
-    trust: Tensor
+    small: np.ndarray
+    flow: np.ndarray
+    trust: np.ndarray
     cut: bool
 
+    def at(self, size: tuple[int, int], device: torch.device) -> tuple[Tensor, Tensor]:
+        """Flow (``1x2xHxW``) and trust (``1x1xHxW``) at a size (height, width), on ``device``.
 
-def reduced(frame: Tensor, side: int = FLOW_SIDE) -> Tensor:
-    """What flow is computed of: luma (``1x1xhxw``, uint8, on the CPU) of ``1x3xHxW`` in [0, 1], its
-    long side at most ``side``; of no frame larger than that.
+        Trust is softer than the flow: a hard edge between what is kept and what is painted anew
+        would show.
+        """
+        cv2 = opencv()
+        height, width = self.flow.shape[:2]
+        scale = np.array([size[1] / width, size[0] / height], np.float32)
+        if device.type == "cpu":
+            grown = cv2.resize(self.flow * scale, size[::-1], interpolation=cv2.INTER_LINEAR)
+            trust = cv2.resize(self.trust, size[::-1], interpolation=cv2.INTER_LINEAR)
+            return as_tensor(grown), as_tensor(trust)
+        flow, trust = (as_tensor(a).to(device) for a in (self.flow * scale, self.trust))
+        return enlarged(flow, size), enlarged(trust, size)
+
+
+class MotionFinder:
+    """The motion of each frame of a clip since the one before. ``last``: that one, ``reduced``."""
+
+    def __init__(self, last: np.ndarray | None = None) -> None:
+        self._last = last
+
+    def __call__(self, pixels: np.ndarray) -> Motion:
+        """``HxWx3`` uint8; the first frame begins a scene. Raises CnnartError without OpenCV."""
+        small = reduced(pixels)
+        found = first_of(small) if self._last is None else motion(self._last, small)
+        self._last = small
+        return found
+
+
+def opencv() -> Any:
+    """OpenCV, on one thread. Raises CnnartError where it is not installed."""
+    try:
+        import cv2
+    except ImportError as error:
+        raise CnnartError(
+            "Holding a clip steady needs OpenCV: pip install 'cnnart[video]', or use `stability` 0."
+        ) from error
+    cv2.setNumThreads(1)
+    return cv2
+
+
+def reduced(pixels: np.ndarray, side: int = FLOW_SIDE) -> np.ndarray:
+    """What flow is computed of: luma (``hxw`` uint8) of ``HxWx3`` uint8, its long side at most
+    ``side``; of no frame larger than that.
     """
-    luma = luma_of(frame)
-    height, width = frame.shape[-2:]
-    factor = side / max(height, width)
-    if factor < 1:
-        size = max(1, round(height * factor)), max(1, round(width * factor))
-        # A whole step first, which is quick; then the little that is left.
-        if (step := math.floor(1 / factor)) > 1:
-            luma = F.avg_pool2d(luma, step, ceil_mode=True, count_include_pad=False)
-        if luma.shape[-2:] != size:
-            luma = resize(luma, *size)
-    return (luma * 255).round_().clamp_(0, 255).byte().cpu()
+    cv2 = opencv()
+    luma = cv2.cvtColor(np.ascontiguousarray(pixels), cv2.COLOR_RGB2GRAY)
+    height, width = luma.shape
+    if (factor := side / max(height, width)) < 1:
+        size = max(1, round(width * factor)), max(1, round(height * factor))
+        luma = cv2.resize(luma, size, interpolation=cv2.INTER_AREA)
+    return np.asarray(cv2.GaussianBlur(luma, (0, 0), SOFTER))
+
+
+def first_of(small: np.ndarray) -> Motion:
+    """Of a frame, ``reduced``, that begins a clip."""
+    flow = np.zeros((*small.shape, 2), np.float32)
+    return Motion(small, flow, np.zeros(small.shape, np.float32), cut=True)
+
+
+def motion(before: np.ndarray, now: np.ndarray) -> Motion:
+    """The motion between two frames given ``reduced``. Raises CnnartError without OpenCV."""
+    back, there = optical_flow(now, before), optical_flow(before, now)
+    trusted = trust(back, there)
+    unlike = remapped(before.astype(np.float32), back) - now
+    unlike *= 1 / (255 * RESIDUAL)
+    np.square(unlike, out=unlike)
+    np.square(unlike, out=unlike)
+    unlike += 1
+    trusted /= unlike
+    return Motion(now, back, trusted, cut=float(trusted.mean()) < CUT)
+
+
+def optical_flow(first: np.ndarray, second: np.ndarray) -> np.ndarray:
+    """Where each pixel of ``first`` is in ``second``: ``hxwx2``, for ``hxw`` uint8 each."""
+    height, width = first.shape
+    if min(height, width) < SMALLEST:
+        return np.zeros((height, width, 2), np.float32)
+    return np.asarray(dense_inverse_search().calc(first, second, None))
+
+
+def dense_inverse_search() -> Any:
+    """OpenCV's, between its presets ``FAST`` and ``MEDIUM``, with fewer and shorter searches and
+    more refinement, which serves what is soft: there, errors of the flow are what flickers. Raises
+    CnnartError.
+    """
+    cv2 = opencv()
+    search = cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_FAST)
+    search.setFinestScale(1)
+    search.setPatchStride(6)
+    search.setGradientDescentIterations(5)
+    search.setVariationalRefinementIterations(6)
+    return search
+
+
+def trust(back: np.ndarray, there: np.ndarray) -> np.ndarray:
+    """Where to trust ``back``: ``hxw`` in [0, 1], 1 where the flow ``there`` leads to where it came
+    from, falling to 0 at twice the distance that Sundaram et al. (2010) allow.
+    """
+    cv2 = opencv()
+    returned = remapped(there, back)
+    lengths = _squares(back) + _squares(returned)
+    apart = _squares(cv2.add(back, returned))
+    trusted = np.clip(2 - apart / (RELATIVE * lengths + ABSOLUTE), 0, 1)
+    height, width = trusted.shape
+    places = cv2.add(back, pixel_places(height, width))
+    return np.asarray(trusted * (cv2.inRange(places, (0, 0), (width - 1, height - 1)) > 0))
+
+
+def _squares(flow: np.ndarray) -> np.ndarray:
+    """``hxwx2`` -> the square of each length."""
+    across, down = opencv().split(flow)
+    return np.asarray(across * across + down * down)
+
+
+def remapped(pixels: np.ndarray, flow: np.ndarray, *, cubic: bool = False) -> np.ndarray:
+    """``warp`` by OpenCV, for ``HxW`` or ``HxWxC`` float32: in half its time, between pixels to a
+    thirty-second of one.
+    """
+    cv2 = opencv()
+    way = cv2.INTER_CUBIC if cubic else cv2.INTER_LINEAR
+    at = cv2.add(flow, pixel_places(*flow.shape[:2]))
+    return np.asarray(cv2.remap(pixels, at, None, way, borderMode=cv2.BORDER_REPLICATE))
+
+
+@lru_cache(maxsize=4)
+def pixel_places(height: int, width: int) -> np.ndarray:
+    places = np.empty((height, width, 2), np.float32)
+    places[..., 0], places[..., 1] = np.arange(width), np.arange(height)[:, None]
+    return places
+
+
+# Tensors
+
+
+def as_tensor(array: np.ndarray) -> Tensor:
+    """``HxW`` or ``HxWxC`` -> ``1xCxHxW`` of the same memory."""
+    return torch.from_numpy(array.reshape(*array.shape[:2], -1)).permute(2, 0, 1)[None]
+
+
+def as_array(tensor: Tensor) -> np.ndarray:
+    """``1xCxHxW`` on the CPU -> ``HxWxC``, contiguous; of the same memory where it lies so."""
+    return np.asarray(tensor[0].permute(1, 2, 0).contiguous().numpy())
 
 
 def luma_of(picture: Tensor) -> Tensor:
@@ -69,52 +203,6 @@ def luma_of(picture: Tensor) -> Tensor:
     return (
         (picture[:, :1] * red).add_(picture[:, 1:2], alpha=green).add_(picture[:, 2:], alpha=blue)
     )
-
-
-def motion(before: Tensor, now: Tensor, size: tuple[int, int], device: torch.device) -> Motion:
-    """The motion between two frames given ``reduced``, at ``size`` (height, width), on ``device``.
-
-    Raises CnnartError where OpenCV is not installed.
-    """
-    back, there = optical_flow(now, before), optical_flow(before, now)
-    trusted = trust(back, there)
-    first, second = before.float() / 255, now.float() / 255
-    unlike = (warp(first, back) - second) / RESIDUAL
-    trusted = trusted / (1 + unlike.square().square())
-    cut = float(trusted.mean()) < CUT
-    small = back.shape[-2:]
-    scale = torch.tensor([size[1] / small[1], size[0] / small[0]], device=device)[:, None, None]
-    flow = enlarged(back.to(device), size) * scale
-    # Softer than the flow: a hard edge between what is kept and what is painted anew would show.
-    return Motion(flow, enlarged(trusted.to(device), size), cut)
-
-
-def optical_flow(first: Tensor, second: Tensor) -> Tensor:
-    """Where each pixel of ``first`` is in ``second``: ``1x2xHxW``, for ``1x1xHxW`` uint8 each."""
-    height, width = first.shape[-2:]
-    if min(height, width) < SMALLEST:
-        return torch.zeros(1, 2, height, width)
-    found = dense_inverse_search().calc(first[0, 0].numpy(), second[0, 0].numpy(), None)
-    return torch.from_numpy(found).permute(2, 0, 1)[None]
-
-
-def dense_inverse_search() -> Any:
-    """OpenCV's, between its presets ``FAST`` and ``MEDIUM``: as exact as the latter (0.14 pixels on
-    camera moves, the former 0.25), at less than half its time. Raises CnnartError.
-    """
-    try:
-        import cv2
-    except ImportError as error:
-        raise CnnartError(
-            "Holding a clip steady needs OpenCV: pip install 'cnnart[video]', or use `stability` 0."
-        ) from error
-    cv2.setNumThreads(torch.get_num_threads())
-    search = cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_FAST)
-    search.setFinestScale(1)
-    search.setPatchStride(5)
-    search.setGradientDescentIterations(8)
-    search.setVariationalRefinementIterations(3)
-    return search
 
 
 def enlarged(values: Tensor, size: tuple[int, int]) -> Tensor:
@@ -149,21 +237,12 @@ def inside(flow: Tensor) -> Tensor:
     return (xs >= 0) & (xs <= width - 1) & (ys >= 0) & (ys <= height - 1)
 
 
-def trust(back: Tensor, there: Tensor) -> Tensor:
-    """Where to trust ``back``: ``1x1xHxW`` in [0, 1], 1 where the flow ``there`` leads to where it
-    came from, falling to 0 at twice the distance that Sundaram et al. (2010) allow.
-    """
-    returned = warp(there, back)
-    apart = (back + returned).square().sum(1, keepdim=True)
-    lengths = (back.square() + returned.square()).sum(1, keepdim=True)
-    allowed = RELATIVE * lengths + ABSOLUTE
-    return (2 - apart / allowed).clamp_(0, 1) * inside(back)
-
-
 def warping_error(now: Tensor, moved: Tensor, trusted: Tensor) -> float:
     """The root mean square difference of a frame and the one before, moved to meet it (``1x3xHxW``
     each), by ``trusted`` (``1x1xHxW``); Lai et al. (2018) give its square. NaN where nothing is
     trusted.
     """
+    apart = (now - moved).square_()
+    apart = apart[:, :1] + apart[:, 1:2] + apart[:, 2:]  # quicker than a sum of three
     total = trusted.sum() * now.shape[1]
-    return float((((now - moved).square() * trusted).sum() / total).sqrt())
+    return float((apart.mul_(trusted).sum() / total).sqrt())

@@ -18,7 +18,7 @@ from torch import Tensor
 from cnnart.errors import is_out_of_memory
 from cnnart.networks.base import N
 from cnnart.networks.vgg import FeatureExtractor, trusted
-from cnnart.optim.capture import replayed
+from cnnart.optim.capture import recording_calls, replayed
 from cnnart.optim.memory import (
     FREE_SHARE,
     Limits,
@@ -41,6 +41,7 @@ from cnnart.optim.tiles import evaluation_cost, plan_memory, predict_peak
 from cnnart.settings import COARSEST, SMALLEST_SIDE
 
 FEWEST = 12  # evaluations below which a level is not worth its start
+MEASURING = 0.04  # of a time budget, what may go into learning what a second size takes
 MOST = 3.0  # times the preset that a generous time budget may buy
 
 
@@ -64,13 +65,11 @@ class Update(Protocol):
     """How the pixels are changed at a level, and what memory that takes.
 
     ``most``: times the planned evaluations that a generous time budget may buy; ``unit``: what an
-    evaluation is called; ``repeats``: whether every evaluation at a level does the same, and may be
-    recorded and replayed.
+    evaluation is called.
     """
 
     most: float
     unit: str
-    repeats: bool
 
     def plan(self, run: CoarseToFine[Any]) -> MemoryPlan:
         """The memory that the last level takes, the idle process included. Raises OutOfMemory."""
@@ -137,12 +136,14 @@ class CoarseToFine(Generic[N]):
 
     def _steps(self, problem: LevelProblem, state: State | None) -> Iterator[Step]:
         clock, spent = Clock(self.limits.seconds), 0.0
-        levels = self.schedule
-        image = problem.start(levels[0].height, levels[0].width)
+        planned = self.schedule  # what is still to come, were there time
+        image = problem.start(planned[0].height, planned[0].width)
         self.features, warning = trusted(self.features, image, self.layers)
         if warning:
             self.warnings.append(warning)
         index = done = before = 0
+        levels: list[PyramidLevel]
+        objective: ResilientObjective
 
         def standing() -> State:
             """Where it stands; ``before``: the steps of the levels ``done``."""
@@ -150,7 +151,7 @@ class CoarseToFine(Generic[N]):
             return {
                 **numbers,
                 "seconds": spent + clock.seconds,
-                "levels": [[s.iterations, s.cost] for s in (level, *levels)],
+                "levels": [[s.iterations, s.cost] for s in levels],
                 "memory": _memory_state(self.memory),
                 "tile": objective.tile,
                 "level": self.level_state(),
@@ -158,17 +159,20 @@ class CoarseToFine(Generic[N]):
 
         if state is not None:
             index, done, spent = state["index"] - 1, state["done"], state["seconds"]
-            levels = self._levels_of(state)
+            planned = self.schedule[done:]
             self._take_memory(state)
             budget = self.limits.seconds
             clock = Clock(None if budget is None else max(0.0, budget - spent), state["rate"])
-        while levels:
+        while planned:
             if state is None:
-                levels, before = self._fit_to_time(problem, levels, clock, image), index
+                levels, before = self._fit_to_time(problem, planned, clock, image), index
             else:
-                before = state["before"]
-            level, *levels = levels
-            steps = before + level.iterations + sum(s.iterations for s in levels)
+                levels, before = self._levels_of(state), state["before"]
+            if not levels:
+                return
+            level, planned = levels[0], planned[1:]
+            steps = before + sum(s.iterations for s in levels)
+            clock.prepare(1 + recording_calls(self.features.device))
             size = (level.height, level.width)
             objective = self._objective(problem, level, state)
             start, before_it = problem.enlarged(image, size), state and state["level"]
@@ -177,7 +181,8 @@ class CoarseToFine(Generic[N]):
                 if state is None:
                     clock.tick(level.work)
                 state = before_it = None  # it has been taken over
-                yield Step(index, steps, losses, image, size, clock.seconds, standing)
+                left = self._left(clock, levels, index - before)
+                yield Step(index, steps, losses, image, size, clock.seconds, standing, left)
                 if clock.is_over:
                     return
             self.level_state = dict  # and not the optimizer's memory any more
@@ -213,8 +218,7 @@ class CoarseToFine(Generic[N]):
         def make(tile: int) -> Objective:
             objective = problem.objective(level, tile)
             # In tiles the device has enough to do, and memory is short.
-            record = self.update.repeats and tile == 0
-            return replayed(objective, device) if record else objective
+            return objective if tile else replayed(objective, device)
 
         if state is not None:
             tile = _smaller(tile, state["tile"])
@@ -223,26 +227,66 @@ class CoarseToFine(Generic[N]):
     def _fit_to_time(
         self, problem: LevelProblem, levels: list[PyramidLevel], clock: Clock, image: Tensor
     ) -> list[PyramidLevel]:
-        """The levels still to come, as the time budget allows."""
+        """The levels still to come, as the time budget allows; none if it allows no more."""
         if self.limits.seconds is None:
             return levels
-        if clock.rate is None:
-            objective = problem.objective(levels[0], 0)
-            for _ in range(2):  # the first evaluation is slower than those to come
-                clock.start()
-                _ = objective(image).total  # waits for the device
-                clock.tick(levels[0].work)
-        assert clock.rate is not None
         costed = []
         for s in levels:
             size, memory = (s.height, s.width), self.memory
             cost = evaluation_cost(self.features, self.layers, size, memory.tile, memory.wrap)
             costed.append(replace(s, cost=cost))
-        fitted = fit_to_time(costed, clock.remaining, clock.rate, self.update.most)
+        begins = clock.takes(1.0) is None
+        if begins:
+            self._measure(problem, costed, clock, image)
+        # A size that was begun is to be finished.
+        must = begins or (levels[0].height, levels[0].width) == tuple(image.shape[-2:])
+        fitted = fit_to_time(
+            costed,
+            clock.remaining,
+            lambda work: clock.takes(work) or 0.0,
+            self.update.most,
+            preparation=clock.preparation,
+            must=must,
+        )
         if levels is self.schedule:
             amounts = ", ".join(f"{s.iterations} at {s.width}x{s.height}" for s in fitted)
             self.warnings.append(f"Time budget: {amounts} {self.update.unit}.")
         return fitted
+
+    def _measure(
+        self, problem: LevelProblem, levels: list[PyramidLevel], clock: Clock, image: Tensor
+    ) -> None:
+        """Tell the clock what an evaluation takes: the first is slower than those to come.
+
+        At two sizes, where there is time: a device that is asked for each operation may take as
+        long for a larger picture, and the finest would be given up for nothing.
+        """
+        calls = 2 + recording_calls(self.features.device)
+        sizes = list(dict.fromkeys((level.height, level.width) for level in levels))[:2]
+        for size in sizes:
+            level = next(s for s in levels if (s.height, s.width) == size)
+            expected = (clock.takes(level.work) or 0.0) * calls
+            if expected > MEASURING * clock.remaining:
+                return
+            objective = self._objective(problem, level, None)
+            picture = problem.enlarged(image, size)
+            clock.prepare(calls - 1)
+            for _ in range(calls):
+                clock.start()
+                _ = objective(picture).total  # waits for the device
+                clock.tick(level.work)
+
+    def _left(self, clock: Clock, levels: list[PyramidLevel], done: int) -> float | None:
+        """Seconds left after ``done`` evaluations of the first of ``levels``; None without a
+        budget.
+        """
+        if self.limits.seconds is None:
+            return None
+        counts = [level.iterations for level in levels]
+        counts[0] -= done
+        pairs = zip(levels, counts, strict=True)
+        planned = sum((clock.takes(level.work) or 0.0) * count for level, count in pairs)
+        return min(planned, clock.remaining)
 
 
 def _memory_state(memory: MemoryPlan) -> State:
@@ -305,7 +349,6 @@ class Descent:
 
     most = MOST
     unit = "evaluations"
-    repeats = True
 
     def __init__(self, optimizer: str = "lbfgs") -> None:
         self.optimizer = optimizer
@@ -392,20 +435,31 @@ def schedule_of(
 
 
 def fit_to_time(
-    levels: Sequence[PyramidLevel], seconds: float, seconds_per_pixel: float, most: float = MOST
+    levels: Sequence[PyramidLevel],
+    seconds: float,
+    takes: Callable[[float], float],
+    most: float = MOST,
+    *,
+    preparation: float = 0.0,
+    must: bool = True,
 ) -> list[PyramidLevel]:
-    """The schedule that makes the best of ``seconds`` when an evaluation of a pixel takes so long.
+    """The schedule that makes the best of ``seconds``.
 
     All levels get the same share of what their preset gives them, at most ``most`` times. Where the
     finest size would get too few evaluations to matter it is left out, and the result enlarged: a
     finished small picture looks better than an unfinished large one.
+
+    Args:
+        takes: the seconds of an evaluation of so much work (``PyramidLevel.work``).
+        preparation: seconds that each level takes beside its evaluations.
+        must: the first size is never left out.
     """
     sizes = list(dict.fromkeys((s.height, s.width) for s in levels))
     for last in range(len(sizes), 0, -1):
         kept = [s for s in levels if (s.height, s.width) in sizes[:last]]
         finest = sum(s.iterations for s in kept if (s.height, s.width) == sizes[last - 1])
-        cost = sum(s.work * s.iterations for s in kept) * seconds_per_pixel
-        factor = min(most, seconds / max(cost, 1e-9))
-        if finest * factor >= min(FEWEST, finest) or last == 1:
+        cost = sum(takes(s.work) * s.iterations for s in kept)
+        factor = min(most, max(0.0, seconds - preparation * len(kept)) / max(cost, 1e-9))
+        if finest * factor >= min(FEWEST, finest) or (must and last == 1):
             return [replace(s, iterations=max(1, int(s.iterations * factor))) for s in kept]
-    raise AssertionError("a schedule has at least one level")
+    return []

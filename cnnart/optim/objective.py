@@ -121,6 +121,7 @@ class PerceptualObjective:
         self.regions = list(regions)
         self.weights = weights
         self.statistic = statistic
+        self.waits = statistic == "wasserstein"
         self.wrap = wrap
         self.content_layers = active(weights.content_layers, weights.content)
         self.style_layers = active(weights.style_layers, weights.style)

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import math
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
-from typing import Any, NamedTuple, Protocol
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import Any, NamedTuple, Protocol, TypeVar
 
 import torch
 from torch import Tensor
@@ -17,6 +17,8 @@ from cnnart.settings import OPTIMIZERS
 
 ADAM_STEP = 10 / 255  # per evaluation, in units of the [0, 1] range
 FIRST_STEP = 0.02  # of L-BFGS: root mean square change of the pixels
+Shown = TypeVar("Shown")
+
 RETRIES = 3
 FLAT, PATIENCE = 1e-4, 20  # the loss is flat after so many evaluations without such a gain
 
@@ -227,6 +229,33 @@ class Reading(NamedTuple):
     @classmethod
     def restored(cls, state: State) -> Reading:
         return cls(list(state["names"]), state["values"], None)
+
+
+def read_late(
+    steps: Iterable[tuple[Reading, Shown]], device: torch.device
+) -> Iterator[tuple[dict[str, float], Shown, bool]]:
+    """What each step read, with its picture: the values by name, and whether it moved.
+
+    On a device that computes while the host goes on, when the next step is under way: so it always
+    has work. Raises CnnartError for values that are not finite.
+    """
+    waiting: deque[tuple[Reading, Shown]] = deque()
+
+    def next_read() -> tuple[dict[str, float], Shown, bool]:
+        reading, picture = waiting.popleft()
+        values, total, moved = reading.read()
+        if not math.isfinite(total):
+            raise CnnartError(
+                "The activations are not finite numbers: they overflow. Use `precision` fp32."
+            )
+        return values, picture, moved
+
+    for step in steps:
+        waiting.append(step)
+        if len(waiting) > evaluations_ahead(device):
+            yield next_read()
+    while waiting:
+        yield next_read()
 
 
 def optimizer_factory(

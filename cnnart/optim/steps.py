@@ -71,6 +71,8 @@ class Step:
     [0, 1]), whose (height, width) is ``scale``; ``index`` counts from 1 over the whole run of
     ``steps`` evaluations; ``seconds`` is the time since the run began, or was taken up again.
 
+    ``left``: seconds that are left, where a time budget settles them; None: nobody knows.
+
     ``state``, called before the next step is asked for, gives what the same run goes on from, with
     the same pictures; its tensors are the run's own, so they are to be kept before the next step.
     None: the run can only begin anew.
@@ -83,6 +85,7 @@ class Step:
     scale: tuple[int, int]
     seconds: float
     state: Callable[[], State] | None = None
+    left: float | None = None
 
 
 @dataclass(frozen=True)
@@ -161,13 +164,22 @@ class OnePass(Protocol):
 
 
 class Clock:
-    """Time since the run began, time left, and what an evaluation takes."""
+    """Time since the run began, time left, and what an evaluation takes.
+
+    That is a constant (a card is asked for each operation), and so much for each pixel of its work:
+    two sizes tell them apart. Until there are two, all of it goes by the pixels.
+    """
+
+    NEWEST = 0.3  # of what is known of a size, the weight of its latest evaluation
 
     def __init__(self, budget: float | None = None, rate: float | None = None) -> None:
         self.budget = budget
-        self.rate = rate  # seconds per pixel of work
+        # The work and the seconds of an evaluation at the latest two sizes.
+        self._known: list[tuple[float, float]] = [] if rate is None else [(1.0, rate)]
         self._begun = self._last = time.perf_counter()
         self._last_took = 0.0
+        self.preparation = 0.0  # seconds of the latest level's first evaluations
+        self._preparing, self._is_guess = 0, False
 
     @property
     def seconds(self) -> float:
@@ -183,12 +195,43 @@ class Clock:
         """Whether another evaluation like the last would exceed the budget."""
         return self.budget is not None and self._last_took > self.remaining
 
+    @property
+    def rate(self) -> float | None:
+        """Seconds per pixel of work, at the latest size."""
+        return self._known[-1][1] / self._known[-1][0] if self._known else None
+
     def start(self) -> None:
         """An evaluation begins now."""
         self._last = time.perf_counter()
+
+    def prepare(self, evaluations: int) -> None:
+        """A level begins: its first evaluations also make targets, and record, and are longer."""
+        self._preparing, self.preparation = evaluations, 0.0
 
     def tick(self, work: float) -> None:
         """An evaluation of so much work ended now."""
         now = time.perf_counter()
         self._last_took, self._last = now - self._last, now
-        self.rate = self._last_took / work
+        preparing, self._preparing = self._preparing > 0, self._preparing - 1
+        self.preparation += preparing * self._last_took
+        if preparing and self._known and not self._is_guess:
+            return
+        took = self._last_took
+        if self._is_guess:
+            self._known.pop()
+        elif self._known and self._known[-1][0] == work:
+            _, before = self._known.pop()
+            took = before + self.NEWEST * (took - before)
+        self._known, self._is_guess = [*self._known[-1:], (work, took)], preparing
+
+    def takes(self, work: float) -> float | None:
+        """Seconds that an evaluation is going to take; None before there is anything to go by."""
+        if not self._known:
+            return None
+        latest, seconds = self._known[-1]
+        if len(self._known) == 2:
+            other, others = self._known[0]
+            slope = max(0.0, (seconds - others) / (latest - other))
+            if (constant := seconds - slope * latest) > 0:
+                return constant + slope * work
+        return seconds * work / latest

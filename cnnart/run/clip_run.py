@@ -1,4 +1,5 @@
-"""A clip, frame by frame: reading, painting and encoding overlap, in a thread each.
+"""A clip, frame by frame: reading, finding what moved, painting and encoding overlap, in a thread
+each.
 
 What is between them is bounded, so memory does not grow with the clip.
 """
@@ -9,7 +10,7 @@ import io
 import queue
 import threading
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -42,7 +43,13 @@ T = TypeVar("T")
 class Painter(Protocol):
     """Paints frame after frame: ``1x3xHxW`` in [0, 1] on the device -> the same."""
 
-    def __call__(self, frame: Tensor) -> Tensor: ...
+    def look_ahead(self) -> Callable[[np.ndarray], Any]:
+        """What is to be known of each frame to come (``HxWx3`` uint8), in its order, and needs no
+        network: called in another thread, a few frames ahead.
+        """
+        ...
+
+    def __call__(self, frame: Tensor, seen: Any) -> Tensor: ...
 
     def state_dict(self) -> Mapping[str, Any]:
         """What the frames to come depend on, of those before."""
@@ -60,10 +67,10 @@ class Painter(Protocol):
 class ReadAhead(Generic[T]):
     """Goes through ``items`` in a thread, a few ahead of whoever takes them; to be closed."""
 
-    def __init__(self, items: Iterator[T]) -> None:
+    def __init__(self, items: Iterator[T], name: str) -> None:
         self._items, self._stopped = items, threading.Event()
         self._ready: queue.Queue[tuple[T | None, BaseException | None]] = queue.Queue(AHEAD)
-        self._thread = threading.Thread(target=self._work, name="read clip", daemon=True)
+        self._thread = threading.Thread(target=self._work, name=name, daemon=True)
         self._thread.start()
 
     def _work(self) -> None:
@@ -88,6 +95,10 @@ class ReadAhead(Generic[T]):
         if error is not None:
             raise error
         return item
+
+    def __iter__(self) -> Iterator[T]:
+        while (item := self.next()) is not None:
+            yield item
 
     def close(self) -> None:
         self._stopped.set()
@@ -208,34 +219,37 @@ class ClipPainting:
             done, after, self.end = state["frames"], state["ticks"], state["end"]
             self.painter.load_state_dict(state["painter"], self._device)
             self.warnings.append(f"going on from frame {done} (`fresh` begins anew).")
-        frames = ReadAhead(self.reader.frames(after))
+        look = self.painter.look_ahead()
+        read = ReadAhead(self.reader.frames(after), "read clip")
+        frames = ReadAhead(((frame, look(frame.pixels)) for frame in read), "look ahead")
         encoder = self._encoder = Encoder(self.pieces, self.made)
         size, in_piece = self.reader.size, 0
         try:
-            frame = frames.next()
-            if frame is None:
+            if (entry := frames.next()) is None:
                 yield Step(done, done, {}, self._last_picture(), size, 0.0)
-            while frame is not None:
+            while entry is not None:
+                frame, seen = entry
                 with memory_errors_named():
-                    painted = self.painter(self._tensor(frame.pixels))
+                    painted = self.painter(self._tensor(frame.pixels), seen)
                     pixels = _levels(painted)
                 encoder.add(Frame(pixels, frame.ticks, frame.duration))
                 self.end, after = frame.ticks + frame.duration, frame.ticks
                 done, in_piece = done + 1, in_piece + 1
-                frame = frames.next()
-                if in_piece == PIECE or frame is None:
+                entry = frames.next()
+                if in_piece == PIECE or entry is None:
                     encoder.keep(self._state(done, after))
                     in_piece = 0
                 # A clip tells how long it is, but not always the truth.
-                steps = max(self.reader.expected, done + 1) if frame else done
+                steps = max(self.reader.expected, done + 1) if entry else done
                 yield Step(done, steps, {}, painted, size, time.monotonic() - begun)
         finally:
-            frames.close()
+            frames.close()  # which may be waiting for the other
+            read.close()
             encoder.finish()
 
     def _tensor(self, pixels: np.ndarray) -> Tensor:
         levels = torch.from_numpy(np.ascontiguousarray(pixels)).to(self._device)
-        return levels.permute(2, 0, 1)[None].float() / 255
+        return levels.permute(2, 0, 1)[None].float().div_(255)
 
     def _last_picture(self) -> Tensor:
         """Of a clip whose pieces are all there."""
@@ -266,7 +280,7 @@ class ClipPainting:
 
 
 def _levels(painted: Tensor) -> np.ndarray:
-    levels = (painted[0].detach().clamp(0, 1) * 255).round_().to(torch.uint8)
+    levels = (painted[0].detach() * 255).round_().clamp_(0, 255).to(torch.uint8)
     return levels.permute(1, 2, 0).contiguous().cpu().numpy()
 
 

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from cnnart.optim.steps import State
 
 SETTINGS = "settings.json"
+FORMAT = 2  # of a state, and of how frames are made: another one where either changes
 
 
 class Pieces:
@@ -34,7 +35,7 @@ class Pieces:
     def __init__(self, folder: Path, settings: Mapping[str, Any], *, fresh: bool = False) -> None:
         self.folder = folder
         self.warnings: list[str] = []
-        self._settings = json.dumps(settings, sort_keys=True, indent=1)
+        self._settings = json.dumps({**settings, "pieces": FORMAT}, sort_keys=True, indent=1)
         self.count = 0
         self.state: State | None = None
         self._stale = folder.is_dir()

@@ -18,6 +18,7 @@ import torch
 from torch import Tensor
 
 from cnnart.optim.multiscale import CoarseToFine, LevelProblem, MultiscaleSynthesis
+from cnnart.optim.optimize import evaluations_ahead
 from cnnart.optim.steps import OnePass, PyramidLevel, Synthesis
 from cnnart.optim.tiles import evaluation_cost
 
@@ -108,7 +109,9 @@ def _measured(
         times.append(time.perf_counter() - began)
         between_steps()
         began = time.perf_counter()
-    return min(times[WARMING_UP if device == "cpu" else CAPTURING :])
+    # The losses of the last ones were only waited for: they had been asked for before.
+    asked = len(times) - evaluations_ahead(trial.features.device)
+    return min(times[WARMING_UP if device == "cpu" else CAPTURING : asked])
 
 
 def rate_of_pass(work: OnePass, write: Callable[[BinaryIO, Tensor], None]) -> float:

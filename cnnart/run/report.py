@@ -315,7 +315,9 @@ class Eta:
         self._scale: tuple[int, int] | None = None
 
     def left(self, step: Step) -> float | None:
-        """Seconds left after ``step``; None before there is anything to go by."""
+        """Seconds left after ``step``: its own, or else reckoned; None before there is anything to
+        go by.
+        """
         if len(self._costs) != step.steps:
             self._costs = [1] * step.steps
         seconds, self._before = step.seconds - self._before, step.seconds
@@ -326,7 +328,7 @@ class Eta:
             self._rate = rate
         elif not is_first:
             self._rate = 0.9 * self._rate + 0.1 * rate
-        return self._rate * sum(self._costs[step.index :])
+        return self._rate * sum(self._costs[step.index :]) if step.left is None else step.left
 
     @property
     def rate(self) -> float | None:

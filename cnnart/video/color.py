@@ -14,7 +14,7 @@ import numpy as np
 
 from cnnart.image.animation import import_av
 
-EXACT = "flags=bicubic+accurate_rnd+full_chroma_int"  # half a level at the most
+EXACT = "accurate_rnd+full_chroma_int"  # half a level at the most
 FULL_RANGE = 2  # AVCOL_RANGE_JPEG
 HD_HEIGHT = 576  # rows, above which what does not say so is BT.709, as players have it
 
@@ -69,7 +69,9 @@ class ToRgb:
 
     def _conversion(self, frame: Any, format: str) -> Any:
         height, width = self.size
-        way = f"w={width}:h={height}:{EXACT}"
+        # At its own size only the coarser color is scaled: that bilinear is as good, and quicker.
+        same = (frame.height, frame.width) == self.size
+        way = f"w={width}:h={height}:flags={'bilinear' if same else 'bicubic'}+{EXACT}"
         if not frame.format.is_rgb:
             way += f":in_color_matrix={matrix_of(frame)}"
             way += f":in_range={'pc' if _is_full(frame) else 'tv'}"
@@ -83,7 +85,7 @@ class FromRgb:
 
     def __init__(self, size: tuple[int, int], format: str) -> None:
         self._format = format
-        way = f"{EXACT}:out_color_matrix=bt709:out_range=tv"
+        way = f"flags=bilinear+{EXACT}:out_color_matrix=bt709:out_range=tv"
         self._graph = None if format == "rgb24" else graph(size[1], size[0], "rgb24", way, format)
 
     def __call__(self, pixels: np.ndarray) -> Any:

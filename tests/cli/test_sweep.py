@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 
 from cnnart import runtime as engine
@@ -77,6 +79,64 @@ def test_each_cell_is_the_real_commands_picture(capsys: pytest.CaptureFixture[st
             assert (cell(sheet, row, column) == pixels("alone.png")).all()
             settings = read_record_of(Path(kept))["settings"]
             assert settings == read_record_of(Path("alone.png"))["settings"]
+
+
+@pytest.fixture
+def two_threads() -> Iterator[None]:
+    before = torch.get_num_threads()
+    torch.set_num_threads(2)
+    yield
+    torch.set_num_threads(before)
+
+
+@pytest.mark.parametrize("command", ["stylize", "dream"])
+def test_several_at_a_time_are_what_the_command_makes_in_one_thread(
+    command: str, two_threads: None, capsys: pytest.CaptureFixture[str]
+) -> None:
+    made = {"stylize": STYLED, "dream": ["photo.png", "--layer", "relu2_1", *QUICK[:2], *QUICK[4:]]}
+    given = made[command]
+    values = ["--strength", "0.3,0.6,0.9", "--keep", "all"]
+    assert main(["sweep", command, *given, *values]) == 0
+    told = capsys.readouterr().err
+    assert "on CPU, 1 thread, fp32, 2 at a time" in told
+    assert "1/3  strength 0.3: done; about " in told
+    assert "3/3  strength 0.9: done\n" in told
+    torch.set_num_threads(1)
+    for strength in ("0.3", "0.6", "0.9"):
+        assert main([command, *given, "--strength", strength, "-o", "alone.png"]) == 0
+        (kept,) = Path("all").glob(f"*-{strength}.png")
+        assert (pixels(kept) == pixels("alone.png")).all()
+
+
+def test_those_that_are_there_are_not_begun_again(
+    two_threads: None, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    make, seen = Batch._make, []
+
+    def stopped(self: Batch, task: object, index: int, outcomes: object) -> None:
+        seen.append(index)
+        if index == 2:
+            self._interrupt.asked = True
+        make(self, task, index, outcomes)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(Batch, "_make", stopped)
+    given = ["sweep", "stylize", *STYLED, "--strength", "0.2,0.4,0.6,0.8", "--keep", "all"]
+    assert main(given) == 130
+    assert "2/4  strength 0.4: stopped" in capsys.readouterr().err
+    monkeypatch.setattr(Batch, "_make", make)
+    assert main(given) == 0
+    told = capsys.readouterr().err
+    assert "4/4  strength 0.8: done" in told
+    assert "1/4" not in told
+    assert len(list(Path("all").glob("*.png"))) == 4
+
+
+@pytest.mark.parametrize("more", [["--max-memory", "4GB"], ["--time-budget", "60"]])
+def test_with_a_limit_they_are_made_one_after_the_other(
+    more: list[str], two_threads: None, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["sweep", "stylize", *STYLED, "--strength", "0.2,0.4", *more]) == 0
+    assert "at a time" not in capsys.readouterr().err
 
 
 def test_what_all_have_in_common_is_read_once(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -357,8 +417,8 @@ def test_an_old_picture_in_the_folder_is_not_taken_for_a_new_one(
 
 
 def test_the_time_is_said_before_it_starts(capsys: pytest.CaptureFixture[str]) -> None:
-    def told(*, even: bool) -> str:
-        lines = Lines(["strength 0.2", "strength 0.5", "strength 0.8"], even=even)
+    def told(**options: Any) -> str:
+        lines = Lines(["strength 0.2", "strength 0.5", "strength 0.8"], **options)
         lines.predicted(Prediction([(1.0, 30)], 30.0))
         lines.saved(None, "result", 40.0)
         lines.warning("once")
@@ -366,6 +426,7 @@ def test_the_time_is_said_before_it_starts(capsys: pytest.CaptureFixture[str]) -
         return capsys.readouterr().err
 
     assert "takes about 2 min: 30 s for each picture" in told(even=True)
-    text = told(even=False)
+    text = told(even=False, at_a_time=lambda: 2)
+    assert "done; about 40 s left" in text
     assert "takes about" not in text
     assert text.count("once") == 1

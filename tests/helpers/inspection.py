@@ -90,10 +90,10 @@ def probe_model(seed: int = 0) -> nn.Sequential:
     return nn.Sequential(OrderedDict(conv=conv, relu=nn.ReLU6(), flat=nn.Flatten(), out=head))
 
 
-def probe_network(seed: int = 0) -> ModuleNetwork:
+def probe_network(seed: int = 0, device: torch.device | str = "cpu") -> ModuleNetwork:
     """The model as a Network of 32 x 32 pixels, pictures as they are."""
     preprocessing = Preprocessing((0.0,) * 3, (1.0,) * 3, SIDE, SIDE + 4, classes=CLASSES)
-    return ModuleNetwork("probe", probe_model(seed), preprocessing)
+    return ModuleNetwork("probe", probe_model(seed), preprocessing, device=device)
 
 
 def make_probe() -> nn.Module:

@@ -5,16 +5,24 @@ from contextlib import contextmanager
 import pytest
 import torch
 from torch.utils._python_dispatch import TorchDispatchMode
-from torch.utils._pytree import tree_flatten
 
 from cnnart.networks.vgg import FeatureExtractor
-from cnnart.optim.capture import WARM_UP, Replay, ReplayedObjective
+from cnnart.optim.capture import (
+    WARM_UP,
+    CudaRecorder,
+    Replay,
+    ReplayedObjective,
+    recording_stream,
+    replayed,
+)
 from cnnart.optim.color import PaletteLoss
 from cnnart.optim.objective import PerceptualObjective, Region, Weights
 from cnnart.optim.optimize import LBFGS, optimize_image, optimizer_factory
 from cnnart.optim.steps import Evaluation
 from cnnart.optim.tiles import gather_moments
 from cnnart.settings import OPTIMIZERS
+from tests.helpers.replays import OperationRecorder, recording
+from tests.helpers.waits import META, Elsewhere
 
 CPU = torch.device("cpu")
 STYLE = {"relu1_1": 1.0, "relu3_1": 0.5}
@@ -22,56 +30,7 @@ WEIGHTS = Weights(1.0, 3.0, 2.0, 0.1, 0.5, {"relu2_2": 1.0}, STYLE)
 AXES = torch.linspace(1, 30, 60)
 
 
-def tensors(*values):
-    return [t for t in tree_flatten(values)[0] if isinstance(t, torch.Tensor)]
-
-
-def place(tensor):
-    """Where its memory is; of weights packed for a processor, which never change: None."""
-    return None if tensor.is_mkldnn else tensor.untyped_storage().data_ptr()
-
-
-class OperationRecorder(TorchDispatchMode):
-    """A CUDA graph on the CPU: the operations that ran, run again on the very same tensors.
-
-    Whatever the host decided or computed meanwhile is not asked again, as in a graph. Other than a
-    graph it computes while it records, so its first replay has been done.
-    """
-
-    def __init__(self):
-        super().__init__()
-        self.program, self.replays = [], 0
-
-    def __torch_dispatch__(self, func, types, args=(), kwargs=None):
-        kwargs = kwargs or {}
-        result = func(*args, **kwargs)
-        known = {place(t) for t in tensors(args, kwargs)}
-        # What is a view, or was written in place, is there already.
-        new = [place(t) not in known for t in tensors(result)]
-        self.program.append((func, args, kwargs, tensors(result), new))
-        return result
-
-    def run(self, function):
-        return function()
-
-    def record(self, function):
-        with self:
-            result = function()
-        return result, self.replay
-
-    @torch.no_grad()
-    def replay(self):
-        self.replays += 1
-        if self.replays == 1:
-            return
-        for func, args, kwargs, results, new in self.program:
-            again = tensors(func(*args, **kwargs))
-            for before, now, is_new in zip(results, again, new, strict=True):
-                if is_new and not before.is_mkldnn:
-                    before.copy_(now)
-
-
-def objective_of(tiny, photo_of, painting_of, *, masked=False, tile=0, wrap=(False, False), on=CPU):
+def objective_of(tiny, photo_of, painting_of, *, masked=False, on=CPU, **settings):
     features = FeatureExtractor(tiny, device=on)
     painting = painting_of().to(on)
     targets = gather_moments(features, painting, list(STYLE), 0)
@@ -80,7 +39,7 @@ def objective_of(tiny, photo_of, painting_of, *, masked=False, tile=0, wrap=(Fal
         mask = torch.linspace(0, 1, 144, device=on).expand(1, 1, 96, 144).contiguous()
     region = Region(targets, PaletteLoss([(painting, 1.0)], mask), mask)
     photo = photo_of(96, 144).to(on)
-    return PerceptualObjective(features, photo, [region], WEIGHTS, tile=tile, wrap=wrap)
+    return PerceptualObjective(features, photo, [region], WEIGHTS, **settings)
 
 
 CASES = [
@@ -95,12 +54,12 @@ CASES = [
 def test_a_replayed_objective_is_the_objective(tiny, photo_of, painting_of, case):
     objective = objective_of(tiny, photo_of, painting_of, **case)
     recorder = OperationRecorder()
-    replayed = ReplayedObjective(objective, Replay(CPU, recorder))
+    repeated = ReplayedObjective(objective, Replay(CPU, recorder))
     rng = torch.Generator().manual_seed(0)
     for _ in range(WARM_UP + 3):
         image = objective.photo + 0.1 * torch.randn(objective.photo.shape, generator=rng)
         before = image.clone()
-        found, expected = replayed(image), objective(image)
+        found, expected = repeated(image), objective(image)
         assert torch.equal(image, before)
         assert found.losses == pytest.approx(expected.losses, rel=1e-5)
         torch.testing.assert_close(found.gradient, expected.gradient, rtol=1e-4, atol=1e-7)
@@ -131,15 +90,8 @@ def test_a_replayed_run_is_the_run(tiny, photo_of, painting_of, monkeypatch):
     start = painting_of(96, 144)
     *_, (expected, image) = optimize_image(start.clone(), objective, 8, make)
     monkeypatch.setattr("cnnart.optim.optimize.evaluations_ahead", lambda device: 1)
-    monkeypatch.setattr("cnnart.optim.optimize.Replay", lambda device: Replay(CPU, recorder()))
-    recorders = []
-
-    def recorder():
-        recorders.append(OperationRecorder())
-        return recorders[-1]
-
-    replayed = ReplayedObjective(objective, Replay(CPU, recorder()))
-    *_, (losses, other) = optimize_image(start.clone(), replayed, 8, make)
+    recorders = recording(monkeypatch)
+    *_, (losses, other) = optimize_image(start.clone(), replayed(objective, CPU), 8, make)
     assert losses == pytest.approx(expected, rel=1e-3)
     assert (image - other).abs().mean() < 1e-3
     assert [r.replays for r in recorders] == [8 - WARM_UP, 7 - WARM_UP]
@@ -166,6 +118,15 @@ def test_what_cannot_be_recorded_is_called_as_before():
     assert not replay.records
 
 
+def test_what_waits_in_each_evaluation_is_not_recorded(tiny, photo_of, painting_of, monkeypatch):
+    recorders = recording(monkeypatch)
+    objective = objective_of(tiny, photo_of, painting_of, statistic="wasserstein")
+    assert replayed(objective, CPU) is objective
+    objective = objective_of(tiny, photo_of, painting_of, statistic="gram")
+    assert isinstance(replayed(objective, CPU), ReplayedObjective)
+    assert len(recorders) == 2
+
+
 def test_a_lack_of_memory_is_told():
     """So that the objective goes on in smaller tiles."""
     replay = Replay(CPU, Broken(RuntimeError("CUDA out of memory. Tried to allocate 2.00 GiB")))
@@ -173,6 +134,104 @@ def test_a_lack_of_memory_is_told():
         replay(lambda: None)
     with pytest.raises(RuntimeError, match="out of memory"):
         replay(lambda: None)
+
+
+class Stream:
+    """A fake of torch.cuda's that notes what waits for what."""
+
+    current, made, waits = "the default", 0, []
+
+    def __init__(self, device):
+        Stream.made += 1
+
+    def wait_stream(self, other):
+        Stream.waits.append((self, other))
+
+
+@pytest.fixture
+def fake_cuda(monkeypatch):
+    """torch.cuda's streams and graphs: as torch 2.14's, a recording that cannot end leaves its
+    stream the current one.
+    """
+    events = []
+    monkeypatch.setattr(Stream, "made", 0)
+    monkeypatch.setattr(Stream, "current", Stream("cuda"))
+
+    @contextmanager
+    def stream(chosen):
+        before, Stream.current = Stream.current, chosen
+        try:
+            yield
+        finally:
+            Stream.current = before
+
+    class Graph:
+        def replay(self):
+            events.append("replayed")
+
+    class Recording:
+        def __init__(self, graph, stream, capture_error_mode):
+            assert capture_error_mode == "thread_local"
+            self.stream = stream
+
+        def __enter__(self):
+            self.before, Stream.current = Stream.current, self.stream
+
+        def __exit__(self, kind, error, traceback):
+            if kind:
+                raise RuntimeError("operation failed due to a previous error during capture")
+            Stream.current = self.before
+
+    for name, fake in {
+        "Stream": Stream,
+        "stream": stream,
+        "current_stream": lambda device: Stream.current,
+        "CUDAGraph": Graph,
+        "graph": Recording,
+    }.items():
+        monkeypatch.setattr(torch.cuda, name, fake)
+    recording_stream.cache_clear()
+    yield events
+    recording_stream.cache_clear()
+
+
+def test_a_card_records_on_a_stream_of_its_own(fake_cuda):
+    device, before = torch.device("cuda"), Stream.current
+    first, second = CudaRecorder(device), CudaRecorder(device)
+    assert first.stream is second.stream  # each would keep work space of its own for good
+    assert first.stream is not before
+    waited = []
+    before.wait_stream = lambda other: waited.append((before, other))
+    first.stream.wait_stream = lambda other: waited.append((first.stream, other))
+    assert first.run(lambda: Stream.current) is first.stream
+    # It goes on from what was asked for before, and what is asked for then goes on from it.
+    assert waited == [(first.stream, before), (before, first.stream)]
+    result, replay = first.record(lambda: Stream.current)
+    assert (result, Stream.current) == (first.stream, before)
+    replay()
+    assert fake_cuda == ["replayed"]
+
+
+def test_a_failed_recording_gives_the_stream_back(fake_cuda):
+    def waits():
+        raise RuntimeError("operation not permitted when stream is capturing")
+
+    device, before = torch.device("cuda"), Stream.current
+    replay = Replay(device)
+    assert replay.records
+    results = [replay(lambda: Stream.current) for _ in range(WARM_UP)]
+    assert before not in results
+    seen = []
+
+    def function():
+        seen.append(Stream.current)
+        if Stream.current is not before:
+            waits()
+        return "computed"
+
+    assert replay(function) == "computed"
+    assert seen[-1] is before
+    assert not replay.records
 
 
 def test_on_the_cpu_nothing_is_recorded():
@@ -239,6 +298,39 @@ def test_an_evaluation_does_not_wait(monkeypatch, tiny, photo_of, painting_of, c
     assert all(value > 0 for value in evaluation.losses.values())
 
 
+@pytest.mark.parametrize("case", [{"masked": True}, {"tile": 96, "wrap": (True, True)}])
+def test_an_evaluation_and_a_step_stay_on_the_device(tiny, photo_of, painting_of, case):
+    with Elsewhere() as elsewhere:
+        objective = objective_of(tiny, photo_of, painting_of, on=META, **case)
+        x = objective.photo.clone()
+        engine = LBFGS(x)
+        for count in range(3):
+            evaluation = objective(x)
+            evaluation.values()
+            engine.step(evaluation.gradient)
+            elsewhere.strict = count == 0  # what is made at the first call may wait
+
+
+@pytest.mark.parametrize(
+    "mistake",
+    [
+        lambda x: x + torch.ones(3),
+        lambda x: float(x.sum()),
+        lambda x: x.cpu(),
+        lambda x: torch.ones(3).to(META),
+        lambda x: x.copy_(torch.ones(3)),
+        lambda x: x[x > 0],
+    ],
+)
+def test_what_a_card_would_not_bear_is_noticed(mistake):
+    with Elsewhere() as elsewhere:
+        x = torch.ones(3, device=META)
+        elsewhere.strict = True
+        x.copy_(torch.ones(3).to(META, non_blocking=True), non_blocking=True)
+        with pytest.raises((AssertionError, NotImplementedError)):  # the latter is torch's own
+            mistake(x)
+
+
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
 @pytest.mark.parametrize("optimizer", OPTIMIZERS)
 def test_a_step_does_not_wait(monkeypatch, optimizer, dtype):
@@ -284,12 +376,12 @@ def test_a_graph_computes_what_the_calls_do(vgg, photo_of, painting_of):
     on = torch.device("cuda")
     objective = objective_of(vgg, photo_of, painting_of, masked=True, on=on)
     replay = Replay(on)
-    replayed = ReplayedObjective(objective, replay)
+    repeated = ReplayedObjective(objective, replay)
     rng = torch.Generator().manual_seed(0)
     for _ in range(WARM_UP + 3):
         noise = torch.randn(objective.photo.shape, generator=rng).to(on)
         image = objective.photo + 0.1 * noise
-        found, expected = replayed(image), objective(image)
+        found, expected = repeated(image), objective(image)
         assert found.losses == pytest.approx(expected.losses, rel=1e-4)
         torch.testing.assert_close(found.gradient, expected.gradient, rtol=1e-3, atol=1e-6)
     assert replay.records
@@ -320,8 +412,8 @@ def test_two_runs_on_a_card_are_the_same_bytes(vgg, photo_of, painting_of, maske
     on, pictures = torch.device("cuda"), []
     for _ in range(2):
         objective = objective_of(vgg, photo_of, painting_of, masked=masked, on=on)
-        replayed = ReplayedObjective(objective, Replay(on))
+        repeated = replayed(objective, on)
         start = objective.photo.clone()
-        *_, (_, image) = optimize_image(start, replayed, 30, optimizer_factory("lbfgs"))
+        *_, (_, image) = optimize_image(start, repeated, 30, optimizer_factory("lbfgs"))
         pictures.append(image.cpu())
     assert torch.equal(*pictures)

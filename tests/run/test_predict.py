@@ -104,3 +104,25 @@ def test_a_constant_and_the_pixels_are_told_apart(monkeypatch: pytest.MonkeyPatc
     least = sum(s * level.iterations for s, level in zip(each, schedule, strict=True))
     assert least < found.seconds < 1.15 * least
     assert clock[0] < 2 * 0.6 + 8 * each[1], "no more is measured than a few evaluations"
+
+
+def test_on_a_card_the_last_step_was_asked_for_before(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its losses alone are waited for: no evaluation takes so little."""
+    clock = [0.0]
+    monkeypatch.setattr(module.time, "perf_counter", lambda: clock[0])
+    monkeypatch.setattr(module, "evaluations_ahead", lambda device: 1)
+
+    class Ahead(Costs):
+        def steps(self, problem: object) -> Iterator[Step]:
+            *steps, last = super().steps(problem)
+            began = 0.0
+            for step in steps:
+                clock[0], began = began + step.seconds, began
+                yield step
+            yield last
+
+    work = MultiscaleSynthesis.__new__(StyleTransfer)
+    work.run = Ahead(clock, [PyramidLevel(96, 128, 100)])
+    found = predict(work)
+    assert found is not None
+    assert found.levels[0][0] == pytest.approx(0.02 + 1e-6 * 96 * 128)

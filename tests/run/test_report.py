@@ -237,6 +237,13 @@ def test_the_first_step_at_a_size_says_nothing_of_those_to_come() -> None:
     assert eta.left(a_step(4, 21.0, steps=6)) == pytest.approx(2 * 4 * (0.9 + 0.1 * 5 / 4))
 
 
+def test_time_left_is_the_budgets_where_there_is_one() -> None:
+    """The number of steps changes then, and their sizes with it."""
+    eta = Eta([(100, 2), (400, 3)])
+    assert eta.left(dataclasses.replace(a_step(1, 1.0, steps=9), left=7.5)) == 7.5
+    assert eta.left(dataclasses.replace(a_step(2, 2.0, steps=11), left=6.0)) == 6.0
+
+
 def test_time_left_without_a_schedule() -> None:
     assert Eta().left(a_step(1, 2.0, steps=4)) == pytest.approx(6)
 

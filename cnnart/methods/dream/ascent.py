@@ -7,16 +7,14 @@ each shift of the picture has to itself dies away, and fewer steps climb as high
 from __future__ import annotations
 
 import math
-from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import TypeVar
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from cnnart.errors import CnnartError, OutOfMemory
+from cnnart.errors import OutOfMemory
 from cnnart.networks.base import Network
 from cnnart.networks.vgg import FeatureExtractor
 from cnnart.optim.memory import (
@@ -29,7 +27,7 @@ from cnnart.optim.memory import (
     idle_memory,
 )
 from cnnart.optim.multiscale import CoarseToFine, plan_descent
-from cnnart.optim.optimize import Reading, evaluations_ahead
+from cnnart.optim.optimize import Reading, read_late
 from cnnart.optim.steps import MemoryPlan, Objective, PyramidLevel, State
 
 MOMENTUM = 0.5  # of the last step's direction, how much is added to this one's
@@ -40,8 +38,6 @@ NO_ACTIVATION = (
     "Nothing in the photo excites these units, so nothing grows: try the layer before its ReLU "
     "(conv4_2 for relu4_2), more channels or another `layer`."
 )
-
-Shown = TypeVar("Shown")
 
 # From a direction to what is added to the picture, and whether there is anything (a bool scalar).
 Move = Callable[[Tensor], tuple[Tensor, Tensor]]
@@ -60,7 +56,6 @@ class Ascent:
 
     most = 1.0
     unit = "steps"
-    repeats = False  # the picture is shifted anew at each step
 
     def __init__(self, move: Callable[[PyramidLevel], Move], generator: torch.Generator) -> None:
         self.move, self.generator = move, generator
@@ -170,33 +165,6 @@ def ascend(
         at.index += 1
         yield at.values, at.image, moved
         at.heading = None  # the next step is to free it
-
-
-def read_late(
-    steps: Iterable[tuple[Reading, Shown]], device: torch.device
-) -> Iterator[tuple[dict[str, float], Shown, bool]]:
-    """What each step read, with its picture: the values by name, and whether it moved.
-
-    On a device that computes while the host goes on, when the next step is under way: so it always
-    has work. Raises CnnartError for values that are not finite.
-    """
-    waiting: deque[tuple[Reading, Shown]] = deque()
-
-    def next_read() -> tuple[dict[str, float], Shown, bool]:
-        reading, picture = waiting.popleft()
-        values, total, moved = reading.read()
-        if not math.isfinite(total):
-            raise CnnartError(
-                "The activations are not finite numbers: they overflow. Use `precision` fp32."
-            )
-        return values, picture, moved
-
-    for step in steps:
-        waiting.append(step)
-        if len(waiting) > evaluations_ahead(device):
-            yield next_read()
-    while waiting:
-        yield next_read()
 
 
 def smooth(gradient: Tensor, sigma: float) -> Tensor:

@@ -45,8 +45,8 @@ class FourierBasis:
         self.device = torch.device(device)
         self.weights = spectrum_weights(height, width, decay).to(self.device) * CONTRAST
         root = torch.tensor(COLOR_ROOT)
-        self._to_rgb = (root / root.norm(dim=0).max()).to(self.device)
-        self._from_rgb = torch.linalg.inv(self._to_rgb.cpu()).to(self.device)
+        root = root / root.norm(dim=0).max()
+        self._to_rgb, self._from_rgb = root.to(self.device), torch.linalg.inv(root).to(self.device)
 
     def noise(self, seeds: Sequence[int], deviation: float = 0.01) -> Tensor:
         """Random coefficients, a picture for each seed; drawn on the CPU, so alike everywhere."""

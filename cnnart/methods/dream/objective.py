@@ -14,6 +14,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from cnnart.networks.base import Network
+from cnnart.optim.capture import sent
 from cnnart.optim.steps import Evaluation
 from cnnart.optim.tiles import Tile, core_of, picture_tiles
 
@@ -53,7 +54,7 @@ class DreamObjective:
         size: ``(height, width)`` of the pictures.
         rms: by layer, from ``reference_rms``.
         jitter: at each call the picture is shifted by up to so many pixels along both axes, and the
-            gradient shifted back, so that no grid of the network shows.
+            gradient shifted back, so that no grid of the network shows (``RandomShift``).
         generator: on the CPU, draws the jitter.
         tile: side of a tile in pixels; 0: the whole picture at once.
 
@@ -75,8 +76,8 @@ class DreamObjective:
         self.spec = spec
         self.size = size
         self.rms = rms
-        self.jitter = jitter
-        self.generator = generator or torch.Generator().manual_seed(0)
+        generator = generator or torch.Generator().manual_seed(0)
+        self.shift = RandomShift(jitter, size, generator, network.device)
         self.layers = [name for name, weight in spec.layers.items() if weight]
         self.tiles = picture_tiles(network, self.layers, size, tile)
         # A list as an index would be sent to the device at each call, and waited for.
@@ -84,14 +85,22 @@ class DreamObjective:
 
     def __call__(self, image: Tensor) -> Evaluation:
         """The values and their gradient at ``image`` (``1x3xHxW`` float32)."""
-        whole = image.detach().clone().requires_grad_(True)
-        moved = random_shift(whole, self.jitter, self.generator)
+        self.draw()
+        return self.evaluate(image)
+
+    def draw(self) -> None:
+        """Another shift."""
+        self.shift.draw()
+
+    def evaluate(self, image: Tensor) -> Evaluation:
+        """The values and the gradient of the picture as it is shifted now."""
+        moved = self.shift(image.detach())
         gradient = torch.zeros_like(image)
         totals = {name: torch.zeros((), device=image.device) for name in self.layers}
         counts = dict.fromkeys(self.layers, 0)
         for tile in self.tiles:
             rows, columns = tile.region
-            leaf = moved.detach()[..., rows, columns].clone().requires_grad_(True)
+            leaf = moved[..., rows, columns].clone().requires_grad_(True)
             sums = self._sums(leaf, tile)
             if not sums:
                 continue
@@ -105,9 +114,7 @@ class DreamObjective:
             name: self.spec.layers[name] * totals[name] / max(counts[name], 1)
             for name in self.layers
         }
-        # As grad(moved, whole, gradient) does, for which torch imports sympy: two seconds.
-        (back,) = torch.autograd.grad(moved.flatten().dot(gradient.flatten()), whole)
-        return Evaluation(values, back)
+        return Evaluation(values, self.shift.back(gradient))
 
     def _sums(self, leaf: Tensor, tile: Tile) -> dict[str, tuple[Tensor, int]]:
         """A tile's part of each layer's sum over chosen units, and how many these are."""
@@ -148,22 +155,85 @@ class DreamObjective:
         return self.spec.layers[layer] * g.stride**2 / g.channels
 
 
-def random_shift(image: Tensor, most: int, generator: torch.Generator) -> Tensor:
-    """The picture moved at random by up to ``most`` pixels along both axes, at the same size.
+class RandomShift:
+    """A picture moved at random along both axes, at the same size, and its gradient moved back.
 
     What comes in is the picture's mirror image. Rolled, as is usual, the opposite sides would meet
     in a seam, and the dream would draw it as a bright frame.
+
+    How far is a tensor on the device, so that shifting is the same work each time and can be
+    recorded; and each pixel's gradient is summed up in one order, which CUDA's own kernel for
+    mirrored borders does not.
+
+    Args:
+        most: pixels along each axis.
+        size: ``(height, width)`` of the pictures.
+        generator: on the CPU, draws.
+        device: of the pictures.
     """
-    height, width = image.shape[-2:]
-    down, right = torch.randint(-most, most + 1, (2,), generator=generator).tolist()
-    down = max(1 - height, min(height - 1, down))
-    right = max(1 - width, min(width - 1, right))
-    if not (down or right):
-        return image * 1
-    sides = (max(0, right), max(0, -right), max(0, down), max(0, -down))
-    padded = F.pad(image, sides, mode="reflect")
-    top, left = max(0, -down), max(0, -right)
-    return padded[..., top : top + height, left : left + width]
+
+    def __init__(
+        self, most: int, size: tuple[int, int], generator: torch.Generator, device: torch.device
+    ) -> None:
+        self._most, self._generator, self._device = most, generator, device
+        self._reach = [min(most, side - 1) for side in size]  # down, right
+        # What the picture is read from, in rows and columns of the picture with its borders.
+        self._origins = torch.tensor(self._reach, device=device)
+        self._places = [torch.arange(side, device=device) for side in size]
+
+    def draw(self) -> None:
+        """Move by another distance from now on."""
+        most = self._most
+        drawn = torch.randint(-most, most + 1, (2,), generator=self._generator).tolist()
+        pairs = zip(drawn, self._reach, strict=True)
+        origins = [reach - max(-reach, min(reach, distance)) for distance, reach in pairs]
+        self._origins.copy_(sent(torch.tensor(origins), self._device))
+
+    def __call__(self, image: Tensor) -> Tensor:
+        """``1x3xHxW`` moved."""
+        down, right = self._reach
+        if down or right:
+            image = F.pad(image, (right, right, down, down), mode="reflect")
+            for axis, places in zip((-2, -1), self._read(), strict=True):
+                image = image.index_select(axis, places)
+        return image
+
+    def back(self, gradient: Tensor) -> Tensor:
+        """The gradient by a picture, from that by the picture moved."""
+        down, right = self._reach
+        if not (down or right):
+            return gradient
+        for axis, reach, places in zip((-2, -1), (down, right), self._read(), strict=True):
+            shape = list(gradient.shape)
+            shape[axis] += 2 * reach
+            gradient = gradient.new_zeros(shape).index_copy_(axis, places, gradient)
+        height, width = gradient.shape[-2] - 2 * down, gradient.shape[-1] - 2 * right
+        result = gradient.new_zeros(*gradient.shape[:2], height, width)
+        # In the order in which the places of a pixel lie, as the CPU's kernel sums them.
+        for rows, above in mirrored(height, down):
+            for columns, before in mirrored(width, right):
+                part, axes = gradient[..., above, before], []
+                if above.stop - above.start != height:
+                    axes.append(-2)
+                if before.stop - before.start != width:
+                    axes.append(-1)
+                result[..., rows, columns] += part.flip(axes) if axes else part
+        return result
+
+    def _read(self) -> list[Tensor]:
+        """The rows and the columns, of the picture with its borders, that are seen."""
+        pairs = zip(self._places, self._origins.unbind(), strict=True)
+        return [places + origin for places, origin in pairs]
+
+
+def mirrored(side: int, reach: int) -> list[tuple[slice, slice]]:
+    """Which pixels of an axis lie, mirrored but for the middle one, in which of the padded axis."""
+    parts = [(slice(0, side), slice(reach, reach + side))]
+    if reach:
+        parts.insert(0, (slice(1, reach + 1), slice(0, reach)))
+        end = reach + side
+        parts.append((slice(side - 1 - reach, side - 1), slice(end, end + reach)))
+    return parts
 
 
 def guided_sum(units: Tensor, guides: Tensor) -> Tensor:

@@ -54,8 +54,17 @@ class RandomTransform:
             size: (height, width) of the pictures, cut from the middle; None: the canvas's own.
         """
         height, width = size or canvases.shape[-2:]
+        canvas = (canvases.shape[-2], canvases.shape[-1])
+        theta = self.drawn(generator, canvas, (height, width))
+        return self.moved(canvases, theta.to(canvases), (height, width))
+
+    def drawn(
+        self, generator: torch.Generator, canvas: tuple[int, int], size: tuple[int, int]
+    ) -> Tensor:
+        """A random map, ``2x3`` on the CPU, from a picture of this size into the canvas."""
         if self == RandomTransform():
-            return center_crop(canvases, height, width)
+            return torch.eye(2, 3)
+        (height, width), (rows, columns) = size, canvas
         drawn = torch.rand(6, generator=generator).mul(2).sub(1)
         first, _, _, second = drawn.split([2, 1, 1, 2])
         _, _, scale, angle, _, _ = drawn.tolist()
@@ -66,10 +75,15 @@ class RandomTransform:
         shift = matrix @ (first * self.jitter) + second * self.jitter
         # affine_grid counts in half-widths and half-heights: of the picture, then of the canvas.
         inner = torch.tensor([width / 2, height / 2])
-        outer = torch.tensor([canvases.shape[-1] / 2, canvases.shape[-2] / 2])
-        theta = torch.cat([matrix * inner / outer[:, None], (shift / outer)[:, None]], dim=1)
-        shape = [*canvases.shape[:2], height, width]
-        theta = theta.to(canvases).expand(len(canvases), 2, 3)
+        outer = torch.tensor([columns / 2, rows / 2])
+        return torch.cat([matrix * inner / outer[:, None], (shift / outer)[:, None]], dim=1)
+
+    def moved(self, canvases: Tensor, theta: Tensor, size: tuple[int, int]) -> Tensor:
+        """What a map that was drawn makes of the canvases, on whose device it is."""
+        if self == RandomTransform():
+            return center_crop(canvases, *size)
+        shape = [*canvases.shape[:2], *size]
+        theta = theta.expand(len(canvases), 2, 3)
         grid = F.affine_grid(theta, shape, align_corners=False)
         moved = F.grid_sample(canvases - GRAY, grid, padding_mode="zeros", align_corners=False)
         return moved + GRAY

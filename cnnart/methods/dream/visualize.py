@@ -17,15 +17,16 @@ from torch import Tensor
 
 from cnnart.errors import UsageError
 from cnnart.image.picture import center_crop
-from cnnart.methods.dream.ascent import activation_bytes, read_late
+from cnnart.methods.dream.ascent import activation_bytes
 from cnnart.methods.dream.config import VisualizeConfig
 from cnnart.methods.dream.fourier import FourierBasis
 from cnnart.methods.dream.presets import DreamPreset
 from cnnart.methods.dream.transforms import RandomTransform
 from cnnart.networks.base import Network
+from cnnart.optim.capture import replayed, sent
 from cnnart.optim.memory import FIXED, Limits, idle_memory
-from cnnart.optim.optimize import Adam, Reading
-from cnnart.optim.steps import Clock, MemoryPlan, PyramidLevel, Step
+from cnnart.optim.optimize import Adam, Reading, read_late
+from cnnart.optim.steps import Clock, Evaluation, MemoryPlan, PyramidLevel, Step
 
 PICTURES = 10  # float32 pictures alive at once: coefficients, Adam's state, the moved picture
 RMS_FLOOR = 1e-3  # added to a layer's root mean square, against a layer that is zero everywhere
@@ -149,19 +150,61 @@ class Visualization:
         leaf = coefficients.detach().requires_grad_(True)  # the same memory
         rng = torch.Generator().manual_seed(config.seed)
         canvases = basis.picture(leaf)
+        canvas = (canvases.shape[-2], canvases.shape[-1])
+        moved_score = MovedScore(self.score, transform, rng, canvas, config.sides, device)
+        objective = replayed(moved_score, device)
         for _ in range(config.steps):
-            values = self.score(transform(canvases, rng, config.sides))
-            (gradient,) = torch.autograd.grad(-values.sum(), leaf)
-            before, activation = canvases.detach(), values.detach().mean()
+            evaluation = objective(canvases)
+            # As grad(canvases, leaf, gradient) does, for which torch imports sympy: two seconds.
+            product = canvases.flatten().dot(evaluation.gradient.flatten())
+            (gradient,) = torch.autograd.grad(product, leaf)
+            before, values = canvases.detach(), evaluation.values()
             moved = adam.step(gradient)
             canvases = basis.picture(leaf)  # what this step shows, the next one begins with
             shown = canvases.detach() if self.starts is None else before
             picture = center_crop(shown, height, width)
-            yield Reading.of(["activation"], activation[None], activation, moved), picture
+            yield Reading.of(list(evaluation.terms), values, values.sum(), moved), picture
 
     def finish(self, image: Tensor) -> Tensor:
         """Any Step's pictures as they are to be written, on the CPU."""
         return image.detach().clamp(0, 1).cpu()
+
+
+class MovedScore:
+    """The objective to be lowered: less the score of pictures that were moved at random.
+
+    Its term is the mean ``activation``, which rises. ``canvas``, ``size``: heights and widths of
+    what is evaluated, and of what is cut from it for the network.
+    """
+
+    def __init__(
+        self,
+        score: ImageScore,
+        transform: RandomTransform,
+        generator: torch.Generator,
+        canvas: tuple[int, int],
+        size: tuple[int, int],
+        device: torch.device,
+    ) -> None:
+        self._score, self._transform, self._generator = score, transform, generator
+        self._canvas, self._size = canvas, size
+        self._map = torch.zeros(2, 3, device=device)
+
+    def __call__(self, canvases: Tensor) -> Evaluation:
+        self.draw()
+        return self.evaluate(canvases)
+
+    def draw(self) -> None:
+        """Another random map."""
+        theta = self._transform.drawn(self._generator, self._canvas, self._size)
+        self._map.copy_(sent(theta, self._map.device))
+
+    def evaluate(self, canvases: Tensor) -> Evaluation:
+        """The score of the canvases (``Bx3xHxW``) as they are moved now."""
+        leaf = canvases.detach().requires_grad_(True)
+        values = self._score(self._transform.moved(leaf, self._map, self._size))
+        (gradient,) = torch.autograd.grad(-values.sum(), leaf)
+        return Evaluation({"activation": values.detach().mean()}, gradient)
 
 
 class ActivationScore:

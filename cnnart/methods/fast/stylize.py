@@ -28,6 +28,7 @@ from cnnart.methods.fast.config import FastConfig
 from cnnart.methods.fast.layers import AffinePair
 from cnnart.methods.fast.network import StyleNetwork, make_noise
 from cnnart.methods.fast.styled import RepeatedPasses, StyledNetwork
+from cnnart.optim.capture import sent
 from cnnart.optim.memory import (
     FREE_SHARE,
     Limits,
@@ -154,7 +155,7 @@ class FastStylization:
         self._runner, self._limits, self._carried = runner, limits or Limits(), carried
         self.seeds = list(seeds) if seeds else [seed_of(photo) for photo in photos]
         size = output_size(photos.shape[-2], photos.shape[-1], config.size)
-        self.photo = resize(to_device(photos, runner.device), *size)
+        self.photo = resize(sent(photos, runner.device), *size)
         self.levels = stroke_levels(size, config.stroke_scale, in_pixels=config.in_pixels)
         masks = [None if s.mask is None else s.mask.to(runner.device) for s in styles]
         # Regions know styles by their pictures; here a style is where it stands in the list.
@@ -430,13 +431,6 @@ def blended(pairs: Sequence[AffinePair], weights: Sequence[float]) -> AffinePair
     for weight, pair in zip(weights, pairs, strict=True):
         gamma, beta = gamma + weight * pair.gamma, beta + weight * pair.beta
     return AffinePair(gamma, beta)
-
-
-def to_device(photos: Tensor, device: torch.device) -> Tensor:
-    """Photos on the device; to a card from pinned memory, so that nobody waits for the copy."""
-    if device.type == "cuda" and photos.device.type == "cpu":
-        photos = photos.pin_memory()
-    return photos.to(device, non_blocking=True)
 
 
 def plan_strips(

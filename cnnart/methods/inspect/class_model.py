@@ -29,6 +29,8 @@ from cnnart.methods.inspect.report import Inspection
 from cnnart.methods.inspect.target import last_map, logits_of, percent
 from cnnart.networks.base import Classifier
 from cnnart.networks.imagenet import class_name
+from cnnart.optim.capture import replayed
+from cnnart.optim.steps import Evaluation
 
 GRAY = 0.5
 # Stronger random transforms than for a channel, a softer spectrum: a class has any size, and its
@@ -143,11 +145,9 @@ class ClassModel:
 
     def _ascend(self, ascent: PixelAscent) -> Iterator[int]:
         pixels = self._start()
+        objective = replayed(self._evaluate, self.network.device)
         for index in range(1, self.count + 1):
-            seen = (pixels + GRAY).requires_grad_()
-            with torch.enable_grad():
-                (slope,) = torch.autograd.grad(self.objective(seen).sum(), seen)
-            slope = slope.float()
+            slope = objective(pixels + GRAY).gradient
             size = slope.square().mean((1, 2, 3), keepdim=True).sqrt().clamp_min(1e-12)
             pixels = (pixels + ascent.step * slope / size) * (1 - ascent.decay)
             if ascent.blur and index % ascent.blur_every == 0 and index < self.count:
@@ -155,6 +155,14 @@ class ClassModel:
             pixels = pixels.clamp(-GRAY, 1 - GRAY)
             self._pixels = pixels + GRAY
             yield index
+
+    def _evaluate(self, pictures: Tensor) -> Evaluation:
+        """The sum of the logits, and its gradient."""
+        seen = pictures.detach().requires_grad_()
+        with torch.enable_grad():
+            logits = self.objective(seen).sum()
+            (slope,) = torch.autograd.grad(logits, seen)
+        return Evaluation({"logits": logits.detach()}, slope.float())
 
     def _start(self) -> Tensor:
         """Bx3xSxS around zero: noise for each seed, on top of the pictures to start from."""

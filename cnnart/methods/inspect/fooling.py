@@ -12,7 +12,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
@@ -26,6 +26,9 @@ from cnnart.methods.inspect.target import find_class, likeliest, percent
 from cnnart.networks.base import Classifier
 from cnnart.networks.imagenet import class_name
 from cnnart.networks.module import LOGITS
+from cnnart.optim.capture import replayed
+from cnnart.optim.optimize import Reading, read_late
+from cnnart.optim.steps import Evaluation
 
 DISPLAY = 512  # long side of the sheet's pictures
 MAGNIFIED = 10
@@ -60,56 +63,92 @@ class Fool:
     def __init__(self, network: Classifier, image: Tensor, target: int, config: FoolConfig) -> None:
         self.network, self.target, self.config = network, target, config
         self.image = quantized(image.to(network.device))
-        self._best: tuple[Tensor, float, float] | None = None  # picture, probability, mean change
+        self._best: Smallest | None = None
 
     def steps(self) -> Iterator[float]:
+        for losses, best, _ in read_late(self._steps(), self.image.device):
+            self._best = best
+            yield losses["probability"]
+
+    def _steps(self) -> Iterator[tuple[Reading, Smallest]]:
+        """The probability before each step, and the smallest change until then. What is decided
+        is decided on the device, which nobody waits for.
+        """
         config, change = self.config, torch.zeros_like(self.image)
         heading, radius = torch.zeros_like(change), change.new_zeros(())
         # Rounding takes away what is below half a level, and at first that is everything. With
         # noise before it the mean of many pixels is kept, which is what a smaller picture shows.
         noise = torch.rand(change.shape, generator=torch.Generator().manual_seed(0)).to(change)
+        objective = replayed(self._evaluate, self.image.device)
+        best = Smallest.none(self.image)
         for index in range(config.steps):
-            offset = noise if self._best is None else 0.5
+            offset = torch.where(best.found, 0.5, noise)
             seen = quantized(self.image + torch.floor(change * LEVELS + offset) / LEVELS)
-            probability, slope = self._evaluate(seen)
-            if fooled := probability >= config.confidence:
-                self._keep(seen, probability)
-            yield probability
+            evaluation = objective(seen)
+            values, slope = evaluation.values(), evaluation.gradient
+            fooled = values[0] >= config.confidence
+            best = best.or_smaller(seen, values[0], (seen - self.image).abs().mean(), fooled)
+            yield Reading.of(list(evaluation.terms), values, values.sum(), fooled), best
             heading = MOMENTUM * heading + slope / slope.norm().clamp_min(1e-12)
             direction = heading / heading.norm().clamp_min(1e-12)
-            if self._best is None:
-                change += config.step * GROWTH**index * one_level(slope) * direction
-                radius = change.norm()
-                continue
+            # Until it fools for the first time:
+            grown = change + config.step * GROWTH**index * one_level(slope) * direction
+            # And from then on:
             rate = 0.5 * (1 + math.cos(math.pi * index / config.steps))  # falls from 1 to 0
-            change += rate * config.turn * radius * direction
-            radius = radius * (1 - config.adjust if fooled else 1 + config.adjust)
-            change *= radius / change.norm().clamp_min(1e-12)
-            change = (self.image + change).clamp(0, 1) - self.image
+            turned = change + rate * config.turn * radius * direction
+            radius = radius * torch.where(fooled, 1 - config.adjust, 1 + config.adjust)
+            turned *= radius / turned.norm().clamp_min(1e-12)
+            turned = (self.image + turned).clamp(0, 1) - self.image
+            change = torch.where(best.found, turned, grown)
+            radius = torch.where(best.found, radius, grown.norm())
 
     def result(self) -> Fooling:
-        if self._best is None:
+        if self._best is None or not self._best.found:
             raise CnnartError(
                 f"No small change was found in {self.config.steps} steps: ask for more `steps`, "
                 "less `confidence`, or another class."
             )
-        picture, probability, mean = self._best
+        picture, probability, mean = self._best.picture, self._best.probability, self._best.mean
         largest = float((picture - self.image).abs().max()) * LEVELS
-        return Fooling(picture, probability, mean, round(largest))
+        return Fooling(picture, float(probability), float(mean) * LEVELS, round(largest))
 
-    def _evaluate(self, picture: Tensor) -> tuple[float, Tensor]:
+    def _evaluate(self, picture: Tensor) -> Evaluation:
         """The class's probability and the gradient of its logarithm."""
         picture = picture.detach().requires_grad_()
         with torch.enable_grad():
             logits = self.network.logits(self.network.prepare(picture))
             value = logits.log_softmax(1)[0, self.target]
             (slope,) = torch.autograd.grad(value, picture)
-        return float(value.detach().exp()), slope.float()
+        return Evaluation({"probability": value.detach().exp()}, slope.float())
 
-    def _keep(self, picture: Tensor, probability: float) -> None:
-        mean = float((picture - self.image).abs().mean()) * LEVELS
-        if self._best is None or mean < self._best[2]:
-            self._best = picture, probability, mean
+
+class Smallest(NamedTuple):
+    """The smallest change so far that fools, if any was ``found``, all on the device.
+
+    ``mean``: the mean change of its pixels; infinite until there is one.
+    """
+
+    picture: Tensor
+    probability: Tensor
+    mean: Tensor
+    found: Tensor
+
+    @classmethod
+    def none(cls, image: Tensor) -> Smallest:
+        zero = image.new_zeros(())
+        return cls(image, zero, zero + math.inf, zero > 0)
+
+    def or_smaller(
+        self, picture: Tensor, probability: Tensor, mean: Tensor, fooled: Tensor
+    ) -> Smallest:
+        """Another picture in its place, if that is ``fooled`` with less."""
+        better = fooled & (mean < self.mean)
+        return Smallest(
+            torch.where(better, picture, self.picture),
+            torch.where(better, probability, self.probability),
+            torch.where(better, mean, self.mean),
+            self.found | fooled,
+        )
 
 
 def one_level(slope: Tensor) -> Tensor:

@@ -19,6 +19,7 @@ from cnnart.methods.inspect.config import InvertConfig
 from cnnart.methods.inspect.pictures import quantized
 from cnnart.methods.inspect.report import Beneath, Inspection
 from cnnart.networks.base import Network
+from cnnart.optim.capture import replayed
 from cnnart.optim.losses import excess_sum, moments, relative_square, tv_loss
 from cnnart.optim.optimize import optimize_image, optimizer_factory
 from cnnart.optim.steps import Clock, Evaluation, Objective, Step
@@ -87,7 +88,7 @@ class Inversion:
         clock, index = Clock(), 0
         for done in range(len(self.layers)):
             image = self._start()
-            objective = self._objective(self.layers[: done + 1])
+            objective = replayed(self._objective(self.layers[: done + 1]), image.device)
             make = optimizer_factory("lbfgs")
             for losses, iterate in optimize_image(image, objective, self.config.steps, make):
                 image, index = iterate, index + 1

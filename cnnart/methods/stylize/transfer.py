@@ -9,6 +9,7 @@ colors of the pixels are part of the objective; losses are relative, so one stre
 from __future__ import annotations
 
 import functools
+import threading
 from collections import OrderedDict
 from collections.abc import Callable, Hashable, Iterator, Sequence
 from dataclasses import replace
@@ -64,10 +65,12 @@ MOST_TARGETS = 24  # kept for the next photo; 2.5 MB each with the usual layers
 class TargetCache:
     """Moments of style pictures at each size, kept from one photo of a batch to the next.
 
-    For photos with the same settings, whose styles are the very same tensors.
+    For photos with the same settings, whose styles are the very same tensors. Threads may share it:
+    what one is finding, the others wait for.
     """
 
     def __init__(self) -> None:
+        self._lock = threading.Lock()
         self._kept: OrderedDict[Hashable, tuple[Tensor, dict[str, Moments]]] = OrderedDict()
 
     def get(
@@ -75,12 +78,13 @@ class TargetCache:
     ) -> dict[str, Moments]:
         """The moments of a style seen in some way: as kept, or found now. The oldest are lost."""
         key = (id(style), how)  # the style is kept too, so no other one can have its id
-        if key not in self._kept:
-            self._kept[key] = style, find()
-        self._kept.move_to_end(key)
-        if len(self._kept) > MOST_TARGETS:
-            self._kept.popitem(last=False)
-        return self._kept[key][1]
+        with self._lock:
+            if key not in self._kept:
+                self._kept[key] = style, find()
+            self._kept.move_to_end(key)
+            if len(self._kept) > MOST_TARGETS:
+                self._kept.popitem(last=False)
+            return self._kept[key][1]
 
 
 class StyleTransfer(MultiscaleSynthesis[FeatureExtractor]):

@@ -6,14 +6,16 @@ import pytest
 import torch
 
 from cnnart.errors import CnnartError
-from cnnart.methods.dream import ascent
 from cnnart.methods.dream.ascent import MOMENTUM, ascend, mean_abs, smooth
 from cnnart.methods.dream.config import DreamConfig
 from cnnart.methods.dream.dream import DeepDream
 from cnnart.networks.vgg import FeatureExtractor
+from cnnart.optim import optimize
+from cnnart.optim.capture import WARM_UP
 from cnnart.optim.memory import Limits
 from cnnart.optim.steps import Evaluation
-from tests.helpers.waits import NoWaits
+from tests.helpers.replays import recording
+from tests.helpers.waits import META, Elsewhere, NoWaits
 
 MOVED = torch.tensor(True)
 
@@ -54,7 +56,7 @@ def test_a_step_follows_this_gradient_and_half_of_the_step_before():
 
 @pytest.mark.parametrize("ahead", [0, 1])
 def test_where_a_device_runs_ahead_values_are_read_one_step_late(monkeypatch, ahead):
-    monkeypatch.setattr(ascent, "evaluations_ahead", lambda device: ahead)
+    monkeypatch.setattr(optimize, "evaluations_ahead", lambda device: ahead)
     begun = []
 
     def move(heading):
@@ -106,3 +108,51 @@ def test_the_mean_is_over_the_mask():
 
 def test_smoothing_nothing_leaves_nothing():
     assert torch.equal(smooth(torch.zeros(1, 3, 8, 8), 1.0), torch.zeros(1, 3, 8, 8))
+
+
+def test_a_recorded_dream_is_the_dream(photo, tiny, monkeypatch):
+    """With another shift at each step, which the recording has not seen."""
+    config = DreamConfig(layers={"relu3_2": 1.0, "relu2_1": -0.5}, jitter=9, octaves=2)
+
+    def dreamed():
+        dream = DeepDream(photo, config, FeatureExtractor(tiny), limits=Limits(tile=0))
+        return [(step.losses, step.image.clone()) for step in dream.steps()]
+
+    expected, recorders = dreamed(), recording(monkeypatch)
+    found = dreamed()
+    assert [r.replays > 3 for r in recorders] == [True, True]  # a recording for each octave
+    assert sum(r.replays for r in recorders) == len(found) - 2 * WARM_UP
+    for (losses, image), (other_losses, other) in zip(expected, found, strict=True):
+        assert losses == pytest.approx(other_losses, rel=1e-4)
+        torch.testing.assert_close(image, other, atol=1e-4, rtol=0)
+
+
+@pytest.mark.parametrize("settings", [{"jitter": 5}, {"neuron": (0.5, 0.5), "color": "luma"}])
+def test_a_dream_stays_on_the_device(photo, tiny, settings):
+    config = DreamConfig(layers={"relu3_2": 1.0}, channels=(1, 4), octaves=1, **settings)
+    with Elsewhere() as elsewhere:
+        features = FeatureExtractor(tiny, device=META)
+        dream = DeepDream(photo, config, features, guide=photo, limits=Limits(tile=0))
+        (scale,) = dream.schedule
+        objective, move = dream.objective(scale, 0), dream.move(scale)
+        image = dream.start(scale.height, scale.width)
+        for count in range(2):
+            evaluation = objective(image)
+            move(evaluation.gradient)
+            evaluation.values()
+            elsewhere.strict = count == 0
+
+
+@pytest.mark.gpu
+def test_a_graph_of_a_dream_is_the_dream(photo, vgg, monkeypatch):
+    config = DreamConfig(layers={"relu3_2": 1.0}, jitter=9, octaves=2)
+
+    def dreamed():
+        features = FeatureExtractor(vgg, device="cuda")
+        *_, step = DeepDream(photo, config, features, limits=Limits(tile=0)).steps()
+        return step.image
+
+    recorded, again = dreamed(), dreamed()
+    assert torch.equal(recorded, again)
+    monkeypatch.setattr("cnnart.optim.capture.recorder_of", lambda device: None)
+    torch.testing.assert_close(recorded, dreamed(), atol=0.02, rtol=0)

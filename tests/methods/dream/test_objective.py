@@ -6,9 +6,9 @@ import torch
 from cnnart.methods.dream.objective import (
     DreamObjective,
     ObjectiveSpec,
+    RandomShift,
     guide_vectors,
     guided_sum,
-    random_shift,
     reference_rms,
 )
 from cnnart.networks.vgg import FeatureExtractor
@@ -131,11 +131,18 @@ def test_guided_sum_takes_the_best_guide_for_each_place(monkeypatch, cells):
     assert torch.allclose(found, expected)
 
 
+def shifted(picture, most, seed):
+    generator = torch.Generator().manual_seed(seed)
+    shift = RandomShift(most, tuple(picture.shape[-2:]), generator, picture.device)
+    shift.draw()
+    return shift
+
+
 def test_a_shift_mirrors_what_comes_in():
     picture = torch.arange(20.0).view(1, 1, 4, 5)
     for seed in range(9):
         down, right = torch.randint(-2, 3, (2,), generator=torch.Generator().manual_seed(seed))
-        moved = random_shift(picture, 2, torch.Generator().manual_seed(seed))
+        moved = shifted(picture, 2, seed)(picture)
         for y in range(4):
             for x in range(5):
                 row, column = int(y - down), int(x - right)
@@ -144,7 +151,20 @@ def test_a_shift_mirrors_what_comes_in():
                 assert moved[0, 0, y, x] == picture[0, 0, row, column]
 
 
+@pytest.mark.parametrize("most", [0, 2, 3, 32])
+def test_a_shifted_gradient_is_what_autograd_says(most):
+    """To the last bit: pictures of versions before were made with it."""
+    rng = torch.Generator().manual_seed(9)
+    picture = torch.rand(1, 3, 4, 6, generator=rng).requires_grad_(True)
+    gradient = torch.randn(picture.shape, generator=rng)
+    for seed in range(12):
+        shift = shifted(picture, most, seed)
+        (expected,) = torch.autograd.grad(shift(picture), picture, gradient)
+        assert torch.equal(shift.back(gradient), expected)
+
+
 def test_a_shift_beyond_a_small_picture_is_cut():
     picture = torch.rand(1, 3, 5, 3)
-    for seed in range(9):
-        assert random_shift(picture, 32, torch.Generator().manual_seed(seed)).shape == picture.shape
+    moved = [shifted(picture, 32, seed)(picture) for seed in range(9)]
+    assert {m.shape for m in moved} == {picture.shape}
+    assert any(not torch.equal(m, picture) for m in moved)

@@ -16,8 +16,11 @@ from cnnart.methods.dream.visualize import (
     target_maps,
 )
 from cnnart.networks.vgg import FeatureExtractor
+from cnnart.optim.capture import WARM_UP
 from cnnart.optim.memory import Limits
 from cnnart.weights.backbones import VGGWeights
+from tests.helpers.replays import recording
+from tests.helpers.waits import META, Elsewhere
 
 SMALL = VisualizeConfig(size=32, steps=12, jitter=2)
 
@@ -239,3 +242,26 @@ def test_settings_that_make_no_sense(network, targets, changes, message):
 def test_a_seed_for_each_picture(network):
     with pytest.raises(UsageError, match="3 seeds for 1 pictures"):
         Visualization(network, [ChannelTarget("relu2_1", 0)], SMALL, seeds=[0, 1, 2])
+
+
+@pytest.mark.parametrize("diversity", [0.0, 0.3])
+def test_recorded_pictures_are_the_pictures(network, monkeypatch, diversity):
+    """Moved at random at each step, as the recording was not."""
+    config = VisualizeConfig(size=32, steps=9, diversity=diversity)
+    targets = [ChannelTarget("relu3_1", 3), ChannelTarget("relu3_1", 3)]
+    expected = last(Visualization(network, targets, config))
+    (recorders, found) = recording(monkeypatch), last(Visualization(network, targets, config))
+    assert [r.replays for r in recorders] == [config.steps - WARM_UP]
+    assert found.losses == pytest.approx(expected.losses, rel=1e-4)
+    torch.testing.assert_close(found.image, expected.image, atol=1e-3, rtol=0)
+
+
+def test_pictures_stay_on_the_device(tiny):
+    targets = [ChannelTarget("relu3_1"), ChannelTarget("relu2_1", 2, unit=True)]
+    with Elsewhere() as elsewhere:
+        work = Visualization(FeatureExtractor(tiny, device=META), targets, SMALL)
+        work.score.use_pre_activations = lambda first: []  # which reads values
+        steps = work._climb()
+        next(steps)
+        elsewhere.strict = True
+        next(steps)

@@ -95,6 +95,17 @@ def test_of_ninety_seconds_with_steps_of_ten_milliseconds_all_are_used() -> None
     assert len(found.sides) > 6000
 
 
+def test_what_is_left_is_the_rest_of_the_budget() -> None:
+    schedule = Schedule(TrainConfig(), 180.0, warm=2)
+    assert schedule.left(0, 0.0) is None
+    found = follow(schedule, by_pixels, until=40)
+    assert schedule.left(40, found.spent) == pytest.approx(180 - found.spent)
+    assert schedule.left(schedule.total, found.spent) == 0
+    few = Schedule(TrainConfig(steps=50), 1000.0, warm=2)  # which end before the time does
+    follow(few, by_pixels, until=40)
+    assert few.left(40, 1.0) is None
+
+
 def test_a_budget_of_a_few_steps_is_kept_too() -> None:
     for seconds in (4.0, 7.0, 11.0):
         found = follow(Schedule(TrainConfig(), 10.0, warm=2), lambda *_, took=seconds: took)

@@ -21,7 +21,9 @@ from cnnart.methods.inspect.class_model import (
 )
 from cnnart.methods.inspect.config import CLASS_RECIPES, ClassModelConfig
 from cnnart.methods.inspect.pictures import Item
+from cnnart.optim.capture import WARM_UP
 from tests.helpers.inspection import probe_network
+from tests.helpers.replays import recording
 from tests.helpers.waits import NoWaits
 
 needs_sklearn = pytest.mark.skipif(find_spec("sklearn") is None, reason="needs scikit-learn")
@@ -57,6 +59,14 @@ def test_no_step_waits_for_its_device(network, recipe):
     """A list of readings is fetched where it is due; nothing else is asked for."""
     with NoWaits():
         run(network, [1, 2], recipe=recipe, steps=5)
+
+
+@pytest.mark.parametrize("recipe", CLASS_RECIPES)
+def test_a_recorded_ascent_is_the_ascent(network, monkeypatch, recipe):
+    expected = run(network, [1, 2], recipe=recipe, steps=6).pictures
+    (recorders, found) = recording(monkeypatch), run(network, [1, 2], recipe=recipe, steps=6)
+    assert [r.replays for r in recorders] == [6 - WARM_UP]
+    torch.testing.assert_close(found.pictures, expected, atol=1e-3, rtol=0)
 
 
 @pytest.mark.parametrize("recipe", CLASS_RECIPES)
@@ -180,3 +190,13 @@ def test_fewer_pictures_than_facets_are_refused():
     list(search.parts())
     with pytest.raises(UsageError, match=r"6 facets need at least 6 pictures .* 5 could be read"):
         search.starts(6)
+
+
+@pytest.mark.gpu
+@pytest.mark.parametrize("recipe", CLASS_RECIPES)
+def test_a_graph_of_an_ascent_is_the_ascent(monkeypatch, recipe):
+    network = probe_network(device="cuda")
+    recorded = run(network, [1, 2], recipe=recipe, steps=8).pictures
+    monkeypatch.setattr("cnnart.optim.capture.recorder_of", lambda device: None)
+    expected = run(network, [1, 2], recipe=recipe, steps=8).pictures
+    torch.testing.assert_close(recorded, expected, atol=0.02, rtol=0)

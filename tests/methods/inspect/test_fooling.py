@@ -8,7 +8,10 @@ from cnnart.image.read import read_image
 from cnnart.image.write import write_image
 from cnnart.methods.inspect.config import FoolConfig
 from cnnart.methods.inspect.fooling import Fool, another_class, confirm, fool_report, quantized
+from cnnart.optim.capture import WARM_UP
 from tests.helpers.inspection import PIXELS, noise_picture, probe_network
+from tests.helpers.replays import recording
+from tests.helpers.waits import META, Elsewhere
 
 
 def run(network, image, target, **settings):
@@ -35,6 +38,31 @@ def test_it_fools_with_whole_levels_only(network):
     difference = (found.picture - quantized(image)).abs() * 255
     assert found.mean_change == pytest.approx(float(difference.mean()), abs=1e-4)
     assert found.largest_change == round(float(difference.max()))
+
+
+def test_recorded_it_fools_alike(network, monkeypatch):
+    image, settings = noise_picture(), {"confidence": 0.6, "steps": 40}
+    expected = run(network, image, 1, **settings).result()
+    (recorders, found) = recording(monkeypatch), run(network, image, 1, **settings).result()
+    assert [r.replays for r in recorders] == [40 - WARM_UP]
+    assert found.probability == pytest.approx(expected.probability, abs=1e-4)
+    assert found.mean_change == pytest.approx(expected.mean_change, rel=1e-3)
+
+
+def test_read_late_it_is_the_same_picture(network, monkeypatch):
+    """The smallest change is chosen on the device, whatever the host knows."""
+    expected = run(network, noise_picture(), 1).result()
+    monkeypatch.setattr("cnnart.optim.optimize.evaluations_ahead", lambda device: 1)
+    assert torch.equal(run(network, noise_picture(), 1).result().picture, expected.picture)
+
+
+def test_a_step_stays_on_the_device():
+    with Elsewhere() as elsewhere:
+        work = Fool(probe_network(device=META), noise_picture(), 1, FoolConfig())
+        steps = work._steps()
+        next(steps)
+        elsewhere.strict = True
+        next(steps)
 
 
 def test_only_pixels_that_count_change(network):
@@ -102,3 +130,13 @@ def test_another_class_is_another_one_and_follows_the_seed(network):
     drawn = {another_class(network, 2, seed) for seed in range(40)}
     assert drawn == {0, 1, 3}
     assert another_class(network, 2, 7) == another_class(network, 2, 7)
+
+
+@pytest.mark.gpu
+def test_a_graph_of_it_fools_alike(monkeypatch):
+    network = probe_network(device="cuda")
+    recorded = run(network, noise_picture(), 1).result()
+    monkeypatch.setattr("cnnart.optim.capture.recorder_of", lambda device: None)
+    assert recorded.mean_change == pytest.approx(
+        run(network, noise_picture(), 1).result().mean_change, rel=0.05
+    )

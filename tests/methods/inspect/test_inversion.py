@@ -9,8 +9,10 @@ from cnnart.errors import UsageError
 from cnnart.methods.inspect.config import InvertConfig
 from cnnart.methods.inspect.inversion import Inversion
 from cnnart.networks.vgg import FeatureExtractor
+from cnnart.optim.capture import WARM_UP
 from cnnart.optim.losses import moments, relative_square
 from tests.helpers.inspection import noise_picture, probe_network
+from tests.helpers.replays import recording
 from tests.helpers.waits import NoWaits
 
 
@@ -55,6 +57,19 @@ def test_an_evaluation_never_waits_for_its_device(tiny, photo, gram):
         evaluation = objective(work.photo)
         evaluation.values()
     assert evaluation.losses[work.kind] == pytest.approx(0, abs=1e-9)
+
+
+@pytest.mark.parametrize("gram", [False, True])
+def test_a_recorded_inversion_is_the_inversion(tiny, photo, monkeypatch, gram):
+    settings = {"layers": ("relu1_1", "relu2_1"), "size": 64, "steps": 6, "gram": gram}
+    network = FeatureExtractor(tiny)
+    _, expected = inverted(photo, network, **settings)
+    recorders = recording(monkeypatch)
+    _, found = inverted(photo, network, **settings)
+    # For each layer its evaluations, and L-BFGS's steps but the first.
+    assert [r.replays for r in recorders] == 2 * [6 - WARM_UP, 5 - WARM_UP]
+    for step, other in zip(expected, found, strict=True):
+        assert step.losses == pytest.approx(other.losses, rel=1e-3)
 
 
 def test_the_errors_are_those_of_the_picture_as_a_file_holds_it(tiny, photo):

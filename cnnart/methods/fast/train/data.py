@@ -23,6 +23,7 @@ from torch import Tensor
 from cnnart.errors import CnnartError, UsageError
 from cnnart.image.picture import resize
 from cnnart.image.read import MAX_PIXELS, decode, opened, recognized, unpacked
+from cnnart.optim.capture import sent
 
 MAX_CROP_SCALE = 1.5  # a crop covers up to that many times its side of the photo
 HELD_OUT = 12  # one photo in so many is for validation, at most MAX_HELD_OUT
@@ -281,13 +282,7 @@ class PhotoPool:
             for index in sorted(wanted - self._places.keys()):
                 self._put(index, self._arrived(index))
         table = torch.tensor([self._draw(sample, side) for sample in samples])
-        return cut(self._ring, self.on_device(table), side)
-
-    def on_device(self, values: Tensor) -> Tensor:
-        """A small tensor brought to the device without waiting for it."""
-        if self._pinned:
-            values = values.pin_memory()
-        return values.to(self.device, non_blocking=True)
+        return cut(self._ring, sent(table, self.device), side)
 
     def close(self) -> None:
         """Stop the threads."""

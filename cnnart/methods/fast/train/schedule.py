@@ -104,6 +104,14 @@ class Schedule:
         elif left < 0.5 * latest + self._validation * latest:
             self.total = index
 
+    def left(self, index: int, spent: float) -> float | None:
+        """Seconds that are left after a step: all of the budget, where that, and not the number of
+        steps, ends the run; None where nobody knows.
+        """
+        if self.budget is None or not self._pace or self.total == self._config.steps:
+            return None
+        return max(0.0, self.budget - spent) if index < self.total else 0.0
+
     def validated(self, index: int) -> None:
         """A validation follows this step; what it takes is known when the next one begins."""
         self._validated = index

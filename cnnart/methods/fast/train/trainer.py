@@ -44,6 +44,7 @@ from cnnart.methods.fast.train.model import StyleModel
 from cnnart.methods.fast.train.schedule import Schedule
 from cnnart.methods.fast.train.step import ComputeOptions, TrainBatch, TrainStep
 from cnnart.methods.fast.train.validation import JudgedStyle, Validator
+from cnnart.optim.capture import sent
 from cnnart.optim.color import color_gaussians
 from cnnart.optim.memory import free_memory
 from cnnart.optim.steps import Step
@@ -326,7 +327,10 @@ class Trainer:
                 if self.schedule.validates(index):
                     self.schedule.validated(index)
                     self.warnings += self.validator.run(index, self.total)
-                yield Step(index, self.total, self.lost, image, (side, side), self.seconds)
+                left = self.schedule.left(index, self.seconds)
+                yield Step(
+                    index, self.total, self.lost, image, (side, side), self.seconds, left=left
+                )
         finally:
             torch.backends.cudnn.benchmark = fastest
             self.pool.close()
@@ -364,11 +368,9 @@ class Trainer:
         """One step of the optimizer; one of its pictures."""
         samples = self._next_samples(index)
         photos = self.pool.crops(samples, self.schedule.side(index))
-        styles = self.pool.on_device(torch.tensor([s.style for s in samples]))
-        strengths = self.pool.on_device(torch.tensor([s.strength for s in samples]))
-        positions = self.pool.on_device(
-            self._positions(torch.tensor([s.strength for s in samples]))
-        )
+        styles = sent(torch.tensor([s.style for s in samples]), self.device)
+        strengths = sent(torch.tensor([s.strength for s in samples]), self.device)
+        positions = self._positions(strengths)
         vectors = self._style_vectors(styles, strengths)
         batch = TrainBatch(
             photos, styles, strengths, vectors, positions, self._noise(samples, index)
@@ -400,7 +402,7 @@ class Trainer:
         noise = make_noise(self.train_step.model.network.arch, side, side, seeds)
         if noise is None:
             return torch.empty(len(samples), 0, 1, 1, device=self.device)
-        return self.pool.on_device(noise)
+        return sent(noise, self.device)
 
     def checkpoint(self) -> Checkpoint:
         """The best network so far; one that styles were added to keeps its predictor."""
