@@ -1,4 +1,4 @@
-"""The frames of a clip in trained styles: the same noise for all, and statistics that change slowly."""
+"""The frames of a clip in trained styles: the same noise, and statistics that change slowly."""
 
 from __future__ import annotations
 

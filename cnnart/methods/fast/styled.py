@@ -255,7 +255,7 @@ def fused(
 
 @cache
 def fuses() -> bool:
-    """Whether torch's own compiler's operations are there, and right: they are not its interface."""
+    """Whether the operations of torch's own compiler are there and right: they are no interface."""
     if not torch.backends.mkldnn.is_available():
         return False
     x = torch.linspace(-1, 1, 2 * 9).view(1, 2, 3, 3).contiguous(memory_format=torch.channels_last)

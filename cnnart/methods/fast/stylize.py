@@ -41,6 +41,7 @@ from cnnart.optim.regions import StyledRegion, StyleImage, coverage, style_regio
 from cnnart.optim.steps import MemoryPlan, Step
 
 if TYPE_CHECKING:
+    from cnnart.methods.fast.match import MatchedStyle
     from cnnart.optim.steps import PyramidLevel
 
 STRIPS = (1024, 512, 256, 128, 64)  # rows
@@ -75,7 +76,8 @@ class FastStyle:
     """A style of a checkpoint and its part in the blend; ``mask``: see ``StyleImage``.
 
     ``described``: of a style that the network was not trained for, the description of its picture
-    (``describe_painting``); ``name`` is only what it is called, then.
+    (``describe_painting``); ``matched``: what was found for it (``match_style``) where there is no
+    predictor. ``name`` is only what it is called, then.
     """
 
     checkpoint: Checkpoint
@@ -83,10 +85,13 @@ class FastStyle:
     weight: float = 1.0
     mask: Tensor | None = None
     described: Tensor | None = None
+    matched: MatchedStyle | None = None
 
     def pair(self, strength: float) -> AffinePair:
         """Its affine pair of all layers, ``1xC`` each, on the CPU."""
         bank, network = self.checkpoint.bank, self.checkpoint.network
+        if self.matched is not None:
+            return self.matched.pair(bank.position(strength) if bank.strength_range else 0.0)
         with torch.no_grad():
             if self.described is None:
                 return network.mixed_pair(bank.style_vector({self.name: 1.0}, strength))
@@ -100,7 +105,7 @@ class FastStyle:
         """Mean (``1x3``) and covariance (``1x3x3``) that its pictures' colors are brought to, on
         the CPU; None: the network paints in its colors.
         """
-        numbers = self.described
+        numbers = self.described if self.matched is None else self.matched.colors
         if numbers is None:
             bank, styles = self.checkpoint.bank, self.checkpoint.styles
             found = styles[bank.index(self.name)].colors
@@ -198,7 +203,10 @@ class FastStylization:
     def can_join(self, other: FastStylization) -> bool:
         """Whether the photos of the two can be computed as one batch: the same but for pixels."""
         own, theirs = (
-            [(id(s.checkpoint), s.name, s.weight, id(s.described)) for s in work.styles]
+            [
+                (id(s.checkpoint), s.name, s.weight, id(s.described), id(s.matched))
+                for s in work.styles
+            ]
             for work in (self, other)
         )
         return (
