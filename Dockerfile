@@ -9,7 +9,7 @@ COPY pyproject.toml README.md LICENSE /src/
 COPY cnnart /src/cnnart
 COPY styles /src/styles
 COPY docs/cnnart.1 /src/docs/cnnart.1
-RUN pip install --no-cache-dir '/src[studio]' && rm -r /src \
+RUN pip install --no-cache-dir '/src[studio,video,inspect,formats]' && rm -r /src \
     && useradd --create-home painter && mkdir /painted && chown painter /painted
 
 USER painter

@@ -45,29 +45,34 @@ WATCH = """() => {
 
 
 @contextmanager
-def opened(**context: Any) -> Iterator[Any]:
-    """A page of a studio of its own."""
+def chromium() -> Iterator[Any]:
+    """The browser, with a camera that is none."""
     from playwright.sync_api import sync_playwright
 
-    browser = next(filter(None, map(shutil.which, CHROMIUM)), None)
-    if browser is None:
+    path = next(filter(None, map(shutil.which, CHROMIUM)), None)
+    if path is None:
         sys.exit("No Chromium here: install it first.")
+    with sync_playwright() as play:
+        browser = play.chromium.launch(executable_path=path, args=["--no-sandbox", *FAKE_CAMERA])
+        yield browser
+        browser.close()
+
+
+@contextmanager
+def opened(**context: Any) -> Iterator[Any]:
+    """A page of a studio of its own."""
     with tempfile.TemporaryDirectory() as folder:
         line = [sys.executable, "-m", "cnnart", "studio", "--no-open", "--port", "0", "-o", folder]
         server = subprocess.Popen(line, stdout=subprocess.PIPE, text=True, cwd=ROOT)
         assert server.stdout
         try:
             address = server.stdout.readline().strip()
-            with sync_playwright() as play:
-                made = play.chromium.launch(
-                    executable_path=browser, args=["--no-sandbox", *FAKE_CAMERA]
-                )
-                page = made.new_context(**context).new_page()
+            with chromium() as browser:
+                page = browser.new_context(**context).new_page()
                 page.set_default_timeout(300_000)
                 page.goto(address)
                 page.wait_for_selector("html[data-ready]")
                 yield page
-                made.close()
         finally:
             server.terminate()
             server.wait()

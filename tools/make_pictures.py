@@ -198,6 +198,14 @@ PICTURES: dict[str, Picture] = {
             ),
         ),
     ),
+    "variations": Picture(
+        "Four variations of a texture: the seeds 0 to 3",
+        (
+            Command(
+                "sweep texture examples/tesserae.jpg --method quilting --size 256 --variations 4"
+            ),
+        ),
+    ),
     "texture": Picture(
         "Two patches, one continued by the network, one joined from patches",
         (

@@ -1,12 +1,16 @@
-"""Make the pictures of docs/studio.md again: the page in Chromium, on the example photos.
+"""Make the screenshots of the documentation again, in Chromium, on the example photos.
 
-python tools/make_screenshots.py
+python tools/make_screenshots.py             those of the studio
+python tools/make_screenshots.py notebook    the example notebook, run and as Jupyter exports it
+                                             (pip install nbconvert ipykernel)
 """
 
 from __future__ import annotations
 
 import io
+import subprocess
 import sys
+import tempfile
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +21,7 @@ TARGET = ROOT / "docs" / "screenshots"
 LARGEST = 200_000  # bytes, as of all pictures of the documentation
 sys.path.insert(0, str(ROOT))
 
-from benchmarks.studio import PHOTO, opened, until  # noqa: E402
+from benchmarks.studio import PHOTO, chromium, opened, until  # noqa: E402
 
 
 def shoot(page: Any, name: str) -> None:
@@ -31,21 +35,42 @@ def shoot(page: Any, name: str) -> None:
             return
 
 
-def main() -> None:
+# A bar overwrites itself in Jupyter; an exported notebook has all that it ever was.
+LAST_OF_EACH_BAR = """() => {
+    for (const cell of document.querySelectorAll(".jp-OutputArea")) {
+        const told = [...cell.querySelectorAll("[data-mime-type$='jupyter.stderr']")];
+        const last = told.findLast(each => each.innerText.trim());
+        for (const each of told) {
+            if (each !== last) each.closest(".jp-OutputArea-child").remove();
+        }
+    }
+}"""
+
+
+def notebook() -> None:
+    """The first cells, with what they show."""
+    with tempfile.TemporaryDirectory() as folder, chromium() as browser:
+        line = ["nbconvert", "--to", "html", "--execute", "--output-dir", folder]
+        book = ROOT / "examples" / "notebook.ipynb"
+        subprocess.run([sys.executable, "-m", "jupyter", *line, str(book)], check=True)
+        page = browser.new_page(viewport={"width": 900, "height": 1160})
+        page.goto((Path(folder) / "notebook.html").as_uri())
+        page.evaluate(LAST_OF_EACH_BAR)
+        shoot(page, "notebook")
+
+
+def studio() -> None:
     with opened(viewport={"width": 1280, "height": 860}, color_scheme="light") as page:
         page.set_input_files("#file", PHOTO)
         until(page, "document.documentElement.dataset.thumbnailsMs")
         page.click("[data-style=linocut-coast]")
+        until(page, "/about/.test(document.getElementById('plan').textContent)")
         shoot(page, "studio")
-        page.click("[data-mask=linocut-coast]")
-        box = page.locator("#brush").bounding_box()
-        right, height = box["x"] + box["width"] - 40, box["height"]
-        page.mouse.move(box["x"] + 40, box["y"] + 0.1 * height)
-        page.mouse.down()
-        for place in (0.1, 0.22, 0.34):
-            page.mouse.move(right, box["y"] + place * height, steps=12)
-            page.mouse.move(box["x"] + 40, box["y"] + (place + 0.08) * height, steps=12)
-        page.mouse.up()
+        page.set_input_files("#file", ROOT / "examples" / "astronaut.jpg")
+        until(page, "document.title.startsWith('astronaut')")
+        page.get_by_label("Where Linocut coast applies").select_option("Background")
+        until(page, "!document.getElementById('brush').hidden")
+        until(page, "/about/.test(document.getElementById('plan').textContent)")
         shoot(page, "studio-mask")
     with opened(viewport={"width": 1280, "height": 860}, color_scheme="dark") as page:
         page.set_input_files("#file", ROOT / "examples" / "raccoon.jpg")
@@ -65,4 +90,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    notebook() if sys.argv[1:] == ["notebook"] else studio()

@@ -173,6 +173,11 @@ each_style_option: Any = cloup.option(
 fresh_option: Any = cloup.option(
     "--fresh", is_flag=True, help="Begin anew, where an unfinished run would go on."
 )
+dry_run_option: Any = cloup.option(
+    "--dry-run",
+    is_flag=True,
+    help="Only say what would be made, on what, and how long it takes; write nothing.",
+)
 mask_option: Any = cloup.option(
     "--mask",
     "masks",
@@ -230,11 +235,7 @@ file_options = section(
     recursive_option,
     cloup.option("--skip-existing", is_flag=True, help="Leave out what is already there."),
     fresh_option,
-    cloup.option(
-        "--dry-run",
-        is_flag=True,
-        help="Only say what would be made, on what, and how long it takes; write nothing.",
-    ),
+    dry_run_option,
     cloup.option(
         "--format", type=click.Choice(FORMATS), help="Default: as OUT is named, else png."
     ),

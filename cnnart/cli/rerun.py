@@ -16,6 +16,7 @@ from cnnart.cli.options import (
     RunOptions,
     TalkOptions,
     check_options,
+    dry_run_option,
     fresh_option,
     metadata_options,
     plan_tasks,
@@ -53,6 +54,7 @@ from cnnart.image.formats import DEEP
         help="The styles, if they have moved, or others.",
     ),
     fresh_option,
+    dry_run_option,
     cloup.option(
         "--inputs",
         multiple=True,
@@ -73,6 +75,7 @@ def rerun(
     inputs: tuple[str, ...],
     metadata: str,
     fresh: bool,
+    dry_run: bool,
     **given: Any,
 ) -> None:
     """Make a picture again from the record that cnnart put into it.
@@ -103,7 +106,7 @@ def rerun(
     backbone, precision, writing = trusted(record.get("run"), run.backbone)
     if WRITABLE.get(as_path(output).suffix.lower(), "png") not in DEEP:
         writing["bit_depth"] = 8
-    files = FileOptions(photos, output, metadata=metadata, fresh=fresh, **writing)
+    files = FileOptions(photos, output, metadata=metadata, fresh=fresh, dry_run=dry_run, **writing)
     run = replace(run, backbone=backbone, precision=run.precision or precision)
     check_options(files, talk)
     if hasattr(command, "clip"):

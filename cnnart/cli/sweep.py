@@ -82,7 +82,10 @@ class Several(click.ParamType):
         texts = [text.strip() for text in str(value).split(",")]
         if len(texts) > 1 and "" in texts:
             self.fail(f"{value!r} lacks a value beside a comma.", param, ctx)
-        values = Values({text: self.each.convert(text, param, ctx) for text in texts})
+        values = Values()
+        for text in texts:
+            if (meant := self.each.convert(text, param, ctx)) not in values.values():
+                values[text] = meant  # 0.2 and 0.20 are one picture
         own = [text for text in texts if text not in self.known]
         if len(texts) > 1 and own and isinstance(self.each, PresetType):
             self.fail(

@@ -222,6 +222,7 @@ def open_clip(
     import torch
 
     from cnnart.image.picture import Picture, output_size
+    from cnnart.image.read import MAX_PIXELS
     from cnnart.run.clip_run import ClipPainting, ClipRun, describe_clip
     from cnnart.run.pieces import Pieces, pieces_folder
     from cnnart.video.read import ClipReader, open_source
@@ -229,7 +230,7 @@ def open_clip(
 
     assert task.source.path
     assert task.target
-    source = open_source(task.source.path, config.fps)
+    source = open_source(task.source.path, config.fps, runtime.max_pixels or MAX_PIXELS)
     height, width = output_size(*source.size, size)
     reader = ClipReader(source, config, (height, width))
     made = ClipFormat(
@@ -246,8 +247,11 @@ def open_clip(
     recorded = {**recorded, "clip": asdict(config)}
     facts: dict[str, Any] = {"photo": describe_clip(task.source)["sha256"], "recorded": recorded}
     facts |= {"format": [task.format, task.codec], "device": str(runtime.device)}
+    # Bits hang on these, too: by them memory decides on tiles, and torch on its kernels.
+    facts |= {"precision": str(runtime.dtype), "max_memory": runtime.limits().memory}
+    facts["torch"] = torch.__version__
     if features is not None:
-        facts |= {"network": features.sha256, "precision": str(features.dtype)}
+        facts["network"] = features.sha256
     pieces = Pieces(pieces_folder(task.target), facts, fresh=task.fresh)
     work = ClipPainting(reader, painter, pieces, made, runtime.device, features=features)
     return ClipRun(

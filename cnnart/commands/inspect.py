@@ -104,16 +104,21 @@ def find_items(
 
 
 def item_of(
-    source: Source, *, whole: bool = True, warn: Callable[[str], None] = lambda line: None
+    source: Source,
+    *,
+    whole: bool = True,
+    warn: Callable[[str], None] = lambda line: None,
+    max_pixels: int | None = None,
 ) -> Item:
     """A file as an Item; ``whole``: with its path as it was given for a name.
 
-    ``warn`` is told, when it is read, what had to be guessed or left out.
+    ``warn`` is told, when it is read, what had to be guessed or left out. ``max_pixels``: see
+    ``Source.read``.
     """
     from cnnart.methods.inspect.pictures import Item
 
     if source.path is None:  # a pipe, read already
-        return Item(source.given, partial(_read, source, warn), key=source.given)
+        return Item(source.given, partial(_read, source, warn, max_pixels), key=source.given)
     path = source.path
     name = path.as_posix()
     if not whole and source.folder is not None:
@@ -123,11 +128,11 @@ def item_of(
         stamp = (facts.st_size, facts.st_mtime_ns)
     except OSError:  # a dangling link, say: reading it will tell
         stamp = (0, 0)
-    return Item(name, partial(_read, source, warn), stamp, identity(path))
+    return Item(name, partial(_read, source, warn, max_pixels), stamp, identity(path))
 
 
-def _read(source: Source, warn: Callable[[str], None]) -> Tensor:
-    picture = source.read()
+def _read(source: Source, warn: Callable[[str], None], max_pixels: int | None) -> Tensor:
+    picture = source.read(max_pixels)
     for line in picture.warnings:
         warn(line)
     return picture.rgb

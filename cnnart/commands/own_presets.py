@@ -60,7 +60,7 @@ def preset_names() -> list[str]:
         paths = sorted(presets_folder().glob("*.toml"))
     except OSError:
         return []
-    return [path.stem for path in paths if NAME.fullmatch(path.stem)]
+    return [path.stem for path in paths if NAME.fullmatch(path.stem) and is_file(path)]
 
 
 def builtin_names() -> set[str]:

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from tqdm.auto import tqdm
+from tqdm import TqdmWarning
 
 from cnnart.run.report import Plain, Start
+
+with warnings.catch_warnings():  # a notebook without ipywidgets has a bar of text
+    warnings.simplefilter("ignore", TqdmWarning)
+    from tqdm.auto import tqdm
 
 if TYPE_CHECKING:
     from cnnart.optim.steps import Step

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import functools
 import io
 import json
 import mimetypes
 import re
 import shutil
+import threading
 from collections.abc import AsyncIterator, Callable
 from concurrent.futures import CancelledError, Future
 from dataclasses import dataclass, field
@@ -25,14 +27,16 @@ from starlette.routing import Route
 
 from cnnart.builtin_styles import builtin_networks, builtin_styles
 from cnnart.commands.fast_stylize import arbitrary_network, trained_styles
+from cnnart.commands.style_args import named_mask_input
 from cnnart.errors import CnnartError, ImageError, UsageError, in_words
 from cnnart.files import FORMATS, json_line
 from cnnart.methods.dream.presets import DREAMS
 from cnnart.run.inputs import Source
 from cnnart.run.outputs import OutputOptions, Task
-from cnnart.settings import is_number, one_of, settings_of
+from cnnart.settings import CLASS_MASK, NAMED_MASKS, is_number, one_of, settings_of
+from cnnart.studio.folders import Folders
 from cnnart.studio.guard import Access, Guard, Refused, body_chunks, body_of, told
-from cnnart.studio.inspections import check_inspection, inspect
+from cnnart.studio.inspections import inspect, read_inspection
 from cnnart.studio.openapi import describe
 from cnnart.studio.paintings import Painting, Paintings
 from cnnart.studio.pictures import PREVIEW_SIDE, KnownPicture, Pictures
@@ -40,10 +44,13 @@ from cnnart.studio.plan import plan
 from cnnart.studio.request import CONFIGS, Asked, read_request
 from cnnart.studio.worker import LATEST, Worker
 from cnnart.version import __version__
+from cnnart.video.formats import CLIPS
+from cnnart.weights.embedded import imagenet_classes
 
 if TYPE_CHECKING:
     from torch import Tensor
 
+    from cnnart.commands.style_args import MaskInput
     from cnnart.run.command import Run
     from cnnart.runtime import Runtime
 
@@ -61,7 +68,8 @@ class Studio:
     """What the answers share.
 
     ``page``: serve the page, too. ``given``: pictures named at the start, which are known when
-    ``loading`` is done; ``warnings``: about those that cannot be read. ``stop``: ends the server.
+    ``loading`` is done; ``warnings``: about those that cannot be read. ``earlier``: what
+    sessions before this one have left. ``stop``: ends the server.
     """
 
     access: Access
@@ -72,6 +80,7 @@ class Studio:
     page: bool = True
     given: list[KnownPicture] = field(default_factory=list)
     warnings: list[str] = field(default_factory=list)
+    earlier: list[dict[str, Any]] = field(default_factory=list)
     loading: asyncio.Future[None] | None = None
     closing: bool = False
     stop: Callable[[], None] = lambda: None
@@ -87,14 +96,18 @@ def make_app(studio: Studio) -> Starlette:
         Route("/api/facts", answers.facts),
         Route("/api/styles/{name}", answers.style),
         Route("/api/pictures", answers.upload, methods=["POST"]),
+        Route("/api/clips", answers.bring_clip, methods=["POST"]),
         Route("/api/pictures/{id}", answers.picture),
         Route("/api/pictures/{id}", answers.remove, methods=["DELETE"]),
         Route("/api/pictures/{id}/file", answers.file),
         Route("/api/preview", answers.preview, methods=["POST"]),
+        Route("/api/mask", answers.mask, methods=["POST"]),
         Route("/api/plan", answers.plan, methods=["POST"]),
         Route("/api/command-line", answers.command_line, methods=["POST"]),
         Route("/api/inspect", answers.inspect, methods=["POST"]),
         Route("/api/inspect/command-line", answers.inspect_line, methods=["POST"]),
+        Route("/api/folders", answers.new_folder, methods=["POST"]),
+        Route("/api/folders/{id}/pictures", answers.to_folder, methods=["POST"]),
         Route("/api/fast-stylize", answers.fast_stylize, methods=["POST"]),
         Route("/api/jobs", answers.paint, methods=["POST"]),
         Route("/api/jobs", answers.jobs),
@@ -155,6 +168,7 @@ class Answers:
 
     def __init__(self, studio: Studio) -> None:
         self._studio = studio
+        self._folders = Folders(studio.pictures.folder)
 
     # What there is
 
@@ -175,11 +189,14 @@ class Answers:
                 "dreams": [
                     {"name": name, "about": preset.description} for name, preset in DREAMS.items()
                 ],
+                "masks": NAMED_MASKS,
+                "classes": imagenet_classes(),
                 "max_upload": studio.most_upload,
                 "max_pixels": studio.pictures.max_pixels,
                 "folder": str(studio.paintings.folder),
                 "given": [known.facts() for known in studio.given],
                 "warnings": studio.warnings,
+                "earlier": studio.earlier,
                 "last_event": studio.paintings.events.last,
             }
         )
@@ -198,11 +215,18 @@ class Answers:
         known = await self._take_in(request)
         return JSONResponse(known.facts(), 201)
 
-    async def _take_in(self, request: Request) -> KnownPicture:
-        """The picture in a request's body."""
+    async def bring_clip(self, request: Request) -> Response:
+        known = await self._take_in(request, clip=True)
+        return JSONResponse(known.facts(), 201)
+
+    async def _take_in(self, request: Request, *, clip: bool = False) -> KnownPicture:
+        """The picture, or the clip, in a request's body."""
         studio = self._studio
         async with studio.uploads:
-            path = studio.pictures.place(request.query_params.get("name", "photo"))
+            name = request.query_params.get("name", "clip" if clip else "photo")
+            if clip and Path(name).suffix.lower() not in CLIPS:
+                name += ".webm"  # by which it is known for a clip; it is read by its content
+            path = studio.pictures.place(name)
             try:
                 with path.open("wb") as file:
                     async for chunk in body_chunks(request, studio.most_upload):
@@ -212,14 +236,15 @@ class Answers:
             except BaseException:
                 shutil.rmtree(path.parent, ignore_errors=True)
                 raise
-        return await anyio.to_thread.run_sync(studio.pictures.add, path, limiter=studio.decoding)
+        add = functools.partial(studio.pictures.add, path, clip=clip)
+        return await anyio.to_thread.run_sync(add, limiter=studio.decoding)
 
     async def picture(self, request: Request) -> Response:
         """A picture at a size to look at."""
         id, side = request.path_params["id"], _side(request)
         small = self._studio.pictures.small
-        if side > PREVIEW_SIDE:
-            known = self._studio.pictures[id]
+        known = self._studio.pictures.any(id)
+        if side > PREVIEW_SIDE and known.seconds is None:
             read = lambda: _jpeg(_read_style(known.path, side))  # noqa: E731
         else:
             read = lambda: _jpeg(_fitted(small(id), side))  # noqa: E731
@@ -231,7 +256,7 @@ class Answers:
 
     async def file(self, request: Request) -> Response:
         """The file itself, with the record in it."""
-        known = self._studio.pictures[request.path_params["id"]]
+        known = self._studio.pictures.any(request.path_params["id"])
         return await run_in_threadpool(_download, known)
 
     # Previews
@@ -244,10 +269,29 @@ class Answers:
             raise UsageError("`rank` is 0 or 1.")
         pictures = self._studio.pictures
         asked = read_request(given, pictures)
-        if asked.command.name != "fast-stylize":
-            raise UsageError("Previews are of fast-stylize; paint to see another command's.")
+        if asked.command.name != "fast-stylize" or asked.photo.seconds is not None:
+            raise UsageError(
+                "Previews are of photos by fast-stylize; paint to see another command's."
+            )
         future = self._studio.worker.preview(
             lambda runtime: _jpeg(_preview(asked, pictures, runtime)), slot, rank
+        )
+        answer: Response = await _awaited(request, future)
+        return answer
+
+    async def mask(self, request: Request) -> Response:
+        """Where a mask by name applies: a gray picture at the previews' size."""
+        given = await _json(request)
+        slot, name = _slot(given), given.pop("mask", None)
+        if unknown := [key for key in given if key != "photo"]:
+            raise UsageError(f"Unknown key {unknown[0]!r} of a mask.")
+        mask = named_mask_input(name) if isinstance(name, str) else None
+        if mask is None:
+            raise UsageError(f"`mask` is {', '.join(NAMED_MASKS)} or {CLASS_MASK}NAME.")
+        pictures = self._studio.pictures
+        known = pictures[given.get("photo")]
+        future = self._studio.worker.preview(
+            lambda runtime: _png(_found_mask(mask, known, pictures)), slot
         )
         answer: Response = await _awaited(request, future)
         return answer
@@ -268,18 +312,52 @@ class Answers:
         return JSONResponse({"command_line": asked.command_line()})
 
     async def inspect(self, request: Request) -> Response:
-        """What a classifier looks at in a picture: a labelled sheet."""
-        given, pictures = await _json(request), self._studio.pictures
-        check_inspection(given, pictures)
-        future = self._studio.worker.preview(
-            lambda runtime: _jpeg(inspect(given, pictures, runtime)), rank=1
+        """What a classifier looks at in a picture, or what is like it: a labelled sheet."""
+        studio, gone = self._studio, threading.Event()
+        asked = read_inspection(await _json(request), studio.pictures, self._folders)
+
+        def between() -> None:
+            if gone.is_set() or studio.closing:
+                raise ClientDisconnect  # the search ends, and a later one goes on from there
+            studio.worker.do_previews(1)
+
+        future = studio.worker.preview(
+            lambda runtime: _jpeg(inspect(asked, runtime, studio.pictures.max_pixels, between)),
+            rank=1,
         )
-        answer: Response = await _awaited(request, future)
+        try:
+            answer: Response = await _awaited(request, future)
+        except ClientDisconnect:
+            gone.set()
+            raise
         return answer
 
     async def inspect_line(self, request: Request) -> Response:
         given = await _json(request)
-        return JSONResponse({"command_line": check_inspection(given, self._studio.pictures)})
+        asked = read_inspection(given, self._studio.pictures, self._folders)
+        return JSONResponse({"command_line": asked.command_line})
+
+    # Folders to look for neighbors in
+
+    async def new_folder(self, request: Request) -> Response:
+        query = request.query_params
+        made = self._folders.new(query.get("name", ""), query.get("recursive") == "1")
+        return JSONResponse(made.facts(), 201)
+
+    async def to_folder(self, request: Request) -> Response:
+        """One more picture of a folder; what is none is passed over when the folder is searched."""
+        folder = self._folders[request.path_params["id"]]
+        async with self._studio.uploads:
+            path = folder.place(request.query_params.get("name", "picture"))
+            try:
+                with path.open("wb") as file:
+                    async for chunk in body_chunks(request, self._studio.most_upload):
+                        file.write(chunk)
+            except BaseException:
+                folder.failed(path)
+                raise
+            folder.came(path)
+        return JSONResponse(folder.facts(), 201)
 
     async def fast_stylize(self, request: Request) -> Response:
         """A photo in, the picture out, at full size and with its record."""
@@ -516,12 +594,27 @@ def _read_style(path: Path, side: int) -> Tensor:
     return _fitted(read_image(path).rgb, side)
 
 
+def _found_mask(mask: MaskInput, known: KnownPicture, pictures: Pictures) -> Tensor:
+    """What is found in a photo, white on black. Raises ImageError where there is none of it."""
+    from cnnart.image.picture import Picture
+
+    return mask.over(Picture(pictures.small(known.id)), None, known.name).expand(-1, 3, -1, -1)
+
+
 def _jpeg(rgb: Tensor) -> Response:
+    return _file(rgb, "jpg", quality=88)
+
+
+def _png(rgb: Tensor) -> Response:
+    return _file(rgb, "png")
+
+
+def _file(rgb: Tensor, format: str, **options: Any) -> Response:
     from cnnart.image.write import write_image
 
     written = io.BytesIO()
-    write_image(written, rgb, format="jpg", quality=88)
-    return Response(written.getvalue(), media_type="image/jpeg")
+    write_image(written, rgb, format=format, **options)
+    return Response(written.getvalue(), media_type=MIME[format])
 
 
 def _download(known: KnownPicture) -> Response:
@@ -534,6 +627,8 @@ def _download(known: KnownPicture) -> Response:
     kind = mimetypes.guess_type(known.name)[0] or "application/octet-stream"
     return Response(
         content,
-        media_type=kind if kind.startswith("image/") and "svg" not in kind else "image/png",
+        media_type=kind
+        if kind.startswith(("image/", "video/")) and "svg" not in kind
+        else "image/png",
         headers={"Content-Disposition": f'attachment; filename="{name}"'},
     )

@@ -8,12 +8,18 @@ from cnnart.builtin_styles import builtin_styles
 from cnnart.commands.fast_stylize import trained_styles
 from cnnart.errors import as_flags
 from cnnart.files import FORMATS
-from cnnart.settings import settings_of
+from cnnart.settings import CLASS_MASK, NAMED_MASKS, settings_of
+from cnnart.studio.clips import LONGEST_CLIP
 from cnnart.studio.inspections import INSPECTIONS
 from cnnart.studio.request import CONFIGS, MOST_STYLES, TAKES
 from cnnart.version import __version__
 
 ID = {"type": "string", "description": "The id of a picture"}
+MASK = {
+    "type": "string",
+    "description": "The id of a picture, or what is found in the photo: "
+    f"{', '.join(NAMED_MASKS)} or {CLASS_MASK}NAME, perhaps after `inverse:`",
+}
 JSON = "application/json"
 
 
@@ -39,6 +45,7 @@ def describe(address: str) -> dict[str, Any]:
                     name={"type": "string"},
                     width={"type": "integer"},
                     height={"type": "integer"},
+                    seconds={"type": "number", "description": "Of a clip; 0: unknown"},
                 ),
                 "Job": _object(
                     id={"type": "string"},
@@ -58,6 +65,10 @@ def describe(address: str) -> dict[str, Any]:
                     what={"enum": list(INSPECTIONS)},
                     photo=ID,
                     named={"type": ["string", "null"], "description": "A class"},
+                    folder={"type": "string", "description": "The id of a folder, for neighbors"},
+                ),
+                "Folder": _object(
+                    id={"type": "string"}, name={"type": "string"}, pictures={"type": "integer"}
                 ),
                 **{f"Settings of {name}": _settings(config) for name, config in CONFIGS.items()},
                 "Request": {"oneOf": [_request(name) for name in CONFIGS]},
@@ -76,6 +87,28 @@ def _paths() -> dict[str, Any]:
     name = _parameter("name", "query", {"type": "string"}, "What to call the picture")
     job = {JSON: {"schema": _ref("Job")}}
     return {
+        "/api/folders": {
+            "post": _operation(
+                "A folder to look for neighbors in, empty",
+                {JSON: {"schema": _ref("Folder")}},
+                [
+                    name,
+                    _parameter(
+                        "recursive", "query", {"enum": ["0", "1"]}, "1: it has folders in it"
+                    ),
+                ],
+                status="201",
+            )
+        },
+        "/api/folders/{id}/pictures": {
+            "post": _operation(
+                "Bring a picture of the folder in: its bytes as the body",
+                {JSON: {"schema": _ref("Folder")}},
+                [id, name],
+                body=photo,
+                status="201",
+            )
+        },
         "/api/fast-stylize": {
             "post": _operation(
                 "Paint a photo in a trained style, at once: the photo's bytes in, the picture out",
@@ -101,6 +134,15 @@ def _paths() -> dict[str, Any]:
                 status="201",
             )
         },
+        "/api/clips": {
+            "post": _operation(
+                f"Bring a clip of {LONGEST_CLIP:.0f} seconds at the most in: its bytes as the body",
+                {JSON: {"schema": _ref("Picture")}},
+                [name],
+                body={"required": True, "content": {"video/*": {}}},
+                status="201",
+            )
+        },
         "/api/pictures/{id}": {
             "get": _operation("A picture at a size to look at, as JPEG", picture, [id, side]),
             "delete": _operation("Forget a picture that came in", {}, [id], status="204"),
@@ -118,7 +160,8 @@ def _paths() -> dict[str, Any]:
         },
         "/api/inspect": {
             "post": _operation(
-                "What a classifier looks at in a picture: a labelled sheet, as JPEG",
+                "What a classifier looks at in a picture, or which pictures of a folder are like "
+                "it: a labelled sheet, as JPEG",
                 picture,
                 body={"required": True, "content": {JSON: {"schema": _ref("Inspection")}}},
             )
@@ -128,6 +171,16 @@ def _paths() -> dict[str, Any]:
                 "The command line that does the same",
                 {JSON: {"schema": _object(command_line={"type": "string"})}},
                 body={"required": True, "content": {JSON: {"schema": _ref("Inspection")}}},
+            )
+        },
+        "/api/mask": {
+            "post": _operation(
+                "Where a mask by name applies, white on black, at a size to look at, as PNG",
+                {"image/png": {}},
+                body={
+                    "required": True,
+                    "content": {JSON: {"schema": _object(photo=ID, mask=MASK)}},
+                },
             )
         },
         "/api/plan": {
@@ -238,7 +291,7 @@ def _style() -> dict[str, Any]:
     either = [{"required": ["name"]}, {"required": ["picture"]}]
     weight = {"type": "number", "exclusiveMinimum": 0, "default": 1}
     name = {"type": "string", "description": "A style that cnnart brings"}
-    return _object(name=name, picture=ID, weight=weight, mask=ID) | {"oneOf": either}
+    return _object(name=name, picture=ID, weight=weight, mask=MASK) | {"oneOf": either}
 
 
 def _request(command: str) -> dict[str, Any]:
@@ -248,9 +301,17 @@ def _request(command: str) -> dict[str, Any]:
         "settings": _ref(f"Settings of {command}"),
     }
     for name in TAKES[command]:
+        if name == "seconds":
+            about = "Of a clip; without it as long as it is"
+            properties[name] = {"type": "number", "maximum": LONGEST_CLIP, "description": about}
+            continue
         many = {"type": "array", "items": _ref("Style"), "minItems": 1, "maxItems": MOST_STYLES}
-        properties[name] = many if name == "styles" else ID
-    required = ["command", "photo", *(["styles"] if "styles" in TAKES[command] else [])]
+        properties[name] = many if name == "styles" else MASK if name == "mask" else ID
+    required = [
+        "command",
+        *(["photo"] if "clip" not in TAKES[command] else []),
+        *(["styles"] if "styles" in TAKES[command] else []),
+    ]
     return _object(**properties) | {"required": required, "additionalProperties": False}
 
 

@@ -16,7 +16,6 @@ from typing import TYPE_CHECKING, Any
 from cnnart.errors import CnnartError, reason
 from cnnart.files import check_writable
 from cnnart.run.batch import Batch, BatchOptions
-from cnnart.run.inputs import Source
 from cnnart.run.outputs import Task
 from cnnart.run.report import JsonLines
 from cnnart.studio.guard import Refused
@@ -78,7 +77,7 @@ class Painting:
     """
 
     asked: Asked
-    target: Path
+    task: Task
     events: Events = field(repr=False)
     known: Callable[[Path], KnownPicture] = field(repr=False)
     settings: Any = None  # as they were asked for
@@ -93,6 +92,12 @@ class Painting:
 
     def __post_init__(self) -> None:
         self.events.tell(self.id, {"event": "queued", **self.facts()})
+
+    @property
+    def target(self) -> Path:
+        """Where the result goes."""
+        assert self.task.target
+        return self.task.target
 
     @property
     def command_line(self) -> str:
@@ -129,10 +134,8 @@ class Painting:
             )
             if self._stop:
                 self._batch.stop()
-            photo = self.asked.photo
-            task = Task(Source(photo.path, photo.given), self.target, "png")
             with suppress(Exception):  # it has been told by the reporter
-                self._batch.run([task])
+                self._batch.run([self.task])
         except Exception as error:  # before there was a batch to tell it
             from cnnart.errors import in_words
 
@@ -210,14 +213,16 @@ class Paintings:
             asked = read_request(
                 given, self._pictures, lambda known: self._pictures.kept(known, folder)
             )
-            target = self.folder / f"{asked.photo.path.stem}-{asked.command.label}.png"
+            suffix = ".png" if asked.photo.seconds is None else ".mp4"
+            target = self.folder / f"{asked.photo.path.stem}-{asked.command.label}{suffix}"
             target = free_name(target, self._names)
+            task = asked.task(target)
         except OSError as error:
             raise CnnartError(f"{self.folder} cannot be written to: {reason(error)}.") from None
         self._names.add(target)
-        painting = Painting(asked, target, self.events, self._known, given)
+        painting = Painting(asked, task, self.events, self._known, given)
         self._all[painting.id] = painting
         return painting
 
     def _known(self, path: Path) -> KnownPicture:
-        return self._pictures.add(path, given=str(path))
+        return self._pictures.add(path, given=str(path), clip=path.suffix == ".mp4")

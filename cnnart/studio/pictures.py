@@ -12,7 +12,7 @@ import shutil
 import tempfile
 from collections import OrderedDict
 from collections.abc import Container, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from threading import Lock
 from typing import TYPE_CHECKING
@@ -35,7 +35,8 @@ LONGEST_NAME = 80
 class KnownPicture:
     """A picture with an id. ``size``: (width, height), upright; ``given``: how a shell names it.
 
-    ``own``: whether the file is this store's, and goes with it.
+    ``own``: whether the file is this store's, and goes with it. ``seconds``: of a clip, 0 where
+    that is unknown; None: it is a still picture.
     """
 
     id: str
@@ -44,10 +45,12 @@ class KnownPicture:
     given: str
     size: tuple[int, int]
     own: bool = True
+    seconds: float | None = None
 
     def facts(self) -> dict[str, object]:
         """For programs."""
-        return {"id": self.id, "name": self.name, "width": self.size[0], "height": self.size[1]}
+        facts = {"id": self.id, "name": self.name, "width": self.size[0], "height": self.size[1]}
+        return facts | ({} if self.seconds is None else {"seconds": self.seconds})
 
 
 def safe_name(given: str) -> str:
@@ -80,7 +83,21 @@ class Pictures:
         shutil.rmtree(self.folder, ignore_errors=True)
 
     def __getitem__(self, id: object) -> KnownPicture:
-        """Raises Refused for an id that is none."""
+        """A still picture. Raises Refused for an id that is none."""
+        found = self.any(id)
+        if found.seconds is not None:
+            raise Refused(422, f"{found.name} is a clip: a picture is needed here.")
+        return found
+
+    def clip(self, id: object) -> KnownPicture:
+        """A clip. Raises Refused for an id that is none."""
+        found = self.any(id)
+        if found.seconds is None:
+            raise Refused(422, f"{found.name} is a picture: a clip is needed here.")
+        return found
+
+    def any(self, id: object) -> KnownPicture:
+        """A picture or a clip. Raises Refused for an id that is none."""
         with self._lock:
             found = self._known.get(id) if isinstance(id, str) else None
         if found is None:
@@ -93,20 +110,26 @@ class Pictures:
         folder.mkdir()
         return folder / safe_name(name)
 
-    def add(self, path: Path, *, given: str | None = None) -> KnownPicture:
+    def add(self, path: Path, *, given: str | None = None, clip: bool = False) -> KnownPicture:
         """Know a file. Without ``given`` it came in, and is removed if it is no picture.
 
         Raises Refused.
         """
         own = given is None
         try:
-            small, size = self._read(path)
+            small, size, seconds = self._read(path, clip=clip)
         except CnnartError as error:
             if own:
                 shutil.rmtree(path.parent, ignore_errors=True)
             raise Refused(415, str(error).replace(str(path), path.name)) from None
         known = KnownPicture(
-            secrets.token_hex(8), path.name, path, path.name if own else str(given), size, own
+            secrets.token_hex(8),
+            path.name,
+            path,
+            path.name if own else str(given),
+            size,
+            own,
+            seconds,
         )
         with self._lock:
             self._known[known.id] = known
@@ -115,9 +138,20 @@ class Pictures:
         _remove(gone)
         return known
 
+    def know(
+        self, path: Path, *, given: str, size: tuple[int, int], seconds: float | None
+    ) -> KnownPicture:
+        """Know a file that is not looked at before somebody wants to see it."""
+        known = KnownPicture(
+            secrets.token_hex(8), path.name, path, given, size, own=False, seconds=seconds
+        )
+        with self._lock:
+            self._known[known.id] = known
+        return known
+
     def remove(self, id: str) -> None:
         """Forget a picture that came in; others stay. Raises Refused."""
-        known = self[id]
+        known = self.any(id)
         with self._lock:
             if known.own:
                 self._known.pop(id, None)
@@ -127,13 +161,13 @@ class Pictures:
 
     def small(self, id: str) -> Tensor:
         """A picture at the previews' size, ``1x3xHxW``. Raises Refused, ImageError."""
-        known = self[id]
+        known = self.any(id)
         with self._lock:
             found = self._ready.get(id)
             if found is not None:
                 self._ready.move_to_end(id)
                 return found
-        small, _ = self._read(known.path)
+        small, *_ = self._read(known.path, clip=known.seconds is not None)
         with self._lock:
             self._keep_ready(id, small)
         return small
@@ -154,21 +188,26 @@ class Pictures:
                 partial.replace(path)
             elif sha256_of(path) != sha256:
                 continue
-            return KnownPicture(known.id, path.name, path, str(path), known.size, own=False)
+            return replace(known, name=path.name, path=path, given=str(path), own=False)
         raise AssertionError
 
-    def _read(self, path: Path) -> tuple[Tensor, tuple[int, int]]:
+    def _read(self, path: Path, *, clip: bool) -> tuple[Tensor, tuple[int, int], float | None]:
+        """At the previews' size, (width, height), seconds."""
         from cnnart.image.picture import fit_long_side, resize
         from cnnart.image.read import read_image
         from cnnart.optim.memory import memory_errors_named
+        from cnnart.studio.clips import read_clip
 
         with memory_errors_named():
-            rgb = read_image(path, max_pixels=self.max_pixels).rgb
+            if clip:
+                rgb, seconds = read_clip(path, self.max_pixels)
+            else:
+                rgb, seconds = read_image(path, max_pixels=self.max_pixels).rgb, None
         height, width = rgb.shape[-2:]
         if min(height, width) < 1:
             raise ImageError(f"{path}: it has no pixels.")
         side = min(PREVIEW_SIDE, max(height, width))
-        return resize(rgb, *fit_long_side(height, width, side)), (width, height)
+        return resize(rgb, *fit_long_side(height, width, side)), (width, height), seconds
 
     def _keep_ready(self, id: str, small: Tensor) -> None:
         self._ready[id] = small

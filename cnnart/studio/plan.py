@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
+from cnnart.errors import UsageError
 from cnnart.run.batch import BatchOptions
 from cnnart.run.dry_run import DryRun
 from cnnart.run.inputs import Source
@@ -38,6 +39,8 @@ def plan(asked: Asked, runtime: Runtime, between_steps: Callable[[], None]) -> d
 
     Raises CnnartError where the painting would fail before its first step.
     """
+    if asked.photo.seconds is not None:
+        raise UsageError("What a clip takes is told while it is painted.")
     heard = Heard()
     options = BatchOptions(quiet=True)
     task = Task(Source(asked.photo.path, asked.photo.given), None, "png")

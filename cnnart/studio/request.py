@@ -3,9 +3,11 @@
 ::
 
     {"command": "stylize", "photo": ID, "settings": {"strength": 0.7, "size": 1024},
-     "styles": [{"name": "night-swirls", "weight": 2}, {"picture": ID, "mask": ID}]}
+     "styles": [{"name": "night-swirls", "weight": 2, "mask": "subject"},
+                {"picture": ID, "mask": ID}]}
 
-Pictures are named by id, styles by id or as one that cnnart brings: a path is never taken.
+Pictures are named by id, styles by id or as one that cnnart brings, masks by id or by the name of
+what is found in the photo: a path is never taken.
 """
 
 from __future__ import annotations
@@ -17,9 +19,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from cnnart.builtin_styles import builtin_styles
+from cnnart.commands.clips import check_clip_masks, plan_clips
 from cnnart.commands.dream import Dream
 from cnnart.commands.fast_stylize import FastStylize, TrainedStyle, picture_style, trained_styles
-from cnnart.commands.style_args import MaskInput, StyleInput
+from cnnart.commands.style_args import MaskInput, StyleInput, named_mask_input
 from cnnart.commands.stylize import Stylize
 from cnnart.commands.texture import Texture
 from cnnart.errors import UsageError, did_you_mean
@@ -27,8 +30,12 @@ from cnnart.methods.dream.config import DreamConfig
 from cnnart.methods.fast.config import FastConfig
 from cnnart.methods.stylize.config import StylizeConfig
 from cnnart.methods.texture.config import TextureConfig
+from cnnart.run.inputs import Source
+from cnnart.run.outputs import Task
 from cnnart.settings import make_config, one_of, parse_weight, setting_of
+from cnnart.studio.clips import LONGEST_CLIP
 from cnnart.studio.pictures import KnownPicture, Pictures
+from cnnart.video.config import ClipConfig
 
 if TYPE_CHECKING:
     from cnnart.run.command import Command
@@ -41,7 +48,7 @@ CONFIGS: dict[str, Any] = {
 }
 TAKES = {  # beside photo and settings
     "stylize": ("styles",),
-    "fast-stylize": ("styles",),
+    "fast-stylize": ("styles", "clip", "seconds"),
     "dream": ("guide", "mask"),
     "texture": (),
 }
@@ -57,6 +64,15 @@ class Asked:
     command: Command
     photo: KnownPicture
     words: tuple[str, ...]
+
+    def task(self, target: Path) -> Task:
+        """The photo or the clip, and where its result goes. Raises UsageError."""
+        source = Source(self.photo.path, self.photo.given)
+        if self.photo.seconds is None or not isinstance(self.command, FastStylize):
+            return Task(source, target, "png")
+        command = self.command
+        (task,) = plan_clips([source], str(target), command.clip, style=command.label)
+        return task
 
     def command_line(self, output: Path | None = None) -> str:
         """What the shell takes."""
@@ -89,23 +105,46 @@ def read_request(given: Any, pictures: Pictures, keep: Keep | None = None) -> As
     config = CONFIGS[name]
     settings = {str(key): _value(each) for key, each in settings.items() if each is not None}
     make_config(config, settings)  # so that an unknown one is told before its option is made
-    photo = keep(pictures[given.get("photo")])
+    clip = given.get("clip")
+    if clip is not None and given.get("photo") is not None:
+        raise UsageError("Either `photo` or `clip`: one is painted.")
+    photo = keep(pictures[given.get("photo")] if clip is None else pictures.clip(clip))
     words = [name, _operand(photo.given)]
     command: Any
     if "styles" in TAKES[name]:
         styles, masks, more = _styles(name, given.get("styles"), pictures, keep)
         words += more
-        kind: Any = Stylize if name == "stylize" else FastStylize
-        command = kind.make(styles, masks, settings)
+        if photo.seconds is not None:
+            config_of_clip = _clip_config(given.get("seconds"), photo.seconds)
+            command = FastStylize.make(styles, masks, settings, clip=config_of_clip)
+            words += [] if config_of_clip.end is None else ["--end", f"{config_of_clip.end:g}"]
+        else:
+            kind: Any = Stylize if name == "stylize" else FastStylize
+            command = kind.make(styles, masks, settings)
     elif name == "dream":
-        guide, mask = (_optional(given.get(key), pictures, keep) for key in ("guide", "mask"))
+        guide = None if (id := given.get("guide")) is None else keep(pictures[id])
+        mask = _mask(given.get("mask"), pictures, keep)
         words += ["--guide", guide.given] if guide else []
         words += ["--mask", mask.given] if mask else []
-        where = MaskInput(mask.given, mask.path) if mask else None
-        command = Dream.make(settings, guide.path if guide else None, where)
+        command = Dream.make(settings, guide.path if guide else None, mask)
     else:
         command = Texture(make_config(TextureConfig, settings))
-    return Asked(command, photo, (*words, *_options(config, settings)))
+    asked = Asked(command, photo, (*words, *option_words(config, settings)))
+    if photo.seconds is not None:
+        check_clip_masks(masks, [asked.task(Path(f"{photo.path.stem}.mp4"))])
+    return asked
+
+
+def _clip_config(seconds: Any, known: float) -> ClipConfig:
+    """How much of a clip is painted: of one whose length nobody knows, so much at the most.
+
+    A browser that records does not write how long it was.
+    """
+    if seconds is None:
+        return ClipConfig() if known else ClipConfig(end=LONGEST_CLIP)
+    if not isinstance(seconds, int | float) or not 0 < seconds <= LONGEST_CLIP:
+        raise UsageError(f"`seconds` of a clip is a number up to {LONGEST_CLIP:.0f}.")
+    return ClipConfig(end=float(seconds))
 
 
 def _text(given: Any) -> str:
@@ -129,7 +168,7 @@ def _styles(
     if not isinstance(given, list) or not 1 <= len(given) <= MOST_STYLES:
         raise UsageError(f"`styles` is a list of one to {MOST_STYLES} styles.")
     styles: list[Any] = []
-    masks: list[KnownPicture | None] = []
+    masks: list[MaskInput | None] = []
     words: list[str] = []
     for each in given:
         if not isinstance(each, Mapping) or ("name" in each) == ("picture" in each):
@@ -148,14 +187,13 @@ def _styles(
         weight = parse_weight(str(each.get("weight", 1)), text)
         styles.append(replace(style, weight=weight))
         words += ["--style", text if weight == 1 else f"{text}:{weight:g}"]
-        mask = each.get("mask")
-        masks.append(None if mask is None else keep(pictures[mask]))
+        masks.append(_mask(each.get("mask"), pictures, keep))
     while masks and masks[-1] is None:
         masks.pop()
     if None in masks:
         raise UsageError("The styles with a mask come first.")
     words += [word for mask in masks if mask for word in ("--mask", mask.given)]
-    return styles, [MaskInput(mask.given, mask.path) for mask in masks if mask], words
+    return styles, masks, words
 
 
 def _named(command: str, name: str) -> StyleInput | TrainedStyle:
@@ -170,11 +208,17 @@ def _named(command: str, name: str) -> StyleInput | TrainedStyle:
     return TrainedStyle(name, trained[name], builtin=True)
 
 
-def _optional(id: Any, pictures: Pictures, keep: Keep) -> KnownPicture | None:
-    return None if id is None else keep(pictures[id])
+def _mask(given: Any, pictures: Pictures, keep: Keep) -> MaskInput | None:
+    """A mask by its name, as ``--mask`` takes it, or by the id of a picture."""
+    if given is None:
+        return None
+    if isinstance(given, str) and (named := named_mask_input(given)):
+        return named
+    picture = keep(pictures[given])
+    return MaskInput(picture.given, picture.path)
 
 
-def _options(config: type, settings: Mapping[str, Any]) -> list[str]:
+def option_words(config: type, settings: Mapping[str, Any]) -> list[str]:
     """Settings as the command line spells them; those that are as usual are left out."""
     words: list[str] = []
     for name, value in settings.items():

@@ -17,6 +17,7 @@ from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from cnnart.errors import CnnartError, reason
 from cnnart.studio.app import Studio, make_app
+from cnnart.studio.earlier import earlier_results
 from cnnart.studio.guard import Access, Refused, new_token
 from cnnart.studio.paintings import Paintings
 from cnnart.studio.pictures import Pictures
@@ -161,9 +162,10 @@ def serve(
 
 
 def _load(studio: Studio, photos: tuple[tuple[Path, str], ...]) -> None:
-    """Know the photos that were named at the start: the page need not wait for them."""
+    """Know the photos that were named at the start, and what earlier sessions have left."""
     for path, given in photos:
         try:
             studio.given.append(studio.pictures.add(path, given=given))
         except Refused as refused:
             studio.warnings.append(str(refused))
+    studio.earlier.extend(earlier_results(studio.paintings.folder, studio.pictures))

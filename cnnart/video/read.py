@@ -18,6 +18,7 @@ from cnnart.errors import ImageError, UsageError, reason
 from cnnart.files import obstacle, open_file
 from cnnart.image.animation import import_av
 from cnnart.image.formats import VIDEO, kind_by_content
+from cnnart.image.read import MAX_PIXELS, check_size, read_image, recognized
 from cnnart.video.color import ToRgb, bits_of, is_hdr
 from cnnart.video.config import ClipConfig
 from cnnart.video.formats import is_animated, names_frames, numbered
@@ -70,15 +71,15 @@ class ClipSource(Protocol):
         ...
 
 
-def open_source(path: Path, fps: float | None = None) -> ClipSource:
-    """A clip. Raises ImageError where there is none, and UsageError without PyAV."""
+def open_source(path: Path, fps: float | None = None, max_pixels: int = MAX_PIXELS) -> ClipSource:
+    """A clip. Raises ImageError where there is none or its frames have more than ``max_pixels``
+    pixels, and UsageError without PyAV.
+    """
     if names_frames(str(path)):
-        return NumberedPictures(path, fps)
+        return NumberedPictures(path, fps, max_pixels)
     if why := obstacle(path):
         raise ImageError(f"{path}: cannot read the clip: {why}.")
-    if is_animated(path):
-        return AnimatedPicture(path)
-    return VideoFile(path)
+    return (AnimatedPicture if is_animated(path) else VideoFile)(path, max_pixels)
 
 
 class ClipReader:
@@ -149,12 +150,13 @@ def exact(number: float) -> Fraction:
 class VideoFile:
     """A file that PyAV reads."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, max_pixels: int = MAX_PIXELS) -> None:
         self.path = path
         self.tracks: Path | None = path
         self.warnings: list[str] = []
         with opened(path) as container:
             stream = video_stream(container, path)
+            check_size(stream.width * stream.height, str(path), max_pixels)
             first = self._first(container, stream)
             self.turn = turn_of(first)
             height, width = first.height, first.width
@@ -341,13 +343,14 @@ class AnimatedPicture:
     time_base, aspect, origin = Fraction(1, 1000), Fraction(1), Fraction(0)
     tracks: Path | None = None
 
-    def __init__(self, path: Path) -> None:
-        from PIL import Image
-
+    def __init__(self, path: Path, max_pixels: int = MAX_PIXELS) -> None:
         self.path = path
         self.warnings: list[str] = []
         try:
-            with Image.open(path) as image:
+            with (
+                open_file(path) as stream,
+                recognized(stream, str(path), max_pixels) as image,
+            ):
                 self.size = image.height, image.width
                 times = list(self._durations(image))
         except (OSError, ValueError, EOFError) as error:
@@ -409,9 +412,8 @@ class NumberedPictures:
     aspect, origin = Fraction(1), Fraction(0)
     tracks: Path | None = None
 
-    def __init__(self, path: Path, fps: float | None) -> None:
-        from cnnart.image.read import read_image
-
+    def __init__(self, path: Path, fps: float | None, max_pixels: int = MAX_PIXELS) -> None:
+        self._read = partial(read_image, max_pixels=max_pixels)
         self.warnings: list[str] = []
         self._paths = numbered(path)
         if not self._paths:
@@ -419,15 +421,14 @@ class NumberedPictures:
         self.rate = exact(fps or USUAL_RATE)
         self.time_base = 1 / self.rate
         self.length = len(self._paths) * self.time_base
-        shape = read_image(self._paths[0]).rgb.shape
+        shape = self._read(self._paths[0]).rgb.shape
         self.size = shape[-2], shape[-1]
 
     def shots(self, since: Fraction) -> Iterator[Shot]:
         from cnnart.image.picture import resize
-        from cnnart.image.read import read_image
 
         def pixels(path: Path, size: tuple[int, int]) -> np.ndarray:
-            rgb = resize(read_image(path).rgb, *size)[0].permute(1, 2, 0)
+            rgb = resize(self._read(path).rgb, *size)[0].permute(1, 2, 0)
             return np.asarray((rgb * 255).round().byte().numpy())
 
         for number, path in enumerate(self._paths):

@@ -244,3 +244,22 @@ def test_no_style_is_refined(
     assert "large.png -> large-art.png" in out
     dry("fast-stylize photo.png -s great-wave --refine 60s", tmp_path, code=2)
     assert "--refine is for one style that is a picture" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("line", "output"),
+    [
+        ("stylize photo.png -s art.png --steps 1 --preset draft", "made.png"),
+        ("dream photo.png -l relu1_1 --frames 2 --steps 1", "made.webp"),
+    ],
+)
+def test_a_rerun(
+    line: str, output: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main([*line.split(), *ON, "-o", output]) == 0
+    (plan,) = plans(f"rerun {output} --device cpu", tmp_path, capsys)
+    suffix = Path(output).suffix
+    assert (plan["output"], plan["size"]) == (f"made-rerun{suffix}", [40, 32])
+    Path("photo.png").unlink()
+    dry(f"rerun {output}", tmp_path, "--device", "cpu", code=1)
+    assert "photo.png" in capsys.readouterr().err

@@ -239,6 +239,65 @@ def test_other_settings_begin_anew_and_so_does_fresh(
         assert len(frames_in("out.mp4")) == 14
 
 
+@pytest.mark.parametrize(
+    "other", [("--precision", "bf16"), ("--strength", "0.9"), ("--color", "keep")]
+)
+def test_frames_of_two_kinds_are_never_mixed(
+    other: tuple[str, str],
+    whole: list[np.ndarray],
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """A run is killed, and begun again with what makes other frames."""
+    monkeypatch.setattr(clip_run, "PIECE", 4)
+    assert run("clip.mp4", "-o", "expected.mp4", *other) == 0
+    with monkeypatch.context() as undone:
+        paint_only(undone, 6, Killed())
+        with pytest.raises(Killed):
+            run("clip.mp4", "-o", "out.mp4")
+    assert left_over()
+    capsys.readouterr()
+    assert run("clip.mp4", "-o", "out.mp4", *other) == 0
+    told = capsys.readouterr().err
+    assert "an unfinished run with other settings has left pieces of this clip" in told
+    assert "going on" not in told
+    assert same(frames_in("out.mp4"), frames_in("expected.mp4"))
+    assert not same(frames_in("out.mp4"), whole)
+
+
+@pytest.mark.parametrize("fresh", [False, True])
+def test_a_rerun_that_was_killed_goes_on_or_begins_anew(
+    fresh: bool,
+    whole: list[np.ndarray],
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.setattr(clip_run, "PIECE", 4)
+    again = ["rerun", "whole.mp4", "-o", "again.mp4", *QUICK]
+    with monkeypatch.context() as undone:
+        paint_only(undone, 6, Killed())
+        with pytest.raises(Killed):
+            main(again)
+    capsys.readouterr()
+    assert main([*again, "--fresh"] if fresh else again) == 0
+    assert ("going on from frame 4" in capsys.readouterr().err) is not fresh
+    assert same(frames_in("again.mp4"), whole)
+    assert left_over() == []
+
+
+def test_a_clip_of_more_pixels_than_allowed_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
+    save_clip("clip.mp4", 2)
+    save_picture("in-1.png")
+    pictures = [Image.fromarray(picture(number)) for number in range(2)]
+    pictures[0].save("a.gif", save_all=True, append_images=pictures[1:], loop=0)
+    for name in ("clip.mp4", "a.gif", "in-%d.png"):
+        out = "out-%d.png" if "%" in name else "out.mp4"
+        assert run(name, "-o", out, "--max-pixels", "3000") == 1
+        error = capsys.readouterr().err
+        assert "the picture has 3,072 pixels, the limit is 3,000" in error
+        assert "--max-pixels 3072" in error
+
+
 def test_a_full_disk_is_one_line(
     whole: list[np.ndarray], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -223,6 +223,20 @@ def test_damaged_files(text: str, message: str, capsys: pytest.CaptureFixture[st
     assert main(["presets", "remove", "mine"]) == 0
 
 
+def test_what_is_no_file_is_no_preset(capsys: pytest.CaptureFixture[str]) -> None:
+    folder = preset_path("folder")
+    folder.mkdir(parents=True)
+    preset_path("loop").symlink_to(preset_path("loop"))
+    assert main(["presets", "list"]) == 0
+    assert "folder" not in capsys.readouterr().out
+    for name in ("folder", "loop"):
+        assert main(["presets", "show", name]) == 2
+        told = capsys.readouterr().err
+        assert told == (
+            f"cnnart: error: There is no preset {name!r} of your own. --save-preset keeps one.\n"
+        )
+
+
 def test_a_file_that_is_not_utf8(capsys: pytest.CaptureFixture[str]) -> None:
     write("").write_bytes(b"command = '\xff'")
     assert "is damaged" in error("stylize photo.png -s art.png --preset mine", capsys, 1)

@@ -198,8 +198,10 @@ def test_what_cannot_be_made_at_all_is_told_with_the_rest(
     monkeypatch.setattr(stylize_options, "command_of", odd_only)
     assert main(["sweep", "stylize", *STYLED, "--strength", "0.5,0.7", "-o", "s.png"]) == 3
     assert "strength 0.5  --strength does not go with this." in capsys.readouterr().err
-    assert main(["sweep", "stylize", *STYLED, "--strength", "0.5,0.50"]) == 2
-    assert len(capsys.readouterr().err.splitlines()) == 1
+    monkeypatch.setattr(stylize_options, "command_of", lambda **given: odd_only(0.5))
+    assert main(["sweep", "stylize", *STYLED, "--strength", "0.5,0.7"]) == 2
+    told = capsys.readouterr().err
+    assert told == "cnnart: error: --strength does not go with this.\n"
 
 
 def test_a_dry_run_tells_of_each_picture_and_writes_nothing(
@@ -350,6 +352,8 @@ def test_strokes_of_a_fast_style(
     [
         ([], "Nothing to sweep: give a setting several values"),
         (["--strength", "0.2"], "Nothing to sweep"),
+        (["--strength", "0.2,0.20, 0.2"], "Nothing to sweep"),
+        (["--variations", "0"], "0 is not in the range x>=2"),
         (["--strength", "0.2,7"], "7.0 is not in the range"),
         (["--strength", "0.2,,0.5"], "'0.2,,0.5' lacks a value beside a comma."),
         (["--preset", "draft,slow"], "No stylize preset 'slow'. There is draft"),

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import io
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -66,3 +68,20 @@ def test_python_callers_may_ask_for_it(
     shown = cnnart.stylize("photo.png", "mosaic", progress=True, **settings)
     assert "3/3" in capsys.readouterr().err
     assert shown.tobytes() == quiet.tobytes()
+
+
+IN_A_KERNEL = """
+import sys, types
+ipython = types.ModuleType("IPython")
+ipython.get_ipython = lambda: types.SimpleNamespace(kernel=1, config={"IPKernelApp": 1})
+sys.modules["IPython"] = ipython
+sys.modules["ipykernel.zmqshell"] = types.ModuleType("ipykernel.zmqshell")
+sys.modules["ipywidgets"] = None  # not installed
+from cnnart.run.bar import tqdm
+print(tqdm.__name__)
+"""
+
+
+def test_a_notebook_without_widgets_has_a_bar_of_text_and_no_warning() -> None:
+    made = subprocess.run([sys.executable, "-c", IN_A_KERNEL], capture_output=True, text=True)
+    assert (made.stdout, made.stderr) == ("tqdm_asyncio\n", "")

@@ -73,7 +73,7 @@ def test_previews_are_of_the_fast_pass(
     assert pictures[0].tobytes() != pictures[1].tobytes()
     other = {**given, "command": "stylize", "styles": [{"name": "ink-wash"}]}
     assert client.post("/api/preview", json=other).json() == {
-        "error": "Previews are of fast-stylize; paint to see another command's."
+        "error": "Previews are of photos by fast-stylize; paint to see another command's."
     }
     wrong = client.post("/api/preview", json={**given, "slot": "x" * 99})
     assert wrong.json() == {"error": "`slot` is a short text."}

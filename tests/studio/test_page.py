@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 
 from cnnart.__main__ import main
+from cnnart.commands import named_masks
 from cnnart.studio import server
 from cnnart.studio.app import Studio
 from tests.helpers.files import save_picture
@@ -32,6 +33,8 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     made = tmp_path_factory.mktemp("studio")
     save_picture(made / "photo.png", 120, 90)
     save_picture(made / "painting.png", 80, 80, seed=3)
+    before = ["-s", "udnie", "-o", str(made / "out/before.png"), "-q"]
+    main(["fast-stylize", str(made / "photo.png"), *before])
     return made
 
 
@@ -99,7 +102,7 @@ def open_tab(context: Any, studio: Studio, complaints: list[str]) -> Any:
 
 def complain(complaints: list[str], text: str) -> None:
     """Note what the browser complains of, but for answers that say no: these are as wanted."""
-    if not re.search("the server responded with a status of 4(04|09|22)", text):
+    if not re.search("the server responded with a status of 4(04|09|15|22)", text):
         complaints.append(text)
 
 
@@ -130,8 +133,22 @@ def wait(page: Any, happens: Callable[[], bool]) -> None:
         page.wait_for_timeout(50)
 
 
+def results(page: Any) -> int:
+    return int(page.locator("#results li").count())
+
+
+def wait_for_result(page: Any, before: int) -> None:
+    """Wait until one more than ``before`` is in the strip, and done."""
+    last = page.locator("#results li").first
+    wait(page, lambda: results(page) > before and last.get_attribute("class") == "done")
+
+
 def test_a_photo_is_dropped_and_sliders_repaint(tab: Any, folder: Path) -> None:
     assert "token" not in tab.url
+    # What an earlier session has left is there.
+    earlier = tab.locator("#results li.done").last
+    sync_api.expect(earlier).to_contain_text("fast-stylize · udnie")
+    sync_api.expect(earlier.locator("img")).to_be_visible()
     drop(tab, folder / "photo.png")
     thumbnails = tab.locator(".style[data-painted]")
     sync_api.expect(thumbnails).to_have_count(16, timeout=60_000)
@@ -187,12 +204,13 @@ def test_a_mask_is_brushed_and_painted_with(tab: Any, folder: Path) -> None:
     tab.mouse.up()
     wait(tab, lambda: painted(tab) > before)
     sync_api.expect(tab.locator("#line")).to_contain_text("--mask mask.png")
+    before = results(tab)
     tab.click("#go")
-    tab.wait_for_selector("#results li.done")
+    wait_for_result(tab, before)
     result = next((folder / "out").glob("photo-ink-wash*.png"))
     assert list((folder / "out/inputs").glob("mask*.png"))
     # The download is the file, and its record makes the same picture again.
-    tab.click("#results .card")
+    tab.locator("#results .card").first.click()
     with tab.expect_download() as downloading:
         tab.click("#details-download")
     assert Path(downloading.value.path()).read_bytes() == result.read_bytes()
@@ -204,6 +222,48 @@ def test_a_mask_is_brushed_and_painted_with(tab: Any, folder: Path) -> None:
     assert again.read_bytes() == result.read_bytes()
     tab.click("#details-photo")
     sync_api.expect(tab).to_have_title(re.compile("photo-ink-wash"))
+
+
+def test_a_mask_has_a_name_and_is_shown(
+    tab: Any, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(named_masks.FINDERS, "subject", lambda photo: (photo[:, :1] * 0).add(1))
+    monkeypatch.setitem(named_masks.FINDERS, "person", lambda photo: None)
+    drop(tab, folder / "photo.png")
+    wait(tab, lambda: painted(tab) > 0)
+    tab.click("[data-style=great-wave]")
+    where, brush = tab.get_by_label("Where Great wave applies"), tab.locator("#brush")
+    covered = """() => { const brush = document.getElementById("brush");
+        return brush.getContext("2d").getImageData(3, 3, 1, 1).data[3]; }"""
+    before = painted(tab)
+    where.select_option("Subject")
+    sync_api.expect(brush).to_be_visible()
+    assert tab.evaluate(covered) == 255
+    wait(tab, lambda: painted(tab) > before)
+    sync_api.expect(tab.locator("#line")).to_contain_text("--style great-wave --mask subject")
+    tab.click("[data-mask=great-wave]")  # hides it, and shows it again
+    sync_api.expect(brush).to_be_hidden()
+    tab.click("[data-mask=great-wave]")
+    sync_api.expect(brush).to_be_visible()
+    # The brush goes on from what was found.
+    tab.get_by_label("Erase").check()
+    box = brush.bounding_box()
+    tab.mouse.click(box["x"] + 3, box["y"] + 3)
+    sync_api.expect(tab.locator("#line")).to_contain_text("--mask mask.png")
+    assert tab.evaluate(covered) < 100
+    # What is not there is told, and the style applies everywhere.
+    where.select_option("Person")
+    sync_api.expect(tab.locator("#status")).to_contain_text("no person found in it")
+    sync_api.expect(where).to_have_value("")
+    where.select_option("A thing…")
+    thing = tab.get_by_label("Which thing for Great wave")
+    thing.fill("teapotty")
+    thing.press("Tab")
+    sync_api.expect(tab.locator("#status")).to_contain_text("teapotty")
+    where.select_option("Everywhere")
+    sync_api.expect(tab.locator("#line")).to_have_text(
+        "cnnart fast-stylize photo.png --style great-wave"
+    )
 
 
 def test_a_painting_is_followed_in_two_tabs_and_stopped(
@@ -251,6 +311,23 @@ def test_the_other_tabs_of_the_page(
     tab.click("#go")
     wait(tab, lambda: painted(tab) > before)
     sync_api.expect(tab.locator("#line")).to_have_text("cnnart inspect saliency photo.png")
+    # A folder is chosen in the browser, which sends what is in it.
+    (folder / "beach").mkdir()
+    for seed in (1, 2):
+        save_picture(folder / f"beach/{seed}.png", seed=seed)
+    (folder / "beach/notes.txt").write_text("no picture")
+    tab.get_by_role("radio", name="What is like it").check(force=True)
+    sync_api.expect(tab.locator("#status")).to_contain_text("No folder to look for neighbors in")
+    with tab.expect_file_chooser() as choosing:
+        tab.click("#folder")
+    choosing.value.set_files(folder / "beach")
+    sync_api.expect(tab.locator("#settings")).to_contain_text("beach: 2 pictures")
+    sync_api.expect(tab.locator("#line")).to_have_text(
+        "cnnart inspect neighbors photo.png --in beach/"
+    )
+    before = painted(tab)
+    tab.click("#go")
+    wait(tab, lambda: painted(tab) > before)
 
 
 def test_the_camera_is_painted_and_a_snapshot_becomes_the_photo(tab: Any) -> None:
@@ -260,6 +337,31 @@ def test_the_camera_is_painted_and_a_snapshot_becomes_the_photo(tab: Any) -> Non
     tab.click("#camera")
     sync_api.expect(tab).to_have_title("snapshot.jpg · cnnart studio")
     assert tab.locator("#badge").is_hidden()
+
+
+def test_a_clip_of_the_camera_is_painted(tab: Any, folder: Path) -> None:
+    av = pytest.importorskip("av", reason="the extra [video] is not installed")
+    tab.click("#camera")
+    wait(tab, lambda: painted(tab) > 0)
+    tab.get_by_label("Length of the clip").select_option("3 s")
+    tab.get_by_label("Size").fill("64")
+    before = results(tab)
+    tab.get_by_role("button", name="Record").click()
+    sync_api.expect(tab.locator("#badge")).to_contain_text("Recording")
+    wait_for_result(tab, before)
+    assert tab.locator("#record").is_hidden()  # the camera is off
+    tab.locator("#results .card").first.click()
+    sync_api.expect(tab.locator("#details-line")).to_contain_text("camera.webm")
+    playable = "() => document.getElementById('details-clip').readyState > 1"
+    tab.wait_for_function(playable)
+    with tab.expect_download() as downloading:
+        tab.click("#details-download")
+    assert downloading.value.suggested_filename.endswith(".mp4")
+    with av.open(downloading.value.path()) as container:
+        frames = list(container.decode(video=0))
+    assert len(frames) > 5
+    assert 1 < frames[-1].time <= 3  # a machine that is busy encodes late
+    assert frames[0].width == 64
 
 
 def test_a_phone_has_all_of_it(browser: Any, studio: Studio, folder: Path) -> None:
@@ -285,3 +387,44 @@ def test_nothing_comes_from_elsewhere(browser: Any, studio: Studio) -> None:
     assert asked
     assert {url for url in asked if not url.startswith(studio.access.address)} == set()
     context.close()
+
+
+def test_axe_finds_nothing(browser: Any, studio: Studio, folder: Path) -> None:
+    """The checker of accessibility, in light and in dark, on a desk and on a phone."""
+    axe = pytest.importorskip("axe_playwright_python.sync_playwright", reason="no axe").Axe()
+    context = browser.new_context(reduced_motion="reduce", permissions=["camera"])
+    page = open_tab(context, studio, [])
+    found: list[str] = []
+
+    def check(what: str) -> None:
+        for scheme in ("light", "dark"):
+            page.emulate_media(color_scheme=scheme)
+            told = axe.run(page).response
+            assert len(told["passes"]) > 15  # it has looked at the page
+            for each in told["violations"]:
+                places = [node["target"] for node in each["nodes"]][:3]
+                found.append(f"{what}, {scheme}: {each['id']} ({each['impact']}) at {places}")
+
+    drop(page, folder / "photo.png")
+    wait(page, lambda: painted(page) > 0)
+    page.get_by_label("Blend several").check()
+    page.click("[data-style=great-wave]")
+    page.click("[data-mask=great-wave]")
+    page.get_by_label("Where Great wave applies").select_option("A thing…")
+    page.get_by_label("Size").fill("huge")
+    sync_api.expect(page.locator("#status")).to_contain_text("huge")
+    check("a blend with masks, and a fault")
+    page.set_viewport_size({"width": 360, "height": 740})
+    check("a phone")
+    page.get_by_role("tab", name="Look inside").click()
+    check("look inside")
+    page.get_by_role("tab", name="Texture").click()
+    page.get_by_label("Method").select_option("quilting")
+    page.get_by_label("Size").fill("96x96")
+    before = results(page)
+    page.click("#go")
+    wait_for_result(page, before)
+    page.locator("#results .card").first.click()
+    check("a result's settings")
+    context.close()
+    assert not found, "\n".join(found)

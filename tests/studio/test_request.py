@@ -79,7 +79,15 @@ def from_shell(line: str) -> Any:
             "styles": [{"name": "great-wave"}],
             "settings": {"stroke": "pixels=2", "strength": 0.5},
         },
+        {
+            "command": "fast-stylize",
+            "styles": [
+                {"name": "great-wave", "mask": "inverse:class:golden retriever"},
+                {"name": "udnie", "mask": "mask"},
+            ],
+        },
         {"command": "dream", "guide": "style", "mask": "mask", "settings": {"feather": 0.1}},
+        {"command": "dream", "mask": "background"},
         {"command": "dream", "settings": {"preset": "birds", "layers": "relu3_3", "size": 64}},
     ],
 )

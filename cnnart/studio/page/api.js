@@ -28,9 +28,17 @@ export const getJson = async (path) => (await ask(path)).json();
 export const postJson = async (path, body, signal) => (await post(path, body, signal)).json();
 export const postForBlob = async (path, body, signal) => (await post(path, body, signal)).blob();
 
-export async function upload(blob, name) {
-  const answer = await ask(`/api/pictures?name=${encodeURIComponent(name)}`, { method: "POST", body: blob });
+export async function upload(blob, name, to = "pictures") {
+  const answer = await ask(`/api/${to}?name=${encodeURIComponent(name)}`, { method: "POST", body: blob });
   return answer.json();
+}
+
+// A folder to search, and one more picture of it.
+export async function newFolder(name, recursive) {
+  return (await ask(`/api/folders?${new URLSearchParams({ name, recursive: Number(recursive) })}`, { method: "POST" })).json();
+}
+export async function toFolder(folder, file) {
+  return (await ask(`/api/folders/${folder.id}/pictures?name=${encodeURIComponent(file.name)}`, { method: "POST", body: file })).json();
 }
 
 // A frame of the camera in, its painting out.

@@ -6,7 +6,7 @@ import { badge, say, showAfter } from "./stage.js";
 const SIDE = 480;  // pixels: the long side of a frame
 const video = document.getElementById("video");
 const canvas = document.createElement("canvas");
-let stream = null;
+let stream = null, recording = false;
 
 export const isOn = () => stream !== null;
 
@@ -27,7 +27,7 @@ export async function start(query, show) {
   show(URL.createObjectURL(await grab(0.9)));
   const times = [];
   while (stream) {
-    const wanted = query();
+    const wanted = recording ? null : query();  // painting would take frames from the clip
     const began = performance.now();
     try {
       const frame = await grab(0.85);
@@ -43,7 +43,7 @@ export async function start(query, show) {
     times.push(performance.now() - began);
     if (times.length > 12) times.shift();
     const mean = times.reduce((sum, each) => sum + each, 0) / times.length;
-    badge(`${(1000 / mean).toFixed(1)} frames a second`);
+    if (!recording) badge(`${(1000 / mean).toFixed(1)} frames a second`);
   }
   badge("");
 }
@@ -53,6 +53,31 @@ export function stop() {
   stream = null;
   video.srcObject = null;
   badge("");
+}
+
+// Some seconds of what the camera sees, as the browser encodes them; `tell` gets the seconds left.
+export async function record(seconds, tell) {
+  const kinds = ["video/webm;codecs=vp8", "video/webm", "video/mp4"];
+  const kind = kinds.find((each) => window.MediaRecorder?.isTypeSupported(each));
+  if (!kind) throw new Error("This browser records no clips.");
+  const recorder = new MediaRecorder(stream, { mimeType: kind, videoBitsPerSecond: 8e6 });
+  const parts = [];
+  recorder.ondataavailable = (event) => parts.push(event.data);
+  recording = true;
+  const ended = new Promise((resolve, reject) => { recorder.onstop = resolve; recorder.onerror = (event) => reject(event.error); });
+  tell(seconds);
+  const begun = new Promise((resolve) => { recorder.onstart = resolve; });
+  recorder.start();
+  await Promise.race([begun, ended]);
+  const began = performance.now();
+  const clock = setInterval(() => {
+    const left = seconds - (performance.now() - began) / 1000;
+    tell(Math.ceil(left));
+    if (left < -0.2 && recorder.state === "recording") recorder.stop();
+  }, 200);
+  try { await ended; } finally { clearInterval(clock); recording = false; }
+  const type = kind.split(";")[0];
+  return new File(parts, `camera.${type.endsWith("mp4") ? "mp4" : "webm"}`, { type });
 }
 
 // What the camera sees, at its full size.

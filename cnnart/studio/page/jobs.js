@@ -12,6 +12,7 @@ let history = {};         // losses of the job that is shown, by name
 
 export async function startJobs(facts, given) {
   handlers = given;
+  for (const job of facts.earlier) { card(job); finish(job); }
   for (const job of await getJson("/api/jobs")) { card(job); if (job.result) finish(job); }
   const source = new EventSource(`/api/events?after=${facts.last_event}`);
   for (const kind of ["queued", "start", "first_look", "predicted", "step", "warning", "preview", "failed", "ended"]) {
@@ -80,7 +81,7 @@ function finish(job) {
   if (job.state === "dropped") { known.item.remove(); cards.delete(job.id); }
   if (followed?.id === job.id) {
     at("progress").hidden = true;
-    if (job.result) show(fileAddress(job.result.id));
+    if (job.result) show(job.result.seconds === undefined ? fileAddress(job.result.id) : pictureAddress(job.result.id, 640));
     const why = job.latest?.failed?.error;
     say(why ? why.replaceAll("`", "") : `${job.state === "stopped" ? "Stopped; kept" : "Done"}: ${job.result?.name ?? ""}`, Boolean(why));
     handlers.ended?.(job);
@@ -140,18 +141,23 @@ let opened = null;
 function details(job) {
   opened = job;
   at("details-title").textContent = `${title(job)} (${STATES[job.state] || job.state})`;
-  at("details-picture").hidden = !job.result;
+  const isClip = job.result?.seconds !== undefined;
+  at("details-picture").hidden = !job.result || isClip;
+  at("details-clip").hidden = !isClip;
+  if (isClip) at("details-clip").src = fileAddress(job.result.id); else at("details-clip").removeAttribute("src");
   if (job.result) {
-    at("details-picture").src = fileAddress(job.result.id);
+    if (!isClip) at("details-picture").src = fileAddress(job.result.id);
     at("details-picture").alt = `The result: ${job.result.name}, ${job.result.width} by ${job.result.height} pixels`;
     at("details-download").href = fileAddress(job.result.id);
     at("details-download").setAttribute("download", job.result.name);
   }
-  for (const id of ["details-download", "details-photo", "details-style"]) at(id).hidden = !job.result;
+  at("details-download").hidden = !job.result;
+  for (const id of ["details-photo", "details-style"]) at(id).hidden = !job.result || isClip;
   at("details-line").textContent = job.command_line;
   at("details").showModal();
 }
 at("details-close").addEventListener("click", () => at("details").close());
+at("details").addEventListener("close", () => at("details-clip").pause());
 at("details-copy").addEventListener("click", () => copy(at("details-line"), at("details-copy")));
 for (const kind of ["photo", "style"]) {
   at(`details-${kind}`).addEventListener("click", () => { at("details").close(); handlers[kind]?.(opened.result); });

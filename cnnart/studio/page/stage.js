@@ -153,3 +153,19 @@ export function maskBlob(canvas) {
   context.putImageData(pixels, 0, 0);
   return new Promise((resolve) => made.toBlob(resolve, "image/png"));
 }
+
+// The other way around: a mask in gray as it is drawn over the photo.
+export async function maskCanvas(blob) {
+  const image = await createImageBitmap(blob);
+  const made = document.createElement("canvas");
+  made.width = image.width; made.height = image.height;
+  const context = made.getContext("2d");
+  context.drawImage(image, 0, 0);
+  const pixels = context.getImageData(0, 0, made.width, made.height);
+  for (let i = 0; i < pixels.data.length; i += 4) {
+    pixels.data[i + 3] = pixels.data[i];
+    pixels.data[i] = 220; pixels.data[i + 1] = 40; pixels.data[i + 2] = 30;
+  }
+  context.putImageData(pixels, 0, 0);
+  return made;
+}

@@ -1,6 +1,6 @@
 // The page: which tab, which photo, what is asked for, and what happens when something changes.
 
-import { getJson, latestOnly, pictureAddress, postForBlob, postJson, TAB, upload } from "./api.js";
+import { getJson, latestOnly, newFolder, pictureAddress, postForBlob, postJson, TAB, toFolder, upload } from "./api.js";
 import * as camera from "./camera.js";
 import { duration, element, gigabytes, readSize, segments, select, size, slider } from "./controls.js";
 import { copy, follow, startJobs } from "./jobs.js";
@@ -17,7 +17,7 @@ const state = {
   paint: { strength: 0.5, stroke: 1, color: "style", size: "", preset: "standard" },
   dream: { preset: "eyes", strength: 0.5, size: "", color: "style" },
   texture: { size: "", tileable: "both", method: "auto", preset: "standard", scale: 1 },
-  inspect: { what: "saliency", named: "" },
+  inspect: { what: "saliency", named: "", folder: null },
 };
 let facts;
 
@@ -36,7 +36,10 @@ function asked(kind) {
       ? { ...shared, style_scale: stroke, preset } : { ...shared, stroke };
     return { command, photo: photo?.id, styles: askedStyles(), settings: without(settings, facts.settings[command]) };
   }
-  if (state.tab === "inspect") return { what: state.inspect.what, photo: photo?.id, named: state.inspect.named || null };
+  if (state.tab === "inspect") {
+    const { what, named, folder } = state.inspect;
+    return { what, photo: photo?.id, ...(what === "neighbors" ? { folder: folder?.id } : { named: named || null }) };
+  }
   const settings = { ...state[state.tab], size: readSize(state[state.tab].size) };
   return { command: state.tab, photo: photo?.id, settings: without(settings, facts.settings[state.tab]) };
 }
@@ -172,9 +175,20 @@ function form() {
       element("div", { class: "pair" }, size(own.size, set("size"), "twice the photo's"), select("Work", WORK, own.preset, set("preset"))),
     ];
   }
-  const name = element("input", { type: "text", id: "class-name", value: own.named, placeholder: "what it sees most", oninput: (event) => set("named")(event.target.value.trim()) });
+  const what = segments("Show", [["saliency", "What it looks at"], ["occlusion", "What it misses"], ["neighbors", "What is like it"]],
+    own.what, (value) => { own.what = value; redraw(`[value=${value}]`); });
+  if (own.what === "neighbors") {
+    const { folder } = own;
+    return [
+      what,
+      element("button", { type: "button", id: "folder", onclick: () => at("folder-files").click() }, "Choose a folder…"),
+      element("p", { class: "note" }, folder ? `${folder.name}: ${folder.pictures} pictures` : "No folder yet."),
+      element("p", { class: "note" }, "The nearest pictures of a folder: by what a network sees in them, and by their pixels."),
+    ];
+  }
+  const name = element("input", { type: "text", id: "class-name", value: own.named, list: "classes", placeholder: "what it sees most", oninput: (event) => set("named")(event.target.value.trim()) });
   return [
-    segments("Show", [["saliency", "What it looks at"], ["occlusion", "What it misses"]], own.what, set("what")),
+    what,
     element("div", {}, element("label", { class: "label", for: "class-name" }, "Of which class"), name),
     element("p", { class: "note" }, "Which pixels a classifier of a thousand things depends on."),
   ];
@@ -231,7 +245,7 @@ async function setPhoto(known) {
   at("camera").setAttribute("aria-pressed", "false");
   state.photo = known;
   addPhoto(known);
-  forgetMasks();
+  forgetMasks(known.id);
   showPhoto(pictureAddress(known.id, isReal() ? 2048 : 1280));
   document.title = `${known.name} · cnnart studio`;
   say(`${known.name}, ${known.width} × ${known.height}`);
@@ -253,6 +267,32 @@ async function bring(files, as = "photo") {
     } catch (error) { say(error.message, true); }
   }
 }
+
+// A folder to search: the browser reads it, the server gets its pictures.
+async function bringFolder(files) {
+  const pictures = [...files].filter((file) => file.type.startsWith("image/") || /\.(heic|heif|avif|jxl|tiff?)$/i.test(file.name));
+  if (!pictures.length) { say("No picture in that folder.", true); return; }
+  const path = pictures[0].webkitRelativePath.split("/");
+  const nested = pictures.some((file) => file.webkitRelativePath.split("/").length > 2);
+  try {
+    const folder = await newFolder(path.length > 1 ? path[0] : "pictures", nested);
+    let brought = 0, passed = 0;
+    const work = async () => {
+      while (pictures.length) {
+        const file = pictures.shift();
+        if (file.size > facts.max_upload) { passed++; continue; }
+        folder.pictures = (await toFolder(folder, file)).pictures;
+        say(`Reading ${folder.name}: ${++brought} pictures…`);
+      }
+    };
+    await Promise.all([work(), work(), work()]);
+    folder.pictures = brought;
+    state.inspect.folder = folder;
+    say(passed ? `${passed} are too large and left out.` : "", Boolean(passed));
+  } catch (error) { say(error.message, true); }
+  if (state.tab === "inspect") redraw("#folder");
+}
+at("folder-files").addEventListener("change", (event) => { bringFolder(event.target.files).finally(() => { event.target.value = ""; }); });
 
 for (const id of ["pick", "pick-too"]) at(id).addEventListener("click", () => at("file").click());
 at("file").addEventListener("change", (event) => { bring(event.target.files); });
@@ -279,6 +319,21 @@ window.addEventListener("drop", (event) => {
 
 // The camera
 
+at("record").addEventListener("click", async () => {
+  if (!canFast()) { say("A clip is painted by the fast pass: choose a trained style.", true); return; }
+  const seconds = Number(at("record-seconds").value);
+  at("record").disabled = true;
+  try {
+    const clip = await camera.record(seconds, (left) => badge(`Recording: ${Math.max(0, left)} s`));
+    await bring([new File([await camera.snapshot()], "snapshot.jpg", { type: "image/jpeg" })]);
+    say("Bringing the clip in…");
+    const known = await upload(clip, clip.name, "clips");
+    const { settings, styles } = asked("fast-stylize");
+    await paint({ command: "fast-stylize", clip: known.id, seconds, styles, settings });
+  } catch (error) { say(error.message, true); }
+  at("record").disabled = false;
+});
+
 at("camera").addEventListener("click", async () => {
   if (camera.isOn()) {
     const shot = await camera.snapshot();
@@ -288,6 +343,7 @@ at("camera").addEventListener("click", async () => {
   }
   at("camera").textContent = "Snapshot";
   at("camera").setAttribute("aria-pressed", "true");
+  at("clip").hidden = false;
   try {
     await camera.start(() => {
       if (!canFast() || chosen.some(({ style }) => !style.name)) return null;
@@ -302,6 +358,7 @@ at("camera").addEventListener("click", async () => {
   }
   at("camera").textContent = "Camera";
   at("camera").setAttribute("aria-pressed", "false");
+  at("clip").hidden = true;
 });
 
 // Paint
@@ -309,7 +366,8 @@ at("camera").addEventListener("click", async () => {
 async function paint(given) {
   stopMask();
   try {
-    follow(await postJson("/api/jobs", given), state.tab === "texture");
+    say("");
+    follow(await postJson("/api/jobs", given), given.command === "texture");
   } catch (error) { say(error.message, true); }
 }
 

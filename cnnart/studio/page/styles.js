@@ -2,17 +2,23 @@
 
 import { pictureAddress, postForBlob, TAB, upload } from "./api.js";
 import { element } from "./controls.js";
-import { maskBlob, startBrush, stopBrush } from "./stage.js";
+import { maskBlob, maskCanvas, say, startBrush, stopBrush } from "./stage.js";
 
 export const styles = [];   // {key, name | picture, title, trained, picture_of}
-export const chosen = [];   // {style, weight, mask: null | {canvas, id}}
-let blend = false, changed = () => {}, masking = null, aborted = null;
+// {style, weight, mask: null | {canvas, id}: brushed, named: "" | what is found in the photo}
+export const chosen = [];
+let blend = false, changed = () => {}, masking = null, aborted = null, photoId = null;
+const WHERE = { subject: "Subject", background: "Background", person: "Person", "inverse:person": "All but people",
+  face: "Face", "inverse:face": "All but faces" };
 
 const grid = element("div", { id: "styles", role: "group", "aria-label": "Styles" });
+const classes = element("datalist", { id: "classes" });
 const list = element("ul", { class: "chosen", "aria-label": "Chosen styles" });
 
 export function fillStyles(facts, onChange) {
   changed = onChange;
+  document.body.append(classes);
+  classes.append(...facts.classes.map((each) => element("option", { value: each })));
   for (const each of facts.styles) {
     add({ key: each.name, name: each.name, title: each.title, about: each.about, trained: each.trained,
       source: each.picture, still: each.picture ? `/api/styles/${each.name}?size=192` : null });
@@ -40,7 +46,7 @@ function add(style, first = false) {
 
 function choose(style) {
   stopMask();
-  chosen.splice(0, chosen.length, { style, weight: 1, mask: null });
+  chosen.splice(0, chosen.length, { style, weight: 1, mask: null, named: "" });
   draw();
   style.button.scrollIntoView?.({ block: "nearest" });
 }
@@ -48,7 +54,7 @@ function choose(style) {
 function toggle(style) {
   const at = chosen.findIndex((each) => each.style === style);
   if (at >= 0 && chosen.length > 1) chosen.splice(at, 1);
-  else if (at < 0 && chosen.length < 8) chosen.push({ style, weight: 1, mask: null });
+  else if (at < 0 && chosen.length < 8) chosen.push({ style, weight: 1, mask: null, named: "" });
   stopMask();
   draw();
 }
@@ -57,36 +63,77 @@ function draw() {
   for (const style of styles) {
     style.button.setAttribute("aria-pressed", String(chosen.some((each) => each.style === style)));
   }
+  const part = list.contains(document.activeElement) ? document.activeElement.dataset.part : null;
   list.replaceChildren(...chosen.map(row));
+  if (part) list.querySelector(`[data-part="${CSS.escape(part)}"]`)?.focus();
   changed();
 }
 
 function row(each) {
   const name = each.style.title;
   const weight = chosen.length > 1 ? element("input", {
-    type: "range", min: 0.1, max: 3, step: 0.1, value: each.weight, "aria-label": `Weight of ${name}`,
+    type: "range", min: 0.1, max: 3, step: 0.1, value: each.weight, "aria-label": `Weight of ${name}`, "data-part": `weight ${each.style.key}`,
     oninput: (event) => { each.weight = Number(event.target.value); changed(); },
   }) : null;
   const mask = element("button", {
-    type: "button", class: "small", "aria-pressed": String(masking === each), "data-mask": each.style.key,
+    type: "button", class: "small", "aria-pressed": String(masking === each), "data-mask": each.style.key, "data-part": `mask ${each.style.key}`,
     onclick: () => {
       if (masking === each) stopMask(); else startMask(each);
       draw();
-      list.querySelector(`[data-mask="${each.style.key}"]`)?.focus();
     },
-  }, masking === each ? "Painting mask" : each.mask ? "Mask ✓" : "Mask");
-  const clear = each.mask ? element("button", {
-    type: "button", class: "small", "aria-label": `Remove the mask of ${name}`,
-    onclick: () => { each.mask = null; if (masking === each) startMask(each); draw(); },
-  }, "×") : null;
-  return element("li", {}, element("span", {}, name), weight, mask, clear);
+  }, masking === each ? "Hide mask" : each.mask || each.named ? "Show mask" : "Brush");
+  return element("li", {}, element("span", {}, name), weight, where(each), mask);
 }
 
-function startMask(each) {
+// Where a style applies: everywhere, what is found in the photo, or what was brushed.
+function where(each) {
+  const name = each.style.title, isClass = each.named.startsWith("class:") || each.asksClass;
+  const brushed = each.mask || (masking === each && !each.named);
+  const now = brushed ? "brush" : isClass ? "class:" : each.named;
+  const choices = [["", "Everywhere"], ["brush", "Brushed"], ...Object.entries(WHERE), ["class:", "A thing…"]];
+  const choose = element("select", {
+    "aria-label": `Where ${name} applies`, "data-part": `where ${each.style.key}`,
+    onchange: () => {
+      Object.assign(each, { mask: null, named: "", asksClass: choose.value === "class:" });
+      if (masking === each) stopMask();
+      if (choose.value === "brush") { startMask(each); draw(); } else if (each.asksClass) draw(); else find(each, choose.value);
+    },
+  }, ...choices.map(([value, text]) => element("option", { value, selected: value === now }, text)));
+  if (!isClass || brushed) return choose;
+  const thing = element("input", {
+    type: "text", list: "classes", "aria-label": `Which thing for ${name}`, "data-part": `thing ${each.style.key}`, placeholder: "golden retriever",
+    value: each.named.replace("class:", ""), onchange: () => thing.value.trim() && find(each, `class:${thing.value.trim()}`),
+  });
+  return element("div", { class: "thing" }, choose, thing);
+}
+
+// Has what a name stands for found in the photo, and shows it over it.
+async function find(each, named) {
+  each.named = named;
+  if (!named) { draw(); return; }
+  if (!photoId) { draw(); return; }
+  say("Looking for it…");
+  try {
+    const found = await maskCanvas(await postForBlob("/api/mask", { photo: photoId, mask: named, slot: `${TAB}:mask` }));
+    if (each.named !== named) return;
+    startMask(each, found);
+    say("");
+  } catch (error) {
+    if (each.named !== named || error.status === 409) return;
+    each.named = "";
+    if (masking === each) stopMask();
+    say(error.message, true);
+  }
+  draw();
+}
+
+// Shows where a style applies; a stroke of the brush changes it, and makes it a brushed one.
+function startMask(each, found) {
+  if (!found && !each.mask && each.named) { find(each, each.named); return; }
   masking = each;
-  startBrush(each.mask?.canvas, async (canvas) => {
+  startBrush(found || each.mask?.canvas, async (canvas) => {
     const known = await upload(await maskBlob(canvas), "mask.png");
-    each.mask = { canvas, id: known.id };
+    Object.assign(each, { mask: { canvas, id: known.id }, named: "", asksClass: false });
     draw();
   });
   window.dispatchEvent(new CustomEvent("masking", { detail: true }));
@@ -99,8 +146,9 @@ export function stopMask() {
   window.dispatchEvent(new CustomEvent("masking", { detail: false }));
 }
 
-// Masks belong to a photo: they go with it.
-export function forgetMasks() {
+// Brushed masks belong to a photo and go with it; what has a name is found in the next one, too.
+export function forgetMasks(id) {
+  photoId = id;
   stopMask();
   for (const each of chosen) each.mask = null;
   draw();
@@ -108,9 +156,9 @@ export function forgetMasks() {
 
 // The chosen styles as the server takes them: those with a mask first.
 export function askedStyles() {
-  const told = chosen.map(({ style, weight, mask }) => ({
+  const told = chosen.map(({ style, weight, mask, named }) => ({
     ...(style.name ? { name: style.name } : { picture: style.picture }),
-    ...(weight === 1 ? {} : { weight }), ...(mask ? { mask: mask.id } : {}),
+    ...(weight === 1 ? {} : { weight }), ...(mask || named ? { mask: mask?.id ?? named } : {}),
   }));
   return [...told.filter((each) => each.mask), ...told.filter((each) => !each.mask)];
 }
