@@ -207,7 +207,8 @@ class FastStylize:
 
         def painter(frame: Picture) -> FramePainter:
             styles = over(frame, task.source.given)
-            made = FramePainter(styles, self.config, runner, runtime.limits())
+            alone = self.clip.stability == 0
+            made = FramePainter(styles, self.config, runner, runtime.limits(), alone=alone)
             planned.append(made.planned(frame.rgb))
             return made
 
