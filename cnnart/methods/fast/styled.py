@@ -26,7 +26,7 @@ from cnnart.methods.fast.layers import (
     repeated_weight,
 )
 from cnnart.methods.fast.network import StyleNetwork, reflect_pad_to_stride
-from cnnart.optim.capture import Recorder, Replay
+from cnnart.optim.capture import Recorder, Replay, sent
 
 # What folding may subtract from a normalized activation: in a blank picture, whose variance is next
 # to nothing, rounding a mean many deviations from zero would be all there is.
@@ -138,7 +138,7 @@ class RepeatedPasses:
             self._sizes.move_to_end(photo.shape)
             replay, places = self._sizes[photo.shape]
             for place, value in zip(places, given, strict=True):
-                place.copy_(value)
+                place.copy_(sent(value, place.device))
             static, grain = places[0], places[1] if len(places) > 1 else None
             return replay(lambda: self._styled(static, grain)).clone()
 

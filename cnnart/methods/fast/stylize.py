@@ -387,7 +387,7 @@ class Colors:
             return pictures
         from cnnart.optim.color import recolor_batch
 
-        mean, covariance = (value.to(pictures.device) for value in self.gaussian)
+        mean, covariance = (sent(value, pictures.device) for value in self.gaussian)
         count = len(pictures)
         moved = recolor_batch(pictures, mean.expand(count, -1), covariance.expand(count, -1, -1))
         return pictures.lerp(moved.clamp_(0, 1), self.share)
@@ -507,7 +507,7 @@ class PreparedNetwork:
 
 
 def on_device(pair: AffinePair, device: torch.device) -> AffinePair:
-    return AffinePair(*(value.to(device) for value in pair))
+    return AffinePair(*(sent(value, device) for value in pair))
 
 
 def no_compiler(error: Exception) -> str:
@@ -587,7 +587,7 @@ class NetworkRunner:
             return pictures[0] if len(pictures) == 1 else torch.cat(pictures)
         here = AffinePair(*(value.expand(len(photos), -1) for value in here))
         if noise is not None:
-            noise = noise.to(self.device)
+            noise = sent(noise, self.device)
         if own.compiled is not None:
             try:
                 with without_logs():
