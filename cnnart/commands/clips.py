@@ -163,7 +163,10 @@ class SteadyPainter:
     def __init__(self, paint: Any, stability: float, *, guided: bool = False) -> None:
         from cnnart.methods.video.steady import Steady
 
-        self._paint, self._steady = paint, Steady(paint, stability, guided=guided)
+        self._paint, self._steady = (
+            paint,
+            Steady(paint, stability, guided=guided, restart=getattr(paint, "restart", None)),
+        )
 
     def look_ahead(self) -> Any:
         return self._steady.motions()

@@ -1,4 +1,4 @@
-"""The frames of a clip, one by one, in trained styles: the same noise for all of them."""
+"""The frames of a clip in trained styles: the same noise, and statistics that change slowly."""
 
 from __future__ import annotations
 
@@ -8,15 +8,18 @@ from typing import Any
 
 from torch import Tensor
 
+from cnnart.methods.fast.carried import CarriedStatistics
 from cnnart.methods.fast.config import FastConfig
 from cnnart.methods.fast.stylize import FastStyle, FastStylization, NetworkRunner, seed_of
 from cnnart.optim.memory import Limits
 
 
 class FramePainter:
-    """Paints frames of one size (``1x3xHxW`` in [0, 1], on the runner's device), each by itself.
+    """Paints frames of one size (``1x3xHxW`` in [0, 1], on the runner's device).
 
     The arguments are those of ``FastStylization``; frames stay at the size that they have.
+
+    ``alone``: each frame has its own statistics, as a photo has; else they are carried on.
     """
 
     def __init__(
@@ -25,11 +28,14 @@ class FramePainter:
         config: FastConfig,
         runner: NetworkRunner,
         limits: Limits | None = None,
+        *,
+        alone: bool = False,
     ) -> None:
         self.warnings: list[str] = []
         self._styles, self._config = styles, replace(config, size=None)
         self._runner, self._limits = runner, limits
         self._seed: int | None = None
+        self._carried = None if alone else CarriedStatistics()
 
     def planned(self, frame: Tensor, seed: int = 0) -> FastStylization:
         """What is to be done for a frame, with its network and its memory.
@@ -37,7 +43,7 @@ class FramePainter:
         Raises what ``FastStylization`` does.
         """
         return FastStylization(
-            frame, self._styles, self._config, self._runner, self._limits, [seed]
+            frame, self._styles, self._config, self._runner, self._limits, [seed], self._carried
         )
 
     def __call__(self, frame: Tensor) -> Tensor:
@@ -49,10 +55,18 @@ class FramePainter:
         self.warnings += [line for line in work.warnings if line not in self.warnings]
         return work.finish(image)
 
+    def restart(self) -> None:
+        """The next frame begins another scene."""
+        if self._carried:
+            self._carried.restart()
+
     def state_dict(self) -> dict[str, Any]:
-        """What the frames to come depend on, of those before: plain values."""
-        return {"seed": self._seed}
+        """What the frames to come depend on, of those before."""
+        carried = self._carried.state_dict() if self._carried else []
+        return {"seed": self._seed, "statistics": carried}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Go on from there."""
         self._seed = state["seed"]
+        if self._carried:
+            self._carried.load_state_dict(state["statistics"])
