@@ -4,8 +4,8 @@
 
 On the example photo (640 x 427): from choosing it to the first thumbnail, to all of them and to the
 large picture; from moving a slider to the repainted picture (640 px at most; median and worst);
-and the camera's frames a second. Prints the machine's load, too: beside other work these times are
-those of the other work.
+the camera's frames a second; and the server's memory over 500 previews. Prints the machine's load,
+too: beside other work these times are those of the other work.
 """
 
 from __future__ import annotations
@@ -21,6 +21,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
+
+import psutil
 
 ROOT = Path(__file__).resolve().parent.parent
 PHOTO = ROOT / "examples" / "pagoda.jpg"
@@ -41,6 +43,20 @@ WATCH = """() => {
             if (document.getElementById("frame").dataset.painted) seen.large ??= since();
         }).observe(document.body, {subtree: true, attributes: true});
     }, {capture: true, once: true});
+}"""
+
+
+# Half of the previews.
+PREVIEWS = """async () => {
+    const known = await (await fetch("/api/pictures?name=a.jpg", {method: "POST",
+        body: await (await fetch(document.getElementById("before").src)).blob()})).json();
+    for (let i = 0; i < 250; i++) {
+        const answer = await fetch("/api/preview", {method: "POST", body: JSON.stringify({
+            command: "fast-stylize", photo: known.id, styles: [{name: "great-wave"}],
+            settings: {size: 320, strength: i / 250}})});
+        if (!answer.ok) throw new Error(await answer.text());
+        await answer.blob();
+    }
 }"""
 
 
@@ -107,6 +123,12 @@ def main() -> None:
         before, began = page.evaluate(painted), time.monotonic()
         page.wait_for_timeout(1000 * CAMERA_SECONDS)
         frames = (page.evaluate(painted) - before) / (time.monotonic() - began)
+        page.click("#camera")
+        (server,) = psutil.Process().children()[:1]
+        memory = [server.memory_info().rss]
+        for _ in range(2):
+            page.evaluate(PREVIEWS)
+            memory.append(server.memory_info().rss)
     print(f"load (1 minute): {os.getloadavg()[0]:.1f} on {os.cpu_count()} processors")
     print(f"photo to first thumbnail: {seen['first']:.0f} ms")
     print(f"photo to all sixteen:     {seen['all']:.0f} ms")
@@ -115,6 +137,8 @@ def main() -> None:
         f"slider to picture:        {statistics.median(took):.0f} ms, at worst {max(took):.0f} ms"
     )
     print(f"camera:                   {frames:.1f} frames a second")
+    told = ", ".join(f"{each / 2**20:.0f}" for each in memory)
+    print(f"memory over 500 previews: {told} MB")
 
 
 if __name__ == "__main__":

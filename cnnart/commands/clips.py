@@ -177,7 +177,9 @@ class SteadyPainter:
     ) -> None:
         from cnnart.methods.video.steady import Steady
 
-        self._paint, self._steady = paint, Steady(paint, stability, guided=guided)
+        restart = getattr(paint, "restart", None)
+        self._paint = paint
+        self._steady = Steady(paint, stability, guided=guided, restart=restart)
         self._masks = masks  # ahead
         self._masks_now: Any = masks.state_dict()
 

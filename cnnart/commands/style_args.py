@@ -159,12 +159,15 @@ def describe_input(picture: Any, given: str | None = None) -> dict[str, Any]:
 
 def read_input(picture: Any, runtime: Runtime) -> Picture:
     """Read a file, or convert a picture in memory; what there is to tell of it goes to the
-    runtime's ``notes``. Raises ImageError.
+    runtime's ``notes``. The runtime's limit of pixels is for what others made, not for the built-in
+    styles. Raises ImageError.
     """
     from cnnart.image.read import MAX_PIXELS, read_image, to_picture
 
     if isinstance(picture, Path):
-        read = read_image(picture, max_pixels=runtime.max_pixels or MAX_PIXELS)
+        own = any(picture == style.path for style in builtin_styles().values())
+        limit = None if own else runtime.max_pixels
+        read = read_image(picture, max_pixels=limit or MAX_PIXELS)
     else:
         read = to_picture(picture)
     runtime.notes += read.warnings

@@ -8,10 +8,11 @@ from pathlib import Path
 import pytest
 
 from cnnart.commands import style_args
-from cnnart.commands.style_args import parse_mask, parse_style
+from cnnart.commands.style_args import choose_style, parse_mask, parse_style, read_input
 from cnnart.commands.stylize import Stylize
-from cnnart.errors import UsageError
+from cnnart.errors import ImageError, UsageError
 from cnnart.methods.stylize.config import StylizeConfig
+from cnnart.runtime import Runtime
 from cnnart.settings import layer_weights, make_config
 from tests.helpers.files import only_builtin_style, save_picture
 
@@ -150,3 +151,10 @@ def test_a_command_is_equal_to_one_of_the_same_inputs_and_cannot_be_changed() ->
         command.config = StylizeConfig(strength=1)  # type: ignore[misc]
     with pytest.raises(dataclasses.FrozenInstanceError):
         command.styles[0].weight = 3.0  # type: ignore[misc]
+
+
+def test_a_limit_of_pixels_is_not_for_the_built_in_styles(tmp_path: Path) -> None:
+    runtime = Runtime(device="cpu", max_pixels=100)
+    assert read_input(choose_style("mosaic").picture, runtime).rgb.numel() > 300
+    with pytest.raises(ImageError, match="limit is 100"):
+        read_input(save_picture(tmp_path / "style.png"), runtime)

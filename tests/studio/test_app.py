@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import gc
 import io
 import json
 from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 from PIL import Image
 from starlette.testclient import TestClient
 
@@ -109,6 +111,30 @@ def test_time_and_memory_are_told_before(
     huge = client.post("/api/plan", json={**given, "settings": {"size": 99_999_999}})
     assert huge.status_code >= 422
     assert huge.json()["error"]
+
+
+def test_requests_leave_nothing_behind(client: TestClient, studio: Studio, photo: bytes) -> None:
+    """As many tensors and pictures after a hundred requests as before: memory stays flat."""
+    studio.worker.start()
+
+    def once() -> None:
+        known = client.post("/api/pictures", params={"name": "a.png"}, content=photo).json()
+        given = {"command": "fast-stylize", "photo": known["id"], "styles": [{"name": "udnie"}]}
+        assert client.post("/api/preview", json=given).status_code == 200
+        assert client.get(f"/api/pictures/{known['id']}").status_code == 200
+        assert client.delete(f"/api/pictures/{known['id']}").status_code == 204
+
+    def held() -> int:
+        gc.collect()
+        return sum(type(each) is torch.Tensor for each in gc.get_objects())
+
+    for _ in range(4):
+        once()
+    before = held()
+    for _ in range(25):
+        once()
+    assert held() <= before + 2
+    assert not list(studio.pictures.folder.iterdir())
 
 
 def test_a_preview_of_somebody_who_went_is_dropped(studio: Studio, upload: dict[str, Any]) -> None:

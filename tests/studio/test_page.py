@@ -7,6 +7,7 @@ import shutil
 import threading
 import time
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ import pytest
 
 from cnnart.__main__ import main
 from cnnart.commands import named_masks
+from cnnart.run.record import read_record_of
 from cnnart.studio import server
 from cnnart.studio.app import Studio
 from tests.helpers.files import save_picture
@@ -41,6 +43,13 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def studio(folder: Path) -> Iterator[Studio]:
     """One server for all tests, which are quick because its networks stay loaded."""
+    with serving(folder / "out") as made:
+        yield made
+
+
+@contextmanager
+def serving(folder: Path) -> Iterator[Studio]:
+    """A server that paints into a folder."""
     started: list[Studio] = []
     is_ready = threading.Event()
 
@@ -52,7 +61,7 @@ def studio(folder: Path) -> Iterator[Studio]:
         server.serve(
             host="127.0.0.1",
             port=0,
-            folder=folder / "out",
+            folder=folder,
             page=True,
             ready=ready,
             most_upload=1 << 20,
@@ -63,9 +72,11 @@ def studio(folder: Path) -> Iterator[Studio]:
     thread = threading.Thread(target=run)
     thread.start()
     is_ready.wait(60)
-    yield started[0]
-    started[0].stop()
-    thread.join(60)
+    try:
+        yield started[0]
+    finally:
+        started[0].stop()
+        thread.join(60)
 
 
 @pytest.fixture(scope="module")
@@ -191,6 +202,18 @@ def test_a_photo_is_dropped_and_sliders_repaint(tab: Any, folder: Path) -> None:
     sync_api.expect(tab.locator("#go")).to_be_disabled()
 
 
+def test_a_photo_is_pasted(tab: Any, folder: Path) -> None:
+    tab.evaluate(
+        """(bytes) => {
+            const data = new DataTransfer();
+            data.items.add(new File([new Uint8Array(bytes)], "image.png", {type: "image/png"}));
+            document.dispatchEvent(new ClipboardEvent("paste", {clipboardData: data}));
+        }""",
+        list((folder / "photo.png").read_bytes()),
+    )
+    sync_api.expect(tab).to_have_title("image.png · cnnart studio")
+
+
 def test_a_mask_is_brushed_and_painted_with(tab: Any, folder: Path) -> None:
     drop(tab, folder / "photo.png")
     wait(tab, lambda: painted(tab) > 0)
@@ -287,6 +310,35 @@ def test_a_painting_is_followed_in_two_tabs_and_stopped(
     tab.wait_for_selector("#results li.stopped")
     other.wait_for_selector("#results li.stopped")
     assert tab.locator("#progress").is_hidden()
+
+
+def test_a_painting_goes_on_without_its_tab(tab: Any, studio: Studio, folder: Path) -> None:
+    other = open_tab(tab.context, studio, [])
+    drop(other, folder / "photo.png")
+    other.get_by_text("Fine", exact=True).click()
+    other.get_by_label("Size").fill("64")
+    other.get_by_label("Work").select_option("draft")
+    before = results(tab)
+    other.click("#go")
+    sync_api.expect(tab.locator("#results li")).to_have_count(before + 1)
+    other.close()
+    wait_for_result(tab, before)
+
+
+def test_the_server_ends_while_it_paints(browser: Any, folder: Path) -> None:
+    """The page says so, and what there is of the picture is kept."""
+    with serving(folder / "short") as studio:
+        context = browser.new_context()
+        page = open_tab(context, studio, [])
+        drop(page, folder / "photo.png")
+        page.get_by_role("tab", name="Dream").click()
+        page.get_by_label("Size").fill("64")
+        page.click("#go")
+        sync_api.expect(page.locator("#job-time")).to_contain_text("left")
+    sync_api.expect(page.locator("#status")).to_contain_text("cnnart does not answer")
+    context.close()
+    (result,) = (folder / "short").glob("*.png")
+    assert read_record_of(result)["command"] == "dream"
 
 
 def test_the_other_tabs_of_the_page(

@@ -91,14 +91,14 @@ const showPlan = latestOnly(async (given) => {
   }
   if (planned === given) { at("plan").textContent = text; at("plan").hidden = !text; }
 });
-let planned = null, planning = 0;
+let planned = null, planning = 0, thumbnailed = null;  // the photo whose thumbnails are being painted
 function planLater() {
   planned = null;
   clearTimeout(planning);
   at("plan").hidden = true;
   if (!state.photo || state.tab === "inspect" || camera.isOn()) return;
   planning = setTimeout(() => {
-    if (faults.line) return;
+    if (faults.line || thumbnailed) return;
     planned = asked();
     showPlan(planned);
   }, 800);
@@ -252,7 +252,9 @@ async function setPhoto(known) {
   at("go").disabled = false;
   changed();
   const began = performance.now();
+  thumbnailed = known;  // they go before what the painting would take
   await paintThumbnails(known);
+  if (thumbnailed === known) { thumbnailed = null; planLater(); }
   document.documentElement.dataset.thumbnailsMs = String(Math.round(performance.now() - began));
 }
 
