@@ -38,7 +38,7 @@ TINT = 0.25  # deviation of a leaf's colors from a gray
 # Adam's steps and learning rate, for the blend and from it.
 BLEND_STEPS, BLEND_RATE = 25, 0.4
 FREE_STEPS, FREE_RATE = 40, 0.03
-CONTENT = 0.5  # weight of the content loss beside the style loss, from the blend on
+CONTENT = 0.3  # weight of the content loss beside the style loss, from the blend on
 SHARP = 4.0  # how much more the nearest style has of the blend at first
 
 
