@@ -197,3 +197,24 @@ def test_in_strips_each_frame_has_its_own() -> None:
     alone = painter(limits=Limits(tile=64), alone=True)
     for seed in range(2):
         assert torch.equal(held(frame(seed)), alone(frame(seed)))
+
+
+def test_where_a_mask_empties_the_other_styles_statistics_are_their_own() -> None:
+    """The passes of a frame are told apart by their order, which is another then."""
+    runner, photo = NetworkRunner(CPU, torch.float32), torch.rand(1, 3, 24, 32)
+    left = torch.zeros(1, 1, 24, 32)
+    left[..., :16] = 1
+    nothing, all_ = torch.zeros(1, 1, 24, 32), torch.ones(1, 1, 24, 32)
+    styles = [
+        FastStyle(checkpoint(name, seed=seed), name) for seed, name in enumerate(("one", "two"))
+    ]
+    paint = FramePainter(styles, FastConfig(), runner)
+    paint.masks = [left, 1 - left]
+    paint(photo)
+    paint.masks = [nothing, all_]
+    found = paint(photo)
+    fresh = FramePainter(styles, FastConfig(), runner)
+    fresh.masks = [nothing, all_]
+    assert torch.equal(found, fresh(photo))
+    paint.masks = [nothing, nothing]
+    assert torch.equal(paint(photo), photo)
