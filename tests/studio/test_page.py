@@ -182,6 +182,17 @@ def test_a_photo_is_dropped_and_sliders_repaint(tab: Any, folder: Path) -> None:
     # Time and memory are told before anything is painted.
     plan = tab.locator("#plan")
     sync_api.expect(plan).to_have_text(re.compile(r"120 . 90 px: about \d+ s, \d\.\d GB, on "))
+    # Another strength costs no more time, and it is not measured again.
+    plans: list[str] = []
+    tab.on("request", lambda request: plans.extend([request.url] * ("plan" in request.url)))
+    strength.fill("0.9")
+    sync_api.expect(line).to_contain_text("--strength 0.9")
+    tab.wait_for_timeout(1200)
+    assert plans == []
+    assert plan.is_visible()
+    tab.get_by_label("Stroke").fill("2")
+    tab.wait_for_timeout(1200)
+    assert len(plans) == 1
     # A second photo; both can be chosen.
     drop(tab, folder / "painting.png")
     sync_api.expect(tab).to_have_title("painting.png · cnnart studio")
