@@ -124,9 +124,7 @@ def passes(
         if how:
             own = runner.prepared(checkpoint, [])
             styled = StyledNetwork(own.network, on_device(pair, device), own.dtype)
-            found[f"{named} eager"] = timed(
-                device, lambda photo, s=styled: s(photo, noise(photo)).clamp(0, 1)
-            )
+            found[f"{named} eager"] = timed(device, lambda photo, s=styled: s(photo, noise(photo)))
     return found
 
 

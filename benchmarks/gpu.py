@@ -36,6 +36,7 @@ PHOTO, STYLE = ROOT / "examples" / "pagoda.jpg", "night-swirls"
 TEXTURE = str(PHOTO.with_name("tesserae.jpg"))
 TRAINED = "great-wave"  # a style of the built-in network
 LIMIT = 4 * 10**9  # bytes; --max-memory 4GB
+OVERDRAWN = 1.05  # times a time budget that a run may take
 SAME_LOOK = 0.02  # how far the judge's scores of the CPU's picture and the card's may be apart
 SEPARATOR = "RESULT "
 
@@ -52,6 +53,7 @@ class Sizes:
     passes: tuple[tuple[int, int], ...] = ((512, 512), (1080, 1920), (2160, 3840))
     folder: tuple[int, int, int] = (200, 1024, 768)  # photos, width, height
     training: tuple[int, tuple[int, ...], int] = (256, (16, 64), 20)  # pixels, batches, steps
+    budget: int = 60  # seconds, of a training run
     judged: int = 384
     limited: int = 4096
     large_style: tuple[int, int] = (6000, 4000)
@@ -65,8 +67,9 @@ QUICK = Sizes(
     dream=64,
     texture=64,
     passes=((64, 64),),
-    folder=(3, 64, 48),
+    folder=(3, 96, 72),
     training=(64, (2, 4), 1),
+    budget=40,
     judged=64,
     limited=128,
     large_style=(2400, 900),
@@ -86,7 +89,7 @@ class Row:
 
     @property
     def more_is_better(self) -> bool:
-        return self.unit in ("photos/s", "x")
+        return self.unit in ("photos/s", "x", "of it")
 
 
 @dataclass
@@ -231,10 +234,8 @@ def folder(format: str) -> Callable[[Bench], Measured]:
     """A folder through the fast network, beyond what one photo takes."""
 
     def measure(bench: Bench) -> Measured:
-        count, width, height = bench.sizes.folder
-        photos = bench.folder / "photos"
-        if not photos.is_dir():
-            bench.inside("photos", str(photos), count, width, height)
+        count = bench.sizes.folder[0]
+        photos = photo_folder(bench)
         style = ["--style", TRAINED, "--format", format, "--quiet"]
         one = str(next(iter(sorted(photos.iterdir()))))
         out = bench.folder / format
@@ -246,6 +247,28 @@ def folder(format: str) -> Callable[[Bench], Measured]:
         return Measured(all_ - alone, f"{count} photos; one alone takes {alone:.1f} s")
 
     return measure
+
+
+def photo_folder(bench: Bench) -> Path:
+    """The photos of the rows that need many, drawn once."""
+    photos = bench.folder / "photos"
+    if not photos.is_dir():
+        bench.inside("photos", str(photos), *bench.sizes.folder)
+    return photos
+
+
+def time_budget(bench: Bench) -> Measured:
+    """The part of a time budget that ``train-style`` takes, by its own clock."""
+    budget, target = bench.sizes.budget, bench.folder / "budget.safetensors"
+    words = [TEXTURE, "--photos", str(photo_folder(bench)), "-o", str(target), "--json"]
+    words += ["--size", str(bench.sizes.training[0])]
+    out, whole = bench.cnnart("train-style", *words, "--time-budget", f"{budget}s")
+    events = [json.loads(line) for line in out.splitlines()]
+    steps, seconds = sum(e["event"] == "step" for e in events), events[-1]["seconds"]
+    note = f"{seconds:.1f} of {budget} s, {steps} steps; whole command {whole:.1f} s"
+    if seconds > OVERDRAWN * budget:
+        raise Failed(note)
+    return Measured(seconds / budget, note)
 
 
 def training(bench: Bench) -> Measured:
@@ -342,6 +365,7 @@ def rows(sizes: Sizes) -> list[Row]:
         *(Row(f"stylize {size} px, steps", stylize(size), aims.get(size)) for size in others),
         Row("within --max-memory 4GB", within_limit),
         Row("training", training, 1500, "photos/s"),
+        Row("training, its time budget", time_budget, 0.9, "of it"),
         Row(
             f"dream {sizes.dream} px, shell to file",
             command("dream", photo, "--size", str(sizes.dream)),

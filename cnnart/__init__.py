@@ -13,7 +13,15 @@ from typing import TYPE_CHECKING, Any
 from cnnart.version import __version__
 
 if TYPE_CHECKING:
-    from cnnart.api import dream, fast_stylize, styles, stylize, texture
+    from cnnart.api import (
+        dream,
+        fast_stylize,
+        fast_stylize_clip,
+        styles,
+        stylize,
+        stylize_clip,
+        texture,
+    )
     from cnnart.errors import CnnartError
     from cnnart.methods.dream.config import DreamConfig
     from cnnart.methods.stylize.config import StylizeConfig
@@ -29,8 +37,10 @@ __all__ = [
     "__version__",
     "dream",
     "fast_stylize",
+    "fast_stylize_clip",
     "styles",
     "stylize",
+    "stylize_clip",
     "texture",
 ]
 

@@ -12,12 +12,15 @@ from typing import TYPE_CHECKING, Any
 from cnnart.errors import UsageError
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from PIL.Image import Image
 
     from cnnart.commands.fast_stylize import TrainedStyle
     from cnnart.commands.style_args import StyleInput
     from cnnart.optim.steps import Step
     from cnnart.run.command import Command, Run
+    from cnnart.video.config import ClipConfig
 
 STARTS = ("content", "noise")
 
@@ -139,6 +142,163 @@ def fast_stylize(
         if bar:
             bar.close()
     return images if isinstance(photo, list) else images[0]
+
+
+def fast_stylize_clip(
+    clip: str | os.PathLike[str],
+    styles: Any,
+    output: str | os.PathLike[str] | None = None,
+    *,
+    masks: Sequence[Any] | None = None,
+    callback: Callable[[Step], object] | None = None,
+    progress: bool = False,
+    fresh: bool = False,
+    device: str = "auto",
+    precision: str = "auto",
+    max_memory: float | None = None,
+    **settings: Any,
+) -> Path:
+    """Paint a clip in one trained style or a blend of several, so that it holds still.
+
+    Args:
+        clip: a video, an animated picture, or numbered pictures (``frames/%04d.png``).
+        styles: as for ``fast_stylize``.
+        output: the clip to write; None: ``CLIP-STYLE.mp4`` beside it.
+        masks: as for ``fast_stylize``; one may also be a clip, with a frame for each.
+        callback: called with each frame's ``Step``; returning False stops, and writes what there
+            is.
+        progress: show a bar, in a terminal or a notebook.
+        fresh: begin anew where a call that was cut off has left pieces, rather than go on.
+        device, precision, max_memory: see ``cnnart.runtime.Runtime``.
+        settings: the fields of ``FastConfig`` and of ``ClipConfig``: ``strength=0.7``,
+            ``stability=1``, ``start=10``, ``end=25``, ...
+
+    Returns the path of the result. Raises CnnartError with one clear line.
+    """
+    from cnnart.commands.fast_stylize import FastStylize
+    from cnnart.commands.style_args import memory_mask
+
+    chosen = [_trained(style) for style in (styles if isinstance(styles, list) else [styles])]
+    config = _clip_config(settings)
+    command = FastStylize.make(
+        chosen, [memory_mask(mask) for mask in masks or ()], settings, clip=config
+    )
+    return _make_clip(
+        command,
+        config,
+        clip,
+        output,
+        callback,
+        progress,
+        fresh,
+        device=device,
+        precision=precision,
+        max_memory=max_memory,
+    )
+
+
+def stylize_clip(
+    clip: str | os.PathLike[str],
+    styles: Any,
+    output: str | os.PathLike[str] | None = None,
+    *,
+    masks: Sequence[Any] | None = None,
+    callback: Callable[[Step], object] | None = None,
+    progress: bool = False,
+    fresh: bool = False,
+    device: str = "auto",
+    precision: str = "auto",
+    backbone: str = "vgg19",
+    max_memory: float | None = None,
+    **settings: Any,
+) -> Path:
+    """Paint a clip in the style of any picture by optimization, each frame held to the one before.
+
+    Args:
+        styles: as for ``stylize``.
+        settings: the fields of ``StylizeConfig`` and of ``ClipConfig``.
+        clip, output, masks, callback, progress, fresh: see ``fast_stylize_clip``.
+        device, precision, backbone, max_memory: see ``cnnart.runtime.Runtime``.
+
+    Returns the path of the result. Raises CnnartError with one clear line.
+    """
+    from cnnart.commands.style_args import memory_mask
+    from cnnart.commands.stylize import Stylize
+
+    chosen = [_style(style) for style in _as_list(styles)]
+    config = _clip_config(settings)
+    given = [memory_mask(mask) for mask in masks or ()]
+    return _make_clip(
+        Stylize.make(chosen, given, settings, clip=config),
+        config,
+        clip,
+        output,
+        callback,
+        progress,
+        fresh,
+        device=device,
+        precision=precision,
+        backbone=backbone,
+        max_memory=max_memory,
+    )
+
+
+def _clip_config(settings: dict[str, Any]) -> ClipConfig:
+    """The settings of clips, taken out. Raises UsageError."""
+    from cnnart.settings import make_config, settings_of
+    from cnnart.video.config import ClipConfig
+
+    names = [each.name for each, _ in settings_of(ClipConfig)]
+    return make_config(ClipConfig, {name: settings.pop(name, None) for name in names})
+
+
+def _make_clip(
+    command: Any,
+    config: ClipConfig,
+    clip: str | os.PathLike[str],
+    output: str | os.PathLike[str] | None,
+    callback: Callable[[Step], object] | None,
+    progress: bool,
+    fresh: bool,
+    **runtime: Any,
+) -> Path:
+    """Run a command on one clip, to the end or until ``callback`` returns False."""
+    from cnnart.commands.clips import check_clip_masks, plan_clips
+    from cnnart.commands.style_args import MEMORY
+    from cnnart.run.inputs import expand
+    from cnnart.runtime import Runtime
+
+    open_one = command.open(Runtime(**runtime))
+    # What lies in memory has no checksum by which pieces could be told from those of another.
+    fresh = fresh or MEMORY in repr(command.record())
+    tasks = plan_clips(
+        expand([os.fspath(clip)], clips=True),
+        None if output is None else os.fspath(output),
+        config,
+        style=command.label,
+        protected=command.inputs(),
+        fresh=fresh,
+    )
+    if len(tasks) != 1 or not tasks[0].is_clip:
+        raise UsageError(f"{os.fspath(clip)!r} is no clip: name one video or its frames.")
+    check_clip_masks([style.mask for style in command.styles], tasks)
+    run = open_one(tasks[0])
+    bar = _bar(run) if progress else None
+    stopped = None
+    try:
+        for step in run.steps():
+            if bar:
+                bar.step(step)
+            if callback is not None and callback(step) is False and step.index < step.steps:
+                stopped = step.index
+                break
+    finally:
+        if bar:
+            bar.stop()
+    target = tasks[0].target
+    assert target is not None
+    run.write(target, run.finish(step.image), stopped)
+    return target
 
 
 def _joinable(runs: Sequence[Run]) -> list[list[int]]:

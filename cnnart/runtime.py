@@ -7,7 +7,7 @@ import ctypes
 import functools
 import sys
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from threading import Thread
 from typing import TYPE_CHECKING, Any
 
@@ -66,6 +66,7 @@ class Runtime:
     ) -> None:
         self.loading: dict[str, float] = {}  # seconds, for --debug
         self.notes: list[str] = []  # of the pictures read that all photos share, to be told once
+        self.tell: Callable[[str], None] = self.notes.append  # now, where somebody listens
         self._opening: Thread | None = None
         keep_to_cores()
         self._device = pick_device(device)

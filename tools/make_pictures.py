@@ -181,6 +181,16 @@ PICTURES: dict[str, Picture] = {
         tuple(Command(f"fast-stylize examples/pagoda.jpg --style {s} --size 640") for s in TRAINED),
         columns=4,
     ),
+    "fast-any": Picture(
+        "Two pictures that no network was trained for, and a cup of coffee in the style of each",
+        (
+            "examples/tesserae.jpg",
+            Command("fast-stylize examples/coffee.jpg --style examples/tesserae.jpg --size 640"),
+            "examples/meadow.jpg",
+            Command("fast-stylize examples/coffee.jpg --style examples/meadow.jpg --size 640"),
+        ),
+        columns=2,
+    ),
     "fast-strength": Picture(
         "great-wave at strength 0.2, 0.5 and 1",
         tuple(

@@ -199,17 +199,18 @@ def _work_through(
     from cnnart.methods.fast.torchrun_env import ignored, shared
     from cnnart.run.batch import Batch
     from cnnart.run.prefetch import PrefetchingBatch
-    from cnnart.run.report import Plain
+    from cnnart.run.report import Finding, Plain
 
     runtime = make_runtime(run, max_pixels=files.max_pixels, read_only=files.dry_run)
     until["imports"] = time.time()
     runtime.open_ahead()
-    open_one = command.open(runtime)
-    until["styles"] = time.time()
     reporter = make_reporter(talk, paths=files.output != "-")
     clips = any(task.is_clip for task in tasks)
     if len(tasks) > 1 and not (clips or talk.quiet or talk.json):
         reporter = Plain()  # a header and a bar for each would be in each other's way
+    runtime.tell = lambda line: reporter.found(Finding(line, {"note": line}))
+    open_one = command.open(runtime)
+    until["styles"] = time.time()
     for line in (*files.notes, *filter(None, [ignored()])):
         reporter.warning(line)
     if talk.debug:

@@ -40,7 +40,7 @@ from cnnart.cli.options import (
 from cnnart.cli.types import PresetType, SizeType, StrokeType
 from cnnart.commands.sweep import Cell, Sweep, check_folder, columns_of
 from cnnart.errors import UsageError
-from cnnart.files import as_path
+from cnnart.files import as_path, is_there
 from cnnart.run.inputs import Source, expand
 from cnnart.run.outputs import Task, plan, refuse_clashes, refuse_overwriting
 from cnnart.run.report import Plain, Plan, Reporter, Start, Summary, about, duration
@@ -167,14 +167,28 @@ TABLE = {
 }
 
 
-@click.group("sweep", cls=LazyGroup, table=TABLE)
+class OfAPhoto(LazyGroup):
+    """Where a picture stands in the place of a command, ``stylize`` is meant."""
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        word = args[0]
+        if word not in self.table and (word == "-" or Path(word).suffix or is_there(as_path(word))):
+            args = ["stylize", *args]
+        return super().resolve_command(ctx, args)
+
+
+@click.group("sweep", cls=OfAPhoto, table=TABLE)
 def sweep() -> None:
     """Try several values of settings: one labelled sheet of all combinations.
 
+    Without a command before the photo it is stylize.
+
     \b
-    cnnart sweep stylize photo.jpg --style night-swirls --strength 0.2,0.5,0.8 --style-scale 0.5,1,2
+    cnnart sweep photo.jpg --style night-swirls --strength 0.2,0.5,0.8 --style-scale 0.5,1,2
     cnnart sweep dream photo.jpg --preset eyes,birds,shells --size 256
-    cnnart sweep stylize photo.jpg --style night-swirls --variations 6 --keep six/
+    cnnart sweep photo.jpg --style night-swirls --variations 6 --keep six/
     """
 
 

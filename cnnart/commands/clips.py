@@ -25,11 +25,14 @@ from cnnart.video.formats import (
 )
 
 if TYPE_CHECKING:
+    import numpy as np
     import torch
     from torch import Tensor
 
+    from cnnart.commands.clip_masks import FrameMasks
     from cnnart.commands.style_args import MaskInput
     from cnnart.image.picture import Picture
+    from cnnart.optim.flow import Motion
     from cnnart.run.clip_run import ClipRun
     from cnnart.run.clip_task import ClipTask
     from cnnart.run.command import Command
@@ -146,51 +149,88 @@ def _refuse_overwriting(tasks: Sequence[Task], protected: Sequence[Path]) -> Non
 
 
 def check_clip_masks(masks: Sequence[MaskInput | None], tasks: Sequence[Task]) -> None:
-    """Raise UsageError for a mask that would have to be found in each frame of a clip."""
-    looked_for = [mask.given for mask in masks if mask and mask.picture is None]
-    if looked_for and any(task.is_clip for task in tasks):
-        raise UsageError(
-            f"`mask` {looked_for[0]} is found in photos, not in the frames of clips: give a file."
-        )
+    """Raise UsageError for a mask that frames cannot have, and for a clip as that of a photo."""
+    for mask in masks:
+        if mask is None:
+            continue
+        if any(task.is_clip for task in tasks):
+            if mask.picture is None and mask.named is None:
+                raise UsageError(
+                    f"`mask` {mask.given} is of photos: frames of clips have no transparency."
+                )
+            if mask.show and (mask.named or mask.is_filmed):
+                raise UsageError("`show_mask` shows masks of photos: a clip's is another in each.")
+        if mask.is_filmed and any(not task.is_clip for task in tasks):
+            raise UsageError(
+                f"`mask` {mask.given} is a clip, and photos are to be painted: give a picture."
+            )
 
 
 class SteadyPainter:
     """Frames painted by ``paint``, which has a state of its own, and held steady.
 
-    ``guided``: see ``Steady``.
+    ``masks``: those that are others in each frame; ``guided``: see ``Steady``.
     """
 
-    def __init__(self, paint: Any, stability: float, *, guided: bool = False) -> None:
+    def __init__(
+        self, paint: Any, stability: float, masks: FrameMasks, *, guided: bool = False
+    ) -> None:
         from cnnart.methods.video.steady import Steady
 
-        self._paint, self._steady = paint, Steady(paint, stability, guided=guided)
+        restart = getattr(paint, "restart", None)
+        self._paint = paint
+        self._steady = Steady(paint, stability, guided=guided, restart=restart)
+        self._masks = masks  # ahead
+        self._masks_now: Any = masks.state_dict()
 
     def look_ahead(self) -> Any:
-        return self._steady.motions()
+        motion_of, masks = self._steady.motions(), self._masks
 
-    def __call__(self, frame: Tensor, seen: Any) -> Tensor:
-        return self._steady(frame, seen)
+        def look(pixels: np.ndarray) -> tuple[Motion | None, Any, Any]:
+            motion = motion_of(pixels)
+            found = masks(pixels, motion) if masks else ()
+            return motion, found, masks.state_dict()
+
+        return look
+
+    def __call__(self, frame: Tensor, seen: tuple[Motion | None, Any, Any]) -> Tensor:
+        motion, found, self._masks_now = seen
+        if found:
+            from cnnart.commands.clip_masks import mask_tensor
+
+            self._paint.masks = [mask_tensor(mask, frame.device) for mask in found]
+        return self._steady(frame, motion, self._paint.where(frame))
 
     def state_dict(self) -> dict[str, Any]:
-        return {"paint": self._paint.state_dict(), "steady": self._steady.state_dict()}
+        return {
+            "paint": self._paint.state_dict(),
+            "steady": self._steady.state_dict(),
+            "masks": self._masks_now,
+        }
 
     def load_state_dict(self, state: Mapping[str, Any], device: torch.device) -> None:
         self._paint.load_state_dict(state["paint"])
         self._steady.load_state_dict(state["steady"], device)
+        self._masks.load_state_dict(state["masks"])
+        self._masks_now = state["masks"]
 
     def findings(self) -> list[Finding]:
         """The warping error of the result beside that of the clip."""
         from cnnart.run.report import Finding
 
+        told = [
+            Finding(f"warning: nothing found for the mask {name}.", {"mask_not_found": name})
+            for name in self._masks.never_found()
+        ]
         if (errors := self._steady.warping_error) is None:
-            return []
+            return told
         source, result = (255 * error for error in errors)
         text = (
             f"warping error {result:.2f} of 255, the clip's own is {source:.2f} "
             f"({self._steady.cuts} cuts)."
         )
         facts = {"warping_error": result / 255, "source_warping_error": source / 255}
-        return [Finding(text, {**facts, "cuts": self._steady.cuts})]
+        return [*told, Finding(text, {**facts, "cuts": self._steady.cuts})]
 
 
 def open_clip(
@@ -204,6 +244,7 @@ def open_clip(
     about: str,
     details: Mapping[str, Any],
     *,
+    masks: Sequence[MaskInput | None] = (),
     guided: bool = False,
     features: Any = None,
 ) -> ClipRun:
@@ -214,6 +255,7 @@ def open_clip(
         size: of the result, as it was asked for.
         make_painter: for frames like this one, which is black: see ``SteadyPainter``.
         about, details: see ``Run``.
+        masks: of the painter's styles.
         guided: whether the painter is told what a frame is to be held to, see ``Steady``.
         features: the network, where it is the runtime's; None: the painter brings its own.
 
@@ -221,6 +263,7 @@ def open_clip(
     """
     import torch
 
+    from cnnart.commands.clip_masks import FrameMasks
     from cnnart.image.picture import Picture, output_size
     from cnnart.image.read import MAX_PIXELS
     from cnnart.run.clip_run import ClipPainting, ClipRun, describe_clip
@@ -243,7 +286,8 @@ def open_clip(
         source.aspect,
     )
     black = Picture(torch.zeros(1, 3, height, width))
-    painter = SteadyPainter(make_painter(black), config.stability, guided=guided)
+    moving = FrameMasks(masks, task.source.given, config, (height, width), float(reader.rate))
+    painter = SteadyPainter(make_painter(black), config.stability, moving, guided=guided)
     recorded = {**recorded, "clip": asdict(config)}
     facts: dict[str, Any] = {"photo": describe_clip(task.source)["sha256"], "recorded": recorded}
     facts |= {"format": [task.format, task.codec], "device": str(runtime.device)}

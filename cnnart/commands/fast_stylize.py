@@ -50,7 +50,7 @@ if TYPE_CHECKING:
     from cnnart.run.outputs import Task
     from cnnart.runtime import Runtime
 
-DESCRIPTION = 1  # the way in which pictures are described; another one needs another number
+KEPT = 2  # the way in which styles of pictures are kept; another one needs another number
 BATCH = 8  # photos of one size at once, where that is faster than one by one
 WHOLE_CLIP = ClipConfig()
 CELL = 384  # long side of a picture on a sheet
@@ -62,7 +62,7 @@ class TrainedStyle:
     """A style of a checkpoint, its part in the blend, and where it applies.
 
     ``path``: the checkpoint. ``picture``: what the style looks like (a file, or in memory) where
-    it is none of those trained, but one whose affine pairs are predicted.
+    it is none of those trained.
     """
 
     name: str
@@ -144,26 +144,23 @@ class FastStylize:
             keep_freed_memory()
         checkpoints = [open_checkpoint(style.path) for style in self.styles]
         masks = [style.mask.read() if style.mask else None for style in self.styles]
-        described = [
-            None if style.picture is None else described_picture(style.picture, made, runtime)
+        pictures = [
+            None if style.picture is None else style_of_picture(style, made, runtime)
             for style, made in zip(self.styles, checkpoints, strict=True)
         ]
         runner = network_runner(runtime.device, runtime.dtype, self.config.engine == "compile")
         names = [style.name for style in self.styles]
         recorded, limits = self.record(), runtime.limits()
 
-        def over(photo: Picture, name: str) -> list[FastStyle]:
+        def over(photo: Picture, name: str, moves: bool = False) -> list[FastStyle]:
             """The styles, where they apply to a photo."""
             return [
-                FastStyle(
-                    checkpoint,
-                    style.name,
-                    style.weight,
-                    style.mask.over(photo, mask, name) if style.mask else None,
-                    seen,
+                replace(
+                    known or FastStyle(checkpoint, style.name, style.weight),
+                    mask=style.mask.over(photo, mask, name, moves) if style.mask else None,
                 )
-                for style, checkpoint, mask, seen in zip(
-                    self.styles, checkpoints, masks, described, strict=True
+                for style, checkpoint, mask, known in zip(
+                    self.styles, checkpoints, masks, pictures, strict=True
                 )
             ]
 
@@ -202,15 +199,16 @@ class FastStylize:
         task: ClipTask,
         runtime: Runtime,
         runner: NetworkRunner,
-        over: Callable[[Picture, str], Sequence[FastStyle]],
+        over: Callable[[Picture, str, bool], Sequence[FastStyle]],
         recorded: Mapping[str, Any],
         about: Mapping[str, Any],
     ) -> Run:
         from cnnart.methods.fast.frames import FramePainter
 
         def painter(frame: Picture) -> FramePainter:
-            styles = over(frame, task.source.given)
-            made = FramePainter(styles, self.config, runner, runtime.limits())
+            styles = over(frame, task.source.given, True)
+            alone = self.clip.stability == 0
+            made = FramePainter(styles, self.config, runner, runtime.limits(), alone=alone)
             planned.append(made.planned(frame.rgb))
             return made
 
@@ -218,6 +216,7 @@ class FastStylize:
         run = open_clip(
             *(self, recorded, runtime, task, self.clip, self.config.size, painter),
             **about,
+            masks=[style.mask for style in self.styles],
         )
         run.work.features, run.work.memory = planned[0].features, planned[0].memory
         return run
@@ -269,9 +268,11 @@ def trained_styles() -> dict[str, Path]:
 
 
 def arbitrary_network() -> Path | None:
-    """The checkpoint that cnnart brings for styles that nobody trained, if there is one."""
+    """The checkpoint that cnnart brings for styles that nobody trained, if there is one: one that
+    predicts them, else the one with the most styles to find them between.
+    """
     paths = sorted(styles_folder().glob("*.safetensors"))
-    return next((path for path in paths if paints_any(path)), None)
+    return max(paths, key=lambda path: (paints_any(path), len(style_names(path))), default=None)
 
 
 def picture_style(picture: Any, name: str) -> TrainedStyle:
@@ -321,7 +322,7 @@ def _of_file(path: Path, name: str | None) -> TrainedStyle:
         return TrainedStyle(names[0], path)
     if name in names:
         return TrainedStyle(str(name), path)
-    if name and is_file(picture := as_path(name)) and paints_any(path):
+    if name and is_file(picture := as_path(name)):
         return TrainedStyle(picture.stem, path, picture=picture)
     hint = did_you_mean(name, names) if name else ""
     what = f"no style {name!r}" if name else f"{len(names)} styles"
@@ -379,35 +380,55 @@ def network_runner(device: torch.device, dtype: torch.dtype, compiled: bool) -> 
     return NetworkRunner(device, dtype, compiled=compiled)
 
 
-def described_picture(picture: Any, checkpoint: Checkpoint, runtime: Runtime) -> Tensor:
-    """What a checkpoint's predictor sees of a style picture: kept in the cache by its content.
+def style_of_picture(style: TrainedStyle, checkpoint: Checkpoint, runtime: Runtime) -> FastStyle:
+    """A picture's style: what the checkpoint's predictor sees of it, or, without one, what is found
+    between its styles; kept in the cache by its content.
 
-    Raises ImageError for one that cannot be read.
+    Raises ImageError for a picture that cannot be read.
     """
     import torch
     from safetensors import SafetensorError
     from safetensors.torch import load_file, save
 
-    from cnnart.methods.fast.predictor import describe_painting
+    from cnnart.methods.fast.stylize import FastStyle
 
-    assert checkpoint.predictor is not None
-    shape = checkpoint.predictor.shape
+    picture, predictor = style.picture, checkpoint.predictor
+    shape = predictor.shape if predictor else None
     kept = None
     if isinstance(picture, Path):
-        facts = (DESCRIPTION, sha256_of(picture), shape.layers, shape.style_size)
-        key = sha256_of(repr(facts).encode())
+        seen_by = (shape.layers, shape.style_size) if shape else checkpoint.sha256
+        key = sha256_of(repr((KEPT, sha256_of(picture), seen_by)).encode())
         kept = cache_folder() / "styles" / f"{key[:32]}.safetensors"
-        with contextlib.suppress(OSError, SafetensorError, KeyError):
-            found = load_file(kept)["described"]
-            if found.shape == (1, shape.inputs):
-                return found
+
+    def made(found: Mapping[str, Tensor]) -> FastStyle:
+        """Raises KeyError and ValueError for what cannot be it."""
+        one = FastStyle(checkpoint, style.name, style.weight)
+        if shape:
+            if found["described"].shape != (1, shape.inputs):
+                raise ValueError("of another predictor")
+            return replace(one, described=found["described"])
+        from cnnart.methods.fast.match import MatchedStyle
+
+        return replace(one, matched=MatchedStyle.from_tensors(found))
+
+    if kept:
+        with contextlib.suppress(OSError, SafetensorError, KeyError, ValueError):
+            return made(load_file(kept))
     rgb = read_input(picture, runtime).rgb
-    features = runtime.features().with_dtype(torch.float32)
-    described = describe_painting(features, rgb, shape).cpu()
+    if shape:
+        from cnnart.methods.fast.predictor import describe_painting
+
+        features = runtime.features().with_dtype(torch.float32)
+        found = {"described": describe_painting(features, rgb, shape).cpu()}
+    else:
+        from cnnart.methods.fast.match import match_style
+
+        runtime.tell(f"{style.name}: looking for this style once, for some seconds.")
+        found = match_style(checkpoint, rgb, runtime.features(), runtime.dtype).tensors()
     if kept and not runtime.read_only:
         with contextlib.suppress(OSError):  # a cache: without it, it is only slower
-            write_atomically(kept, save({"described": described}))
-    return described
+            write_atomically(kept, save(found))
+    return made(found)
 
 
 # What else is done with trained styles
@@ -472,6 +493,8 @@ def export_styles(styles: Sequence[TrainedStyle], output: str, strength: float) 
     runtime = Runtime(device="cpu")
     chosen = []
     for style in styles:
-        seen = style.picture and described_picture(style.picture, checkpoint, runtime)
-        chosen.append(FastStyle(checkpoint, style.name, style.weight, described=seen))
+        if style.picture is None:
+            chosen.append(FastStyle(checkpoint, style.name, style.weight))
+        else:
+            chosen.append(style_of_picture(style, checkpoint, runtime))
     return export_onnx(checkpoint, chosen, path, strength)

@@ -9,14 +9,14 @@ from pathlib import Path
 from cnnart.commands.fast_stylize import (
     FastStylize,
     TrainedStyle,
-    described_picture,
     open_checkpoint,
+    style_of_picture,
 )
 from cnnart.commands.style_args import read_input
 from cnnart.errors import UsageError
 from cnnart.files import as_path, cache_folder, sha256_of
 from cnnart.methods.fast.checkpoint import save_checkpoint
-from cnnart.methods.fast.stylize import FastStyle
+from cnnart.methods.fast.match import STYLE_SIZE
 from cnnart.methods.fast.train.config import CROP_MULTIPLE, TrainConfig
 from cnnart.methods.fast.train.data import find_photos
 from cnnart.methods.fast.train.losses import make_losses
@@ -72,9 +72,7 @@ class Refinement:
     def _trainer(self, photos: Sequence[Path], seconds: float, runtime: Runtime) -> Trainer:
         style = self._style
         base = open_checkpoint(style.path)
-        assert base.predictor is not None
-        described = described_picture(style.picture, base, runtime)
-        one = FastStyle(base, style.name, described=described)
+        one = style_of_picture(style, base, runtime)
         low, high = base.strength_range or (0.5, 0.5)
         try:
             found = find_photos(photos, SMALLEST_CROP)
@@ -87,7 +85,7 @@ class Refinement:
         side = min(LARGEST_CROP, shortest // CROP_MULTIPLE * CROP_MULTIPLE)
         config = TrainConfig(
             size=side,
-            style_size=base.predictor.shape.style_size,
+            style_size=base.predictor.shape.style_size if base.predictor else STYLE_SIZE,
             steps=10**6,
             learning_rate=LEARNING_RATE,
             warmup_steps=10,

@@ -15,7 +15,16 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from cnnart.builtin_styles import builtin_styles, find_style
 from cnnart.errors import ImageError, UsageError, did_you_mean
-from cnnart.files import WRITABLE, as_path, is_file, is_folder, is_there, obstacle, resolved
+from cnnart.files import (
+    WRITABLE,
+    as_path,
+    is_file,
+    is_folder,
+    is_there,
+    obstacle,
+    resolved,
+    sha256_of,
+)
 from cnnart.run.record import RecordedFiles, describe_file
 from cnnart.settings import CLASS_MASK, NAMED_MASKS, is_number, parse_weight
 
@@ -27,6 +36,8 @@ if TYPE_CHECKING:
     from cnnart.runtime import Runtime
 
 S = TypeVar("S")
+
+MEMORY = "<memory>"  # the name and the path of what has none
 
 
 @dataclass(frozen=True)
@@ -48,23 +59,35 @@ class MaskInput:
         """The mask's file, if it is one."""
         return self.picture if isinstance(self.picture, Path) else None
 
+    @property
+    def is_filmed(self) -> bool:
+        """Whether it is a clip or numbered pictures, for the frames of a clip."""
+        if self.path is None:
+            return False
+        from cnnart.video.formats import CLIPS
+
+        return self.path.suffix.lower() in CLIPS or bool(frames_of(self.path))
+
     def read(self) -> Tensor | None:
-        """The mask, ``1x1xHxW`` in [0, 1]; None for one that a photo has to be there for.
+        """The mask, ``1x1xHxW`` in [0, 1]; None for one that a photo or clip has to be there for.
 
         Raises ImageError.
         """
-        if self.picture is None:
+        if self.picture is None or self.is_filmed:
             return None
         from cnnart.image.read import style_mask
 
         return style_mask(self.picture, inverse=self.inverse)
 
-    def over(self, photo: Picture, mask: Tensor | None, name: str) -> Tensor:
+    def over(self, photo: Picture, mask: Tensor | None, name: str, moves: bool = False) -> Tensor:
         """``mask`` as read, or the photo's own. Raises ImageError if it has none.
 
         Args:
             name: of the photo, for the message.
+            moves: it is the frame of a clip: what is found in each is all of it for now.
         """
+        if moves and (self.named or self.is_filmed):
+            return photo.rgb.new_ones(1, 1, 2, 2)
         found = self._of(photo, name) if mask is None else mask
         if self.show is not None:
             from cnnart.commands.named_masks import show_mask
@@ -77,6 +100,8 @@ class MaskInput:
             from cnnart.commands.named_masks import named_mask
 
             found = named_mask(photo.rgb, self.named, name)
+        elif self.is_filmed:
+            raise ImageError(f"{name}: `mask` {self.given} is a clip: give a picture for a photo.")
         elif photo.alpha is None:
             raise ImageError(f"{name}: no transparency in it for `mask` alpha.")
         else:
@@ -85,7 +110,7 @@ class MaskInput:
 
     def record(self) -> dict[str, Any]:
         """File, kind and direction, for the record."""
-        facts = describe_input(self.picture) if self.picture is not None else {}
+        facts = {} if self.picture is None else describe_input(self.picture)
         facts["alpha"] = self.picture is None and self.named is None
         return {**facts, "inverse": self.inverse} | ({"named": self.named} if self.named else {})
 
@@ -124,9 +149,12 @@ class StyleInput:
 
 def describe_input(picture: Any, given: str | None = None) -> dict[str, Any]:
     """A picture for a record; one in memory has neither a name nor a checksum."""
+    if isinstance(picture, Path) and (frames := frames_of(picture)):
+        content = "".join(sha256_of(each) for each in frames).encode()
+        return {"name": picture.name, "path": str(picture), "sha256": sha256_of(content)}
     if isinstance(picture, Path):
         return describe_file(given or str(picture), picture)
-    return {"name": "<memory>", "path": "<memory>", "sha256": None}
+    return {"name": MEMORY, "path": MEMORY, "sha256": None}
 
 
 def read_input(picture: Any, runtime: Runtime) -> Picture:
@@ -149,6 +177,15 @@ def read_input(picture: Any, runtime: Runtime) -> Picture:
 def blend_label(names: Sequence[str]) -> str:
     """``mosaic``, or ``mosaic+waves`` for a blend, fit for a file name."""
     return re.sub(r'[<>:"/\\|?*{}\x00-\x1f]', "_", "+".join(names))
+
+
+def frames_of(path: Path) -> list[Path]:
+    """The numbered pictures that a name such as ``masks/%04d.png`` stands for; of others none."""
+    if "%" not in path.name or is_file(path):
+        return []
+    from cnnart.video.formats import names_frames, numbered
+
+    return numbered(path) if names_frames(path.name) else []
 
 
 def files_of(*pictures: Any) -> list[Path]:
@@ -227,6 +264,8 @@ def parse_mask(text: str) -> MaskInput:
     if name == "alpha":
         return MaskInput(text, None, inverse)
     path = as_path(name)
+    if frames_of(path):
+        return MaskInput(text, path, inverse)
     if why := obstacle(path):
         hint = did_you_mean(name, NAMED_MASKS)
         raise UsageError(
@@ -315,7 +354,11 @@ def recorded_mask(facts: Mapping[str, Any] | None, files: RecordedFiles) -> Mask
         return None
     if named := facts.get("named"):
         return MaskInput(named, None, facts["inverse"], named=named)
-    path: Path | None = None if facts["alpha"] else files.find(facts, "the mask back")
+    path: Path | None
+    if not facts["alpha"] and frames_of(Path(facts["path"])):
+        path = Path(facts["path"])
+    else:
+        path = None if facts["alpha"] else files.find(facts, "the mask back")
     return MaskInput(str(path or "alpha"), path, facts["inverse"])
 
 

@@ -120,13 +120,13 @@ class Stylize:
         recorded = self.record()
         names = [style.label for style in self.styles]
 
-        def over(photo: Picture, name: str) -> list[StyleImage]:
+        def over(photo: Picture, name: str, moves: bool = False) -> list[StyleImage]:
             """The styles, where they apply to a photo."""
             return [
                 StyleImage(
                     image,
                     style.weight,
-                    style.mask.over(photo, mask, name) if style.mask else None,
+                    style.mask.over(photo, mask, name, moves) if style.mask else None,
                 )
                 for style, image, mask in zip(self.styles, read.images, read.masks, strict=True)
             ]
@@ -171,7 +171,7 @@ class Stylize:
         task: ClipTask,
         runtime: Runtime,
         read: Inputs,
-        over: Callable[[Picture, str], list[StyleImage]],
+        over: Callable[[Picture, str, bool], list[StyleImage]],
     ) -> Run:
         from cnnart.methods.stylize.frames import FramePainter
 
@@ -179,7 +179,7 @@ class Stylize:
 
         def painter(frame: Picture) -> FramePainter:
             made = FramePainter(
-                over(frame, task.source.given),
+                over(frame, task.source.given, True),
                 self.config,
                 features,
                 init=read.init,
@@ -194,6 +194,7 @@ class Stylize:
             *(self, self.record(), runtime, task, self.clip, self.config.size, painter),
             f"style {' + '.join(names)}",
             {"styles": names},
+            masks=[style.mask for style in self.styles],
             guided=True,
             features=features,
         )

@@ -7,16 +7,17 @@ each time, and no step at which the host waits for a number.
 
 from __future__ import annotations
 
+import contextlib
 import functools
+import gc
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from threading import RLock
 from typing import Any, Protocol, TypeVar, runtime_checkable
 
 import torch
 from torch import Tensor
 
-from cnnart.errors import is_out_of_memory
 from cnnart.optim.steps import Evaluation, Objective
 
 T = TypeVar("T")
@@ -57,12 +58,27 @@ class CudaRecorder:
         # Around it, because torch leaves the stream as it is where it cannot end a recording.
         with (
             _recording,
+            nothing_collected(),
             torch.cuda.stream(torch.cuda.current_stream(self.device)),
             # Other threads read and write pictures meanwhile, and may use the device.
             torch.cuda.graph(graph, stream=self.stream, capture_error_mode="thread_local"),
         ):
             result = function()
         return result, graph.replay
+
+
+@contextlib.contextmanager
+def nothing_collected() -> Iterator[None]:
+    """Meanwhile Python looks for no garbage: that may hold an old graph, whose memory cannot be
+    freed while another is recorded.
+    """
+    collects = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if collects:
+            gc.enable()
 
 
 @functools.cache
@@ -88,7 +104,8 @@ class Replay:
 
     The function takes nothing, reads and writes tensors that stay where they are, and gives back
     the same tensors each time: the next call overwrites them. Where it cannot be recorded (it
-    waits for the device), it is called as before. Raises what it raises, and for want of memory.
+    waits for the device, or memory is too short for a recording's own), it is called as before.
+    Raises what it raises.
 
     Args:
         device: where it computes.
@@ -115,11 +132,10 @@ class Replay:
             try:
                 self._recorded = self._recorder.record(function)
             except RuntimeError as error:
-                if is_out_of_memory(error):
-                    raise
                 logging.getLogger(__name__).debug("Not recorded: %s", error)
-                self._recorder = None
-                return function()
+        if self._recorded is None:  # outside the handler, whose error holds what was recorded
+            self._recorder = None
+            return function()
         result, replay = self._recorded
         replay()
         return result
@@ -171,6 +187,8 @@ def replayed(objective: Objective, device: torch.device) -> Objective:
     recorder = recorder_of(device)
     if recorder is None or getattr(objective, "waits", False):
         return objective
+    if device.type == "cuda":
+        torch.cuda.empty_cache()  # what the last recording held, which nothing else may use
     return ReplayedObjective(objective, Replay(device, recorder))
 
 

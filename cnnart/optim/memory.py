@@ -30,7 +30,7 @@ SPARE = 400 * MIB  # what the C library holds back, at most, in holes between wh
 MMAP_THRESHOLD = -3  # from glibc's malloc.h
 # Predictions without it were 12 to 25 % low on an H200: cuDNN's work space, rounding up of blocks.
 DEVICE_FACTORS = {"cuda": 1.25}
-CONTEXT = 500 * MIB  # of a CUDA process, where the driver does not tell: kernels, cuBLAS, cuDNN
+CONTEXT = 500 * MIB  # of a CUDA process, beside tensors: kernels, cuBLAS, cuDNN
 
 
 @dataclass(frozen=True)
@@ -64,10 +64,21 @@ def idle_memory(device: torch.device) -> int:
     Asked once: afterwards it also holds what a picture left behind, which the next one uses again.
     """
     if device.type == "cuda":
-        return int(torch.cuda.memory_reserved(device)) + CONTEXT
+        return int(torch.cuda.memory_reserved(device)) + context_memory(device)
     if device.type == "xpu":
         return int(torch.xpu.memory_reserved(device))
     return int(psutil.Process().memory_info().rss)
+
+
+@functools.cache
+def context_memory(device: torch.device) -> int:
+    """Bytes that a CUDA process holds on the card beside tensors.
+
+    The driver tells what all processes hold: the usual, where that may not be this one's alone.
+    """
+    free, total = torch.cuda.mem_get_info(device)
+    beside = int(total - free - torch.cuda.memory_reserved(device))
+    return beside if CONTEXT // 2 <= beside <= 2 * CONTEXT else CONTEXT
 
 
 _freed_returns = False
@@ -84,8 +95,9 @@ def hold_to(limit: int, device: torch.device) -> None:
     global _freed_returns
     if device.type == "cuda":
         total = torch.cuda.get_device_properties(device).total_memory
-        share = min(1.0, max(0, limit - CONTEXT) / total)
-        torch.cuda.set_per_process_memory_fraction(share, device)
+        share = min(1.0, max(0, limit - context_memory(device)) / total)
+        # Of all that is asked of a device, this alone refuses one without a number.
+        torch.cuda.set_per_process_memory_fraction(share, device.index)
     elif device.type == "cpu" and sys.platform == "linux":
         with suppress(OSError, AttributeError):  # musl has neither
             _freed_returns = bool(ctypes.CDLL("libc.so.6").mallopt(MMAP_THRESHOLD, MIB))

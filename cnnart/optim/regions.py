@@ -56,6 +56,19 @@ def style_regions(styles: Sequence[StyleImage], height: int, width: int) -> list
     return [r for r in regions if r.share > NOTHING_LEFT]
 
 
+def applies(masks: Sequence[Tensor | None]) -> bool:
+    """Whether any of a picture's styles, with these masks (``1x1xHxW``), has a place in it."""
+    return any(mask is None or float(mask.mean()) > NOTHING_LEFT for mask in masks)
+
+
+def covered(masks: Sequence[Tensor | None], height: int, width: int) -> Tensor | None:
+    """How much of each pixel styles with these masks claim: ``1x1xHxW``; None: all of it."""
+    found = [resize(mask, height, width) for mask in masks if mask is not None]
+    if len(found) < len(masks):
+        return None
+    return torch.stack(found).sum(0).clamp_(0, 1)
+
+
 def coverage(regions: Sequence[StyledRegion]) -> Tensor | None:
     """How much of each pixel any style claims (``1x1xHxW``), or None where that is everything."""
     masks = [r.mask for r in regions]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import math
 import os
 import signal
 import sys
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
 
 # The empty line at the end is what the live display of two lines clears when it redraws itself.
 MESSAGE = b"\ncnnart: stopping; the picture so far will be saved (Ctrl-C again quits at once)\n\n"
+QUICK_ON_ACCELERATOR = 2 << 20  # pixels of a picture
 
 
 @dataclass(frozen=True)
@@ -173,7 +175,7 @@ class Batch:
         self._reporter.start(start)
         try:
             if not self._journal.is_in_progress(task):
-                self._look_ahead(run, previews, began)
+                self._look_ahead(run, previews, began, start.device)
             step, kept = self._follow(task, run, previews)
             stopped = step.index if self._interrupt.asked and step.index < step.steps else None
             run.write(task.target or sys.stdout.buffer, run.finish(step.image), stopped)
@@ -194,14 +196,17 @@ class Batch:
         for finding in run.findings:
             self._reporter.found(finding)
 
-    def _look_ahead(self, run: Run, previews: Previews | None, began: float) -> None:
+    def _look_ahead(self, run: Run, previews: Previews | None, began: float, device: str) -> None:
         """Before the first step: show what the picture will be like, and say how long it takes."""
         shown = previews.preview if previews else None
         if previews and shown and (picture := run.first_look()) is not None:
             previews.show_first(picture)
             self._reporter.first_look(shown, time.monotonic() - began)
         schedule = run.schedule()
-        if self._reporter.predicts and len({size for size, _ in schedule}) > 1:
+        sizes = {size for size, _ in schedule}
+        # Else painting takes no longer than measuring would.
+        is_long = device == "cpu" or max(map(math.prod, sizes), default=0) > QUICK_ON_ACCELERATOR
+        if self._reporter.predicts and len(sizes) > 1 and is_long:
             # Once for pictures that take the same steps at the same sizes.
             if self._prediction is None or self._prediction[0] != schedule:
                 self._prediction = schedule, run.predict()

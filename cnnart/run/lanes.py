@@ -1,4 +1,4 @@
-"""Pictures of a batch computed beside each other, each in a thread of its own.
+"""Pictures of a batch computed beside each other, each in threads of its own.
 
 The operations of a small picture are too short to be shared by threads: two cores are busy with two
 pictures at once, and half idle with one after the other. A ``Batch`` needs to know nothing of it:
@@ -33,8 +33,8 @@ class Lanes(ExitStack):
         open_run: what opens one; it is not called twice at the same time.
         may_begin: whether a task may be begun before its turn.
 
-    ``count``: how many are computed at a time; known when the first one is open. If that is more
-    than one, torch computes each in a single thread, until the lanes are left.
+    ``count``: how many are computed at a time; known when the first one is open. Until the lanes
+    are left torch computes each in its share of the threads, mostly one.
     """
 
     def __init__(
@@ -71,9 +71,11 @@ class Lanes(ExitStack):
     def _prepare(self, first: Run) -> None:
         self.count = at_a_time(first, 1 + len(self._to_come))
         if self.count > 1:
-            self.callback(torch.set_num_threads, torch.get_num_threads())
-            torch.set_num_threads(1)
-            self._pool = ThreadPoolExecutor(self.count, "lane", torch.set_num_threads, (1,))
+            threads = torch.get_num_threads()
+            share = threads // self.count
+            self.callback(torch.set_num_threads, threads)
+            torch.set_num_threads(share)
+            self._pool = ThreadPoolExecutor(self.count, "lane", torch.set_num_threads, (share,))
             self.callback(self._pool.shutdown, cancel_futures=True)
             self.callback(self._stop_all)
 

@@ -13,7 +13,9 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
+from safetensors.torch import save as save_tensors
 
+from cnnart import runtime
 from cnnart.__main__ import main
 from cnnart.api import fast_stylize, styles
 from cnnart.commands import fast_stylize as command
@@ -21,11 +23,13 @@ from cnnart.commands.fast_stylize import parse_trained
 from cnnart.errors import UsageError
 from cnnart.image.read import read_image
 from cnnart.image.write import write_image
+from cnnart.methods.fast import match
 from cnnart.methods.fast.checkpoint import save_checkpoint
 from cnnart.run.record import read_record_of
 from cnnart.run.report import Plain
 from tests.helpers.fast import arbitrary_checkpoint, saved
 from tests.helpers.files import save_picture
+from tests.helpers.tiny_vgg import tiny_weights
 
 QUICK = ("--precision", "fp32", "--device", "cpu")
 
@@ -208,7 +212,6 @@ def test_ctrl_c_finishes_what_was_begun(
         (["-s", "two.safetensors:wavs"], "holds no style 'wavs'"),
         (["-s", "rippl"], "No trained style 'rippl': no such file or name. Did you mean ripple?"),
         (["-s", "ink-wash"], "`cnnart train-style ink-wash` trains one"),
-        (["-s", "photo.png"], "is a picture, and fast-stylize needs a trained style"),
         (["-s", "ripple:0"], "The weight of 'ripple' must be above zero"),
         (["-s", "ripple", "--stroke", "9"], "--stroke"),
         (["-s", "ripple", "--mask", "no.png"], "No such mask"),
@@ -357,7 +360,68 @@ def test_it_blends_with_trained_styles_and_in_python(any_style: Path) -> None:
 def test_a_network_of_ones_own_paints_in_any_style(any_style: Path) -> None:
     _odd_styles()["glass"].save("glass.png")
     assert run("photo.png", "-s", "any.safetensors:glass.png") == 0
-    assert run("photo.png", "-s", "one.safetensors:glass.png") == 2
+
+
+def test_without_any_network_a_picture_is_no_style(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(command, "arbitrary_network", lambda: None)
+    assert run("photo.png", "-s", "photo.png") == 2
+    assert "is a picture, and fast-stylize needs a trained style" in capsys.readouterr().err
+
+
+@pytest.fixture
+def quick_match(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CNNART_CACHE", "cache")
+    monkeypatch.setattr(runtime, "load_vgg", lambda *_, **__: tiny_weights())
+    monkeypatch.setattr(command, "arbitrary_network", lambda: Path("builtin/all.safetensors"))
+    sizes = {"PROBE_SIDE": 64, "LEAVES": 100, "PROBES": 1, "BLEND_STEPS": 2, "FREE_STEPS": 2}
+    for name, value in sizes.items():
+        monkeypatch.setattr(match, name, value)
+
+
+@pytest.mark.parametrize("name", _odd_styles())
+def test_trained_networks_without_a_predictor_paint_in_any_style(
+    quick_match: None, name: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    _odd_styles()[name].save(f"{name}.png")
+    assert run("photo.png", "-s", f"{name}.png") == 0
+    assert f"{name}: looking for this style once" in capsys.readouterr().err
+    found = pixels(f"photo-{name}.png")
+    assert found.shape == (48, 64, 3)
+    assert run("photo.png", "-s", f"{name}.png", "-o", "again.png") == 0
+    assert "looking for" not in capsys.readouterr().err  # from the cache
+    assert (pixels("again.png") == found).all()
+    assert main(["rerun", "again.png", *QUICK]) == 0
+    assert (pixels("again-rerun.png") == found).all()
+    blend = ("-s", "two.safetensors:moss", "-s", f"two.safetensors:{name}.png:2")
+    assert run("photo.png", *blend, "-o", "blend.png") == 0
+    assert (pixels("blend.png") != found).any()
+
+
+def test_a_matched_style_is_refined_exported_and_used_in_python(quick_match: None) -> None:
+    glass = _odd_styles()["glass"].convert("RGB")
+    glass.save("glass.png")
+    save_picture("wide.png", height=80, width=96)
+    refine = ("--refine", "2s", "--save-style", "mine.safetensors")
+    assert run("wide.png", "-s", "two.safetensors:glass.png", *refine, "-o", "refined.png") == 0
+    assert run("wide.png", "-s", "mine.safetensors:glass", "-o", "kept.png") == 0
+    assert (pixels("kept.png") == pixels("refined.png")).all()
+    settings = {"device": "cpu", "precision": "fp32"}
+    alone = np.asarray(fast_stylize("photo.png", glass, **settings))
+    assert (alone == np.asarray(fast_stylize("photo.png", "glass.png", **settings))).all()
+    pytest.importorskip("onnxruntime")
+    assert main(["export", "one.safetensors:glass.png", "-o", "glass.onnx"]) == 0
+
+
+def test_a_damaged_file_in_the_cache_is_made_anew(quick_match: None) -> None:
+    _odd_styles()["glass"].save("glass.png")
+    assert run("photo.png", "-s", "glass.png", "-o", "first.png") == 0
+    (kept,) = Path("cache/styles").iterdir()
+    for damaged in (b"", save_tensors({"weak.gamma": torch.zeros(1, 3)})):
+        kept.write_bytes(damaged)
+        assert run("photo.png", "-s", "glass.png", "-o", "again.png") == 0
+        assert (pixels("again.png") == pixels("first.png")).all()
 
 
 def test_a_style_is_refined_and_kept(any_style: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -7,9 +7,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 
 from cnnart.__main__ import main
+from cnnart.errors import ImageError
 from cnnart.run import clip_run
 from cnnart.run.batch import Interrupt
 from cnnart.run.record import read_record_of
@@ -137,6 +139,113 @@ def test_a_clip_can_be_made_again_from_its_record() -> None:
     assert main(["rerun", "out.mp4", "-o", "again.mp4", *QUICK]) == 0
     for one, other in zip(frames_in("out.mp4"), frames_in("again.mp4"), strict=True):
         assert (one == other).all()
+
+
+# Masks
+
+
+def save_halves(path: str, count: int, side: int = 32) -> None:
+    """A clip whose left ``side`` pixels of 64 are white."""
+    half = np.zeros((48, 64, 3), np.uint8)
+    half[:, :side] = 255
+    save_clip(path, count, pixels=[half] * count)
+
+
+@pytest.mark.parametrize("mask", ["mask.mp4", "masks/%02d.png", "inverse:mask.mp4"])
+def test_a_mask_is_a_clip(mask: str) -> None:
+    save_clip("clip.mkv", 5, codec="ffv1", frame_format="bgr0")
+    save_halves("mask.mp4", 5)
+    assert run("mask.mp4", "-o", "masks/%02d.png", "--strength", "0") == 0
+    for number, pixels in enumerate(frames_in("mask.mp4"), start=1):
+        Image.fromarray(pixels).save(f"masks/{number:02d}.png")
+    assert run("clip.mkv", "-o", "out-%d.png", "--mask", mask, "--stability", "0") == 0
+    for number in range(5):
+        painted = np.asarray(Image.open(f"out-{number + 1}.png")).astype(int)
+        apart = np.abs(painted - picture(number)).max(-1)
+        within, beyond = apart[:, :28], apart[:, 36:]
+        if mask.startswith("inverse:"):
+            within, beyond = beyond, within
+        assert beyond.max() <= 2
+        assert within.mean() > 20
+
+
+def test_a_mask_with_too_few_frames_is_one_line(capsys: pytest.CaptureFixture[str]) -> None:
+    save_clip("clip.mp4", 5)
+    save_halves("mask.mp4", 3)
+    assert run("clip.mp4", "-o", "out.mp4", "--mask", "mask.mp4") == 1
+    error = capsys.readouterr().err
+    assert "mask.mp4: the mask has 3 frames, and the clip has more: give it one for each." in error
+
+
+def find_bar(monkeypatch: pytest.MonkeyPatch, looked: list[int]) -> None:
+    """``--mask person`` finds the orange bar that moves through ``picture``."""
+
+    def named(photo: torch.Tensor, named: str, shown: str) -> torch.Tensor:
+        looked.append(1)
+        red, green, blue = photo[0]
+        bar = ((red > 0.9) & (green < 0.6) & (blue < 0.3)).float()
+        if not bar.any():
+            raise ImageError(f"{shown}: no {named} found in it for `mask`.")
+        return bar[None, None]
+
+    monkeypatch.setattr("cnnart.commands.clip_masks.named_mask", named)
+
+
+def test_a_mask_by_name_is_found_now_and_then_and_goes_with_what_it_shows(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A bar before a scene: a pixel of it is painted in every frame, wherever it is."""
+    looked: list[int] = []
+    find_bar(monkeypatch, looked)
+    blocks = np.random.default_rng(0).integers(90, 160, (12, 16), np.uint8)
+    scene = np.asarray(Image.fromarray(blocks).resize((128, 96)))[..., None].repeat(3, -1)
+    pixels = []
+    for number in range(14):
+        frame = scene.copy()
+        frame[30:66, 20 + 2 * number : 50 + 2 * number] = (250, 120, 20)
+        frame[40:56:4, 26 + 2 * number : 44 + 2 * number : 3] = (250, 120, 60)
+        pixels.append(frame)
+    save_clip("clip.mkv", 14, size=(96, 128), pixels=pixels, codec="ffv1", frame_format="bgr0")
+    assert run("clip.mkv", "-o", "out-%d.png", "--mask", "person") == 0
+    assert len(looked) == 2
+    for number in (3, 11, 13):
+        painted = np.asarray(Image.open(f"out-{number + 1}.png")).astype(int)
+        apart = np.abs(painted - pixels[number]).max(-1)
+        assert apart[36:60, 26 + 2 * number : 44 + 2 * number].mean() > 20
+        assert apart[:, :14].max() <= 1
+        assert apart[:, 100:].max() <= 1
+
+
+def test_what_is_in_no_frame_is_said_and_the_clip_stays_as_it_is(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    looked: list[int] = []
+    find_bar(monkeypatch, looked)
+    gray = np.random.default_rng(0).integers(90, 160, (48, 64, 1)).repeat(3, -1).astype(np.uint8)
+    save_clip("clip.mkv", 3, pixels=[gray] * 3, codec="ffv1", frame_format="bgr0")
+    assert run("clip.mkv", "-o", "out-%d.png", "--mask", "person") == 0
+    assert "nothing found for the mask person" in capsys.readouterr().err
+    assert (np.asarray(Image.open("out-2.png")) == gray).all()
+
+
+def test_masks_go_on_where_a_killed_run_left_them(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    find_bar(monkeypatch, [])
+    save_clip("clip.mp4", 14)
+    save_halves("mask.mp4", 14)
+    saved(Path("two.safetensors"), "waves")
+    more = ("-s", "two.safetensors", "--mask", "mask.mp4", "--mask", "person")
+    with monkeypatch.context() as undone:
+        undone.setattr(clip_run, "PIECE", 4)
+        assert run("clip.mp4", "-o", "whole.mp4", *more) == 0
+    with monkeypatch.context() as undone:
+        paint_only(undone, 10, Killed())
+        with pytest.raises(Killed):
+            run("clip.mp4", "-o", "out.mp4", *more)
+    monkeypatch.setattr(clip_run, "PIECE", 4)
+    assert run("clip.mp4", "-o", "out.mp4", *more) == 0
+    assert same(frames_in("out.mp4"), frames_in("whole.mp4"))
 
 
 # Cut off
@@ -334,8 +443,9 @@ def test_what_an_encoder_refuses_is_one_line(
     [
         (("photo.png", "--start", "1"), "--start is for clips, and none is among the inputs"),
         (("photo.png", "--preview"), "--preview shows the newest frame of a clip"),
-        (("clip.mp4", "--mask", "subject"), "--mask subject is found in photos, not in the frames"),
-        (("clip.mp4", "--mask", "alpha"), "--mask alpha is found in photos, not in the frames"),
+        (("clip.mp4", "--mask", "alpha"), "frames of clips have no transparency"),
+        (("photo.png", "--mask", "clip.mp4"), "--mask clip.mp4 is a clip, and photos are to be"),
+        (("clip.mp4", "--mask", "subject", "--show-mask", "m.png"), "--show-mask shows masks of"),
         (("clip.mp4", "-o", "-"), "A clip is written to a file, not to standard output"),
         (("clip.mp4", "-o", "out.png"), "A clip is written as .mp4, .m4v, .mov, .mkv, .webm"),
         (("clip.mp4", "-o", "out.mp4", "--codec", "prores"), "prores does not go into .mp4"),

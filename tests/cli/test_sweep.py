@@ -325,6 +325,18 @@ def test_json_tells_each_pictures_values(capsys: pytest.CaptureFixture[str]) -> 
     assert events[-1]["event"] == "done"
 
 
+def test_a_photo_by_itself_is_to_be_stylized(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["sweep", *STYLED, "--strength", "0.2,0.5"]) == 0
+    assert capsys.readouterr().out == "photo-mosaic-sweep.png\n"
+    assert main(["sweep", "dreem", "photo.png"]) == 2
+    assert "No command 'dreem'. Did you mean dream?" in capsys.readouterr().err
+    assert main(["sweep", "phot.png", "-s", "mosaic", "--strength", "0.2,0.5"]) == 2
+    assert "No such file or folder: 'phot.png'" in capsys.readouterr().err
+    Path("photo.png").rename("portrait")
+    assert main(["sweep", "portrait", "-s", "mosaic"]) == 2
+    assert "Nothing to sweep" in capsys.readouterr().err
+
+
 def test_quiet_says_nothing(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["sweep", "stylize", *STYLED, "--strength", "0.2,0.5", "-q"]) == 0
     told = capsys.readouterr()

@@ -14,6 +14,7 @@ import cnnart
 from cnnart.errors import CnnartError
 from cnnart.methods.fast.config import FastConfig
 from cnnart.settings import make_config
+from cnnart.video.config import ClipConfig
 from tests.docs.pages import PAGES, ROOT, fences, name_of
 
 SNIPPETS = [
@@ -27,6 +28,8 @@ SETTINGS = {
     "texture": cnnart.TextureConfig,
     "dream": cnnart.DreamConfig,
     "fast_stylize": FastConfig,
+    "stylize_clip": cnnart.StylizeConfig,
+    "fast_stylize_clip": FastConfig,
 }
 
 
@@ -65,6 +68,9 @@ def _check_call(name: str, call: ast.Call) -> None:
                 settings[keyword.arg] = ast.literal_eval(keyword.value)
             except ValueError:  # a variable
                 settings[keyword.arg] = None
+    if name.endswith("_clip"):
+        of_clips = [field.name for field in fields(ClipConfig)]
+        make_config(ClipConfig, {k: settings.pop(k) for k in of_clips if k in settings})
     if settings:
         known = [field.name for field in fields(SETTINGS[name])]
         assert not set(settings) - set(known), f"{name} has no {set(settings) - set(known)}"
@@ -109,5 +115,7 @@ def test_the_table_of_functions_names_their_parameters() -> None:
         if name == "fast_stylize":
             listed = set(re.findall(r"`(\w+)`", settings))
             assert listed == {field.name for field in fields(FastConfig)}
+        elif name == "fast_stylize_clip":
+            assert "those of `fast_stylize`" in settings
         elif name in SETTINGS:
             assert f"`cnnart.{SETTINGS[name].__name__}`" in settings

@@ -49,6 +49,8 @@ class Elsewhere(TorchDispatchMode):
                 assert name not in self.SIZED_BY_VALUES, f"{name} waits"
             elif name == "_local_scalar_dense":
                 return {torch.bool: True}.get(there[0].dtype, 1.0)
+            if name == "batch_norm_update_stats":  # which torch does not know of ``meta``
+                return tuple(torch.empty(2, there[0].shape[1], device=META).unbind())
         return func(*args, **kwargs)
 
     def _copied(self, func: Any, name: str, target: torch.device, args: Any, kwargs: Any) -> Any:

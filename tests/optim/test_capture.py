@@ -1,5 +1,6 @@
 """Evaluations and steps that are recorded once and replayed, and that no host waits for."""
 
+import gc
 from contextlib import contextmanager
 
 import pytest
@@ -127,13 +128,25 @@ def test_what_waits_in_each_evaluation_is_not_recorded(tiny, photo_of, painting_
     assert len(recorders) == 2
 
 
-def test_a_lack_of_memory_is_told():
-    """So that the objective goes on in smaller tiles."""
-    replay = Replay(CPU, Broken(RuntimeError("CUDA out of memory. Tried to allocate 2.00 GiB")))
-    for _ in range(WARM_UP):
-        replay(lambda: None)
-    with pytest.raises(RuntimeError, match="out of memory"):
-        replay(lambda: None)
+def test_without_memory_for_a_recording_it_goes_on_without():
+    """A recording has memory of its own; what fits without one need not go into tiles."""
+    error = torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB")
+    replay = Replay(CPU, Broken(error))
+    assert [replay(lambda: "computed") for _ in range(WARM_UP + 1)] == ["computed"] * 3
+    assert not replay.records
+
+    def too_large():
+        raise error
+
+    with pytest.raises(RuntimeError, match="out of memory"):  # so that it goes on in tiles
+        replay(too_large)
+
+
+def test_the_last_recording_gives_its_memory_back_before_the_next(fake_cuda, monkeypatch):
+    monkeypatch.setattr(torch.cuda, "empty_cache", lambda: fake_cuda.append("given back"))
+    objective = replayed(lambda image: Evaluation({}, image), torch.device("cuda"))
+    assert isinstance(objective, ReplayedObjective)
+    assert fake_cuda == ["given back"]
 
 
 class Stream:
@@ -206,8 +219,9 @@ def test_a_card_records_on_a_stream_of_its_own(fake_cuda):
     assert first.run(lambda: Stream.current) is first.stream
     # It goes on from what was asked for before, and what is asked for then goes on from it.
     assert waited == [(first.stream, before), (before, first.stream)]
-    result, replay = first.record(lambda: Stream.current)
-    assert (result, Stream.current) == (first.stream, before)
+    result, replay = first.record(lambda: (Stream.current, gc.isenabled()))
+    assert result == (first.stream, False)
+    assert (Stream.current, gc.isenabled()) == (before, True)
     replay()
     assert fake_cuda == ["replayed"]
 
@@ -231,6 +245,7 @@ def test_a_failed_recording_gives_the_stream_back(fake_cuda):
 
     assert replay(function) == "computed"
     assert seen[-1] is before
+    assert gc.isenabled()
     assert not replay.records
 
 

@@ -3,6 +3,7 @@
 import json
 import subprocess
 import sys
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -13,7 +14,7 @@ from cnnart.errors import OutOfMemory
 from cnnart.methods.stylize.config import CONTENT_LAYERS, STYLE_LAYERS
 from cnnart.networks.vgg import FeatureExtractor
 from cnnart.optim import memory, tiles
-from cnnart.optim.memory import TILES, free_memory, gigabytes, hold_to, idle_memory
+from cnnart.optim.memory import TILES, context_memory, free_memory, gigabytes, hold_to, idle_memory
 from cnnart.optim.steps import MemoryPlan
 from cnnart.optim.tiles import (
     content_bytes,
@@ -148,15 +149,43 @@ def test_with_a_limit_freed_memory_goes_back_at_once():
     assert int(told) > 200 << 20
 
 
+@pytest.mark.parametrize(
+    ("name", "beside", "context"),
+    [
+        ("cuda", 640 << 20, 640 << 20),
+        ("cuda:1", 9 * GIB, memory.CONTEXT),  # others are at work there, too
+        ("cuda", 1 << 20, memory.CONTEXT),  # a driver that does not tell
+    ],
+)
+def test_a_limit_is_the_allocators_too(monkeypatch, name, beside, context):
+    """By torch's own functions, down to where a card would be needed."""
+    asked = []
+    context_memory.cache_clear()
+    monkeypatch.setattr(torch.cuda, "mem_get_info", lambda device: (80 * GIB - beside, 80 * GIB))
+    monkeypatch.setattr(torch.cuda, "memory_reserved", lambda device: 0)
+    card = SimpleNamespace(total_memory=80 * GIB)
+    monkeypatch.setattr(torch.cuda, "get_device_properties", lambda device: card)
+    monkeypatch.setattr(torch.cuda, "current_device", lambda: 0)
+    monkeypatch.setattr(torch.cuda.memory, "_lazy_init", lambda: None)
+    monkeypatch.setattr(
+        torch._C, "_cuda_setMemoryFraction", lambda *asks: asked.append(asks), raising=False
+    )
+    hold_to(4 * GIB, torch.device(name))
+    ((share, index),) = asked
+    assert share * card.total_memory == pytest.approx(4 * GIB - context)
+    assert index == (1 if name.endswith("1") else 0)
+    context_memory.cache_clear()
+
+
 @pytest.mark.gpu
 def test_a_limit_holds_on_cuda():
     """Beyond it the allocator fails, however much the card has."""
     device = torch.device("cuda")
-    hold_to((1 << 30) + memory.CONTEXT, device)
+    hold_to((1 << 30) + context_memory(device), device)
     try:
         with pytest.raises(torch.cuda.OutOfMemoryError):
             torch.empty(2 << 30, dtype=torch.uint8, device=device)
-        assert idle_memory(device) >= memory.CONTEXT
+        assert idle_memory(device) >= context_memory(device)
     finally:
         torch.cuda.set_per_process_memory_fraction(1.0, device)
 

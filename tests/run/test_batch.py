@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import signal
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -245,6 +246,27 @@ def test_before_the_first_step_comes_a_look_and_a_prediction_that_alike_pictures
         ("step",),
     ]
     assert [run.heard for run in made] == [["looked", "measured"], ["looked"]]
+
+
+@pytest.mark.parametrize(("device", "side", "measured"), [("cuda", 4, 0), ("cuda", 2048, 1)])
+def test_what_a_card_paints_in_seconds_is_not_measured(
+    device: str, side: int, measured: int
+) -> None:
+    listener, made = Foreteller(), []
+
+    class OnACard(FakeRun):
+        def start(self) -> Start:
+            return replace(super().start(), device=device)
+
+        def schedule(self) -> list[tuple[tuple[int, int], int]]:
+            return [((2, 2), 2), ((side, side), 2)]
+
+    def opened(task: Task) -> FakeRun:
+        made.append(OnACard(task, four_steps()))
+        return made[-1]
+
+    Batch(opened, listener).run(tasks("a.jpg"))
+    assert made[0].heard == ["measured"] * measured
 
 
 def test_nobody_listens_nothing_is_measured_or_shown() -> None:

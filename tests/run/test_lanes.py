@@ -83,6 +83,17 @@ def test_two_are_computed_at_a_time_and_followed_in_order() -> None:
     assert torch.get_num_threads() == 2
 
 
+def test_few_pictures_share_many_threads() -> None:
+    torch.set_num_threads(5)
+    threads = set()
+    at = lambda name, index: threads.add(torch.get_num_threads())  # noqa: E731
+    with Lanes(given := tasks(2), opener(at), anything) as lanes:
+        for task in given:
+            list(lanes.open(task).steps())
+        assert (lanes.count, threads, torch.get_num_threads()) == (2, {2}, 2)
+    assert torch.get_num_threads() == 5
+
+
 def test_who_follows_has_each_step_to_itself() -> None:
     made: list[tuple[str, int]] = []
     with Lanes(given := tasks(2), opener(lambda *at: made.append(at)), anything) as lanes:

@@ -1,4 +1,4 @@
-"""The frames of a clip, one by one, in trained styles: the same noise for all of them."""
+"""The frames of a clip in trained styles: the same noise, and statistics that change slowly."""
 
 from __future__ import annotations
 
@@ -8,15 +8,19 @@ from typing import Any
 
 from torch import Tensor
 
+from cnnart.methods.fast.carried import CarriedStatistics
 from cnnart.methods.fast.config import FastConfig
 from cnnart.methods.fast.stylize import FastStyle, FastStylization, NetworkRunner, seed_of
 from cnnart.optim.memory import Limits
+from cnnart.optim.regions import applies, covered
 
 
 class FramePainter:
-    """Paints frames of one size (``1x3xHxW`` in [0, 1], on the runner's device), each by itself.
+    """Paints frames of one size (``1x3xHxW`` in [0, 1], on the runner's device).
 
     The arguments are those of ``FastStylization``; frames stay at the size that they have.
+
+    ``alone``: each frame has its own statistics, as a photo has; else they are carried on.
     """
 
     def __init__(
@@ -25,11 +29,17 @@ class FramePainter:
         config: FastConfig,
         runner: NetworkRunner,
         limits: Limits | None = None,
+        *,
+        alone: bool = False,
     ) -> None:
         self.warnings: list[str] = []
+        # Of each style in the next frame; None, and where there are none: as the style has it.
+        self.masks: Sequence[Tensor | None] = ()
         self._styles, self._config = styles, replace(config, size=None)
         self._runner, self._limits = runner, limits
         self._seed: int | None = None
+        self._applied: list[bool] = []  # of the styles, in the frame before
+        self._carried = None if alone else CarriedStatistics()
 
     def planned(self, frame: Tensor, seed: int = 0) -> FastStylization:
         """What is to be done for a frame, with its network and its memory.
@@ -37,22 +47,54 @@ class FramePainter:
         Raises what ``FastStylization`` does.
         """
         return FastStylization(
-            frame, self._styles, self._config, self._runner, self._limits, [seed]
+            frame,
+            self._masked(),
+            self._config,
+            self._runner,
+            self._limits,
+            [seed],
+            self._carried,
         )
+
+    def _masked(self) -> list[FastStyle]:
+        masks = self.masks or [None] * len(self._styles)
+        return [
+            style if mask is None else replace(style, mask=mask)
+            for style, mask in zip(self._styles, masks, strict=True)
+        ]
 
     def __call__(self, frame: Tensor) -> Tensor:
         if self._seed is None:
             self._seed = seed_of(frame[0])
+        applied = [applies([style.mask]) for style in self._masked()]
+        if applied != self._applied:  # other passes than in the frame before
+            self.restart()
+        self._applied = applied
+        if not any(applied):
+            return frame.clone()
         work = self.planned(frame, self._seed)
         for step in work.steps():
             image = step.image
         self.warnings += [line for line in work.warnings if line not in self.warnings]
         return work.finish(image)
 
+    def where(self, frame: Tensor) -> Tensor | None:
+        """Where any style applies in the next frame: ``1x1xHxW``; None: everywhere."""
+        masks = [None if s.mask is None else s.mask.to(frame.device) for s in self._masked()]
+        return covered(masks, frame.shape[-2], frame.shape[-1])
+
+    def restart(self) -> None:
+        """The next frame begins another scene."""
+        if self._carried:
+            self._carried.restart()
+
     def state_dict(self) -> dict[str, Any]:
-        """What the frames to come depend on, of those before: plain values."""
-        return {"seed": self._seed}
+        """What the frames to come depend on, of those before."""
+        carried = self._carried.state_dict() if self._carried else []
+        return {"seed": self._seed, "statistics": carried, "applied": self._applied}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Go on from there."""
-        self._seed = state["seed"]
+        self._seed, self._applied = state["seed"], state["applied"]
+        if self._carried:
+            self._carried.load_state_dict(state["statistics"])

@@ -67,7 +67,7 @@ class FixedStyle(nn.Module):
             x = reflect_pad_to_stride(x, self.network.arch)
         pair = AffinePair(self.gamma, self.beta)  # type: ignore[arg-type]
         picture: Tensor = self.network(x, pair, torch.float32, self._noise(x))
-        picture = self.colors(picture[..., : photo.shape[-2], : photo.shape[-1]].clamp(0, 1))
+        picture = self.colors(picture[..., : photo.shape[-2], : photo.shape[-1]]).clamp(0, 1)
         return picture if self.opacity == 1 else photo + self.opacity * (picture - photo)
 
     def _noise(self, photo: Tensor) -> Tensor | None:

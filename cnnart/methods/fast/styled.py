@@ -8,6 +8,8 @@ layer read and written as few times as can be.
 from __future__ import annotations
 
 from collections import OrderedDict
+from collections.abc import Sequence
+from functools import cache
 from threading import Lock
 
 import torch
@@ -15,6 +17,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from cnnart.methods.fast.architecture import Architecture
+from cnnart.methods.fast.carried import CarriedLayer, CarriedPass
 from cnnart.methods.fast.layers import (
     EPSILON,
     AffinePair,
@@ -23,7 +26,11 @@ from cnnart.methods.fast.layers import (
     repeated_weight,
 )
 from cnnart.methods.fast.network import StyleNetwork, reflect_pad_to_stride
-from cnnart.optim.capture import Recorder, Replay
+from cnnart.optim.capture import Recorder, Replay, sent
+
+# What folding may subtract from a normalized activation: in a blank picture, whose variance is next
+# to nothing, rounding a mean many deviations from zero would be all there is.
+LARGEST_SHIFT = 16.0
 
 SIZES = 2  # whose passes are kept recorded: each holds the memory that a pass takes
 
@@ -63,24 +70,41 @@ class StyledNetwork:
             ]
             self.head = StyledHead(head, dtype, self.layout)
         first, last = len(network.encoder), len(hidden) - len(network.decoder)
-        self.encoder, self.decoder = blocks[:first], blocks[last:]
-        self.residual = list(zip(blocks[first:last:2], blocks[first + 1 : last : 2], strict=True))
+        self.blocks = blocks
+        self._residual = range(first, last, 2)
 
-    def __call__(self, photo: Tensor, noise: Tensor | None) -> Tensor:
+    def __call__(
+        self, photo: Tensor, noise: Tensor | None, carried: CarriedPass | None = None
+    ) -> Tensor:
         """``1x3xHxW`` in [0, 1], and ``make_noise``'s for it -> the same float32, about [0, 1] and
         not clamped.
+
+        ``carried``: of a clip, the statistics that come from the frames before; None: the photo's
+        own.
         """
         height, width = photo.shape[-2:]
         with torch.no_grad():
+            layers = self._carried(carried)
             x = reflect_pad_to_stride(photo, self.arch)
             x = cells(x, self.arch, self.dtype, self.layout, noise)
-            for block in self.encoder:
-                x = block(x)
-            for first, second in self.residual:
-                x += second(first(x))
-            for block in self.decoder:
-                x = block(x)
+            first, last = self._residual.start, self._residual.stop
+            for index in range(first):
+                x = self.blocks[index](x, layers[index])
+            for index in self._residual:
+                inner = self.blocks[index](x, layers[index])
+                x = self.blocks[index + 1](inner, layers[index + 1], onto=x)
+            for index in range(last, len(self.blocks)):
+                x = self.blocks[index](x, layers[index])
             return self.head(x)[..., :height, :width]
+
+    def _carried(self, carried: CarriedPass | None) -> Sequence[CarriedLayer | None]:
+        if carried is None:
+            return [None] * len(self.blocks)
+        if not carried.next_frame(len(self.blocks)):
+            for block, layer in zip(self.blocks, carried.layers, strict=True):
+                if layer.folded is None:
+                    layer.folded = block.folded(layer)
+        return carried.layers
 
 
 class RepeatedPasses:
@@ -95,12 +119,15 @@ class RepeatedPasses:
         self._sizes: OrderedDict[torch.Size, tuple[Replay, list[Tensor]]] = OrderedDict()
         self._lock = Lock()  # threads that paint in one style share what is recorded
 
-    def __call__(self, photo: Tensor, noise: Tensor | None) -> Tensor:
-        """``1x3xHxW`` in [0, 1], noise on the CPU -> the same, stylized, clamped; a tensor of its
-        own.
+    def __call__(
+        self, photo: Tensor, noise: Tensor | None, carried: CarriedPass | None = None
+    ) -> Tensor:
+        """``1x3xHxW`` in [0, 1], noise on the CPU -> the same, stylized, about [0, 1] and not
+        clamped; a tensor of its own. With statistics that change from frame to frame nothing is
+        recorded.
         """
-        if photo.device.type == "cpu" and self._recorder is None:
-            return self._styled(photo, noise).clamp_(0, 1)
+        if carried is not None or (photo.device.type == "cpu" and self._recorder is None):
+            return self._styled(photo, noise, carried)
         given = [photo] if noise is None else [photo, noise]
         with self._lock:
             if photo.shape not in self._sizes:
@@ -111,9 +138,9 @@ class RepeatedPasses:
             self._sizes.move_to_end(photo.shape)
             replay, places = self._sizes[photo.shape]
             for place, value in zip(places, given, strict=True):
-                place.copy_(value)
+                place.copy_(sent(value, place.device))
             static, grain = places[0], places[1] if len(places) > 1 else None
-            return replay(lambda: self._styled(static, grain)).clamp(0, 1)
+            return replay(lambda: self._styled(static, grain)).clone()
 
     @property
     def recording(self) -> bool:
@@ -140,30 +167,107 @@ class StyledBlock:
         self.gamma, self.beta = gamma.contiguous(), beta.contiguous()
         self.repeats = block.repeats_pixels()
         weight = repeated_weight(block.weight) if self.repeats else block.weight
-        self.weight = weight.to(dtype).contiguous(memory_format=layout)
+        self.weight, self.layout = weight.to(dtype).contiguous(memory_format=layout), layout
         self.depthwise = None if block.depthwise is None else block.depthwise.to(dtype)
 
-    def __call__(self, x: Tensor) -> Tensor:
-        """``1xCxHxW``, unshuffled already -> the block's output."""
-        x = self._convolved(x)
+    def __call__(
+        self, x: Tensor, carried: CarriedLayer | None = None, onto: Tensor | None = None
+    ) -> Tensor:
+        """``1xCxHxW``, unshuffled already -> the block's output, added to ``onto``, in place, where
+        that is given.
+        """
+        if carried is not None and carried.folded is not None:
+            return self._convolved(x, *carried.folded, onto, relu=self.relu)
+        x = self._convolved(x, self.weight)
         mean, variance = moments(x)
+        if carried is not None:
+            mean, variance = carried.measured(mean, variance)
         x = F.batch_norm(x, mean, variance, self.gamma, self.beta, False, 0.0, EPSILON)
-        return F.relu_(x) if self.relu else x
+        if self.relu:
+            x = F.relu_(x)
+        return x if onto is None else onto.add_(x)
 
-    def _convolved(self, x: Tensor) -> Tensor:
+    def folded(self, carried: CarriedLayer) -> tuple[Tensor, Tensor] | None:
+        """Weight and bias, the normalization within; None where rounding would show."""
+        assert carried.mean is not None
+        assert carried.variance is not None
+        scale = self.gamma * torch.rsqrt(carried.variance + EPSILON)
+        shift = carried.mean * scale
+        if float(shift.abs().max()) > LARGEST_SHIFT:
+            return None
+        shape = [1, -1, 1, 1] if self.repeats else [-1, 1, 1, 1]
+        weight = (self.weight.float() * scale.view(shape)).to(self.weight.dtype)
+        return weight.contiguous(memory_format=self.layout), (self.beta - shift).to(weight.dtype)
+
+    def _convolved(
+        self,
+        x: Tensor,
+        weight: Tensor,
+        bias: Tensor | None = None,
+        onto: Tensor | None = None,
+        *,
+        relu: bool = False,
+    ) -> Tensor:
+        stride = self.spec.stride
         if self.repeats:
             x = F.pad(x, (1, 1, 1, 1), mode="replicate")  # what reflecting repeated pixels comes to
-            return F.conv_transpose2d(x, self.weight, stride=2, padding=3)
+            x = F.conv_transpose2d(x, weight, bias, stride=2, padding=3)
+            return finished(x, onto, relu=relu)
         if self.spec.upsample > 1:
             x = F.interpolate(x, scale_factor=self.spec.upsample, mode="nearest")
         x = reflected(x, self.spec.kernel // 2)
-        if self.depthwise is None:
-            return F.conv2d(x, self.weight, stride=self.spec.stride)
-        x = F.conv2d(x, self.depthwise, groups=len(self.depthwise))
-        if x.is_contiguous(memory_format=torch.channels_last):
-            return F.conv2d(x, self.weight)
-        planes = torch.mm(self.weight.flatten(1), x[0].flatten(1))
-        return planes.view(1, -1, *x.shape[-2:])
+        if self.depthwise is not None:
+            x, stride = F.conv2d(x, self.depthwise, groups=len(self.depthwise)), 1
+            if not x.is_contiguous(memory_format=torch.channels_last):
+                planes, pixels = weight.flatten(1), x[0].flatten(1)
+                if bias is None:
+                    planes = torch.mm(planes, pixels)
+                else:
+                    planes = torch.addmm(bias[:, None], planes, pixels)
+                return finished(planes.view(1, -1, *x.shape[-2:]), onto, relu=relu)
+        if bias is not None and x.device.type == "cpu" and fuses():
+            return fused(x, weight, bias, stride, onto, relu=relu)
+        return finished(F.conv2d(x, weight, bias, stride), onto, relu=relu)
+
+
+def finished(x: Tensor, onto: Tensor | None, *, relu: bool) -> Tensor:
+    """A ReLU, and added to ``onto``, both in place."""
+    if relu:
+        x = F.relu_(x)
+    return x if onto is None else onto.add_(x)
+
+
+def fused(
+    x: Tensor, weight: Tensor, bias: Tensor, stride: int, onto: Tensor | None, *, relu: bool
+) -> Tensor:
+    """A convolution and what comes after it, in one pass of oneDNN's over the activations."""
+    steps, ones, none = [stride, stride], [1, 1], [0, 0]
+    if onto is None:
+        result: Tensor = torch.ops.mkldnn._convolution_pointwise(
+            x, weight, bias, none, steps, ones, 1, "relu" if relu else "none", [], None
+        )
+    else:
+        result = torch.ops.mkldnn._convolution_pointwise_.binary(
+            onto, x, weight, bias, none, steps, ones, 1, "add", 1.0, None, [], None
+        )
+    return result
+
+
+@cache
+def fuses() -> bool:
+    """Whether the operations of torch's own compiler are there and right: they are no interface."""
+    if not torch.backends.mkldnn.is_available():
+        return False
+    x = torch.linspace(-1, 1, 2 * 9).view(1, 2, 3, 3).contiguous(memory_format=torch.channels_last)
+    weight, bias = torch.tensor([[1.0, 2.0], [-1.0, 0.5]])[..., None, None], torch.tensor([0.5, 1])
+    plain = F.conv2d(x, weight, bias)
+    try:
+        alone = fused(x, weight, bias, 1, None, relu=True)
+        added = fused(x, weight, bias, 1, x.clone(), relu=False)
+    except (AttributeError, RuntimeError, TypeError):
+        return False
+    right = [(alone, plain.relu()), (added, plain + x)]
+    return all(torch.allclose(found, wanted, atol=1e-5) for found, wanted in right)
 
 
 class StyledHead:

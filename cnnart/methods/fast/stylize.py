@@ -22,6 +22,7 @@ from torch import Tensor
 from cnnart.errors import OutOfMemory, UsageError, is_out_of_memory
 from cnnart.image.picture import fit_long_side, output_size, resize
 from cnnart.methods.fast.architecture import Architecture
+from cnnart.methods.fast.carried import CarriedPass, CarriedStatistics
 from cnnart.methods.fast.checkpoint import Checkpoint
 from cnnart.methods.fast.config import FastConfig
 from cnnart.methods.fast.layers import AffinePair
@@ -40,6 +41,7 @@ from cnnart.optim.regions import StyledRegion, StyleImage, coverage, style_regio
 from cnnart.optim.steps import MemoryPlan, Step
 
 if TYPE_CHECKING:
+    from cnnart.methods.fast.match import MatchedStyle
     from cnnart.optim.steps import PyramidLevel
 
 STRIPS = (1024, 512, 256, 128, 64)  # rows
@@ -74,7 +76,8 @@ class FastStyle:
     """A style of a checkpoint and its part in the blend; ``mask``: see ``StyleImage``.
 
     ``described``: of a style that the network was not trained for, the description of its picture
-    (``describe_painting``); ``name`` is only what it is called, then.
+    (``describe_painting``); ``matched``: what was found for it (``match_style``) where there is no
+    predictor. ``name`` is only what it is called, then.
     """
 
     checkpoint: Checkpoint
@@ -82,10 +85,13 @@ class FastStyle:
     weight: float = 1.0
     mask: Tensor | None = None
     described: Tensor | None = None
+    matched: MatchedStyle | None = None
 
     def pair(self, strength: float) -> AffinePair:
         """Its affine pair of all layers, ``1xC`` each, on the CPU."""
         bank, network = self.checkpoint.bank, self.checkpoint.network
+        if self.matched is not None:
+            return self.matched.pair(bank.position(strength) if bank.strength_range else 0.0)
         with torch.no_grad():
             if self.described is None:
                 return network.mixed_pair(bank.style_vector({self.name: 1.0}, strength))
@@ -99,7 +105,7 @@ class FastStyle:
         """Mean (``1x3``) and covariance (``1x3x3``) that its pictures' colors are brought to, on
         the CPU; None: the network paints in its colors.
         """
-        numbers = self.described
+        numbers = self.described if self.matched is None else self.matched.colors
         if numbers is None:
             bank, styles = self.checkpoint.bank, self.checkpoint.styles
             found = styles[bank.index(self.name)].colors
@@ -130,6 +136,8 @@ class FastStylization:
         limits: of memory; time it does not need.
         seeds: of each photo's noise; None: each has its own, so that no ornament comes at the same
             place of every photo.
+        carried: of a clip: the statistics of the frames before, which this one goes on with; None:
+            each photo has its own.
 
     Raises UsageError for settings that make no sense, OutOfMemory for what cannot fit.
     """
@@ -142,13 +150,14 @@ class FastStylization:
         runner: NetworkRunner,
         limits: Limits | None = None,
         seeds: Sequence[int] | None = None,
+        carried: CarriedStatistics | None = None,
     ) -> None:
         if not styles:
             raise UsageError("No style given: name at least one.")
         self.config, self.styles = config, list(styles)
         self.warnings: list[str] = []
         self.schedule: list[PyramidLevel] = []  # one pass has no scales
-        self._runner, self._limits = runner, limits or Limits()
+        self._runner, self._limits, self._carried = runner, limits or Limits(), carried
         self.seeds = list(seeds) if seeds else [seed_of(photo) for photo in photos]
         size = output_size(photos.shape[-2], photos.shape[-1], config.size)
         self.photo = resize(sent(photos, runner.device), *size)
@@ -194,7 +203,10 @@ class FastStylization:
     def can_join(self, other: FastStylization) -> bool:
         """Whether the photos of the two can be computed as one batch: the same but for pixels."""
         own, theirs = (
-            [(id(s.checkpoint), s.name, s.weight, id(s.described)) for s in work.styles]
+            [
+                (id(s.checkpoint), s.name, s.weight, id(s.described), id(s.matched))
+                for s in work.styles
+            ]
             for work in (self, other)
         )
         return (
@@ -203,6 +215,7 @@ class FastStylization:
             and self.config == other.config
             and self._runner is other._runner
             and all(s.mask is None for s in (*self.styles, *other.styles))
+            and self._carried is other._carried is None
         )
 
     def joined(self, works: Sequence[FastStylization]) -> FastStylization:
@@ -216,6 +229,8 @@ class FastStylization:
     def steps(self) -> Iterator[Step]:
         """Run; a Step for each region, the last of which holds the picture."""
         begun, count = time.monotonic(), len(self.regions)
+        if self._carried:
+            self._carried.next_frame()
         photos = [resize(self.photo, *self.levels[-1])]
         for level in reversed(self.levels[:-1]):
             photos.insert(0, resize(photos[0], *level))
@@ -283,7 +298,7 @@ class FastStylization:
                 colors = Colors.of([(style.colors(), w / own) for style, w in blend])
                 picture = colors(photo)
                 picture = self._through(checkpoint, picture, blended(pairs, weights))
-                picture = colors(picture)
+                picture = colors(picture).clamp_(0, 1)
             # Only what has to be mixed: each pass over a picture costs a part of the network's.
             if 0 < opacity < 1:
                 picture = photo.lerp(picture, opacity)
@@ -296,10 +311,13 @@ class FastStylization:
     def _through(self, checkpoint: Checkpoint, photo: Tensor, pair: AffinePair) -> Tensor:
         """One network's pictures; in strips, or smaller ones, when memory runs out."""
         noise = make_noise(checkpoint.network.arch, photo.shape[-2], photo.shape[-1], self.seeds)
+        carried = self._carried.next_pass() if self._carried else None
         while True:
             rows = self.memory.tile
             try:
-                return self._runner.run(checkpoint, photo, pair, noise, rows, self.warnings)
+                return self._runner.run(
+                    checkpoint, photo, pair, noise, rows, self.warnings, carried
+                )
             except (MemoryError, RuntimeError) as error:
                 if not is_out_of_memory(error):
                     raise
@@ -360,12 +378,16 @@ class Colors:
         return Colors((mean[None], covariance[None]), share)
 
     def __call__(self, pictures: Tensor) -> Tensor:
-        """``Bx3xHxW`` in [0, 1] -> the same, recolored."""
+        """``Bx3xHxW`` -> the same, recolored, what was recolored in [0, 1].
+
+        Pictures from the network are not to be clamped before: in training, nothing holds those of
+        predicted styles to [0, 1] but this.
+        """
         if self.gaussian is None:
             return pictures
         from cnnart.optim.color import recolor_batch
 
-        mean, covariance = (value.to(pictures.device) for value in self.gaussian)
+        mean, covariance = (sent(value, pictures.device) for value in self.gaussian)
         count = len(pictures)
         moved = recolor_batch(pictures, mean.expand(count, -1), covariance.expand(count, -1, -1))
         return pictures.lerp(moved.clamp_(0, 1), self.share)
@@ -485,7 +507,7 @@ class PreparedNetwork:
 
 
 def on_device(pair: AffinePair, device: torch.device) -> AffinePair:
-    return AffinePair(*(value.to(device) for value in pair))
+    return AffinePair(*(sent(value, device) for value in pair))
 
 
 def no_compiler(error: Exception) -> str:
@@ -533,14 +555,17 @@ class NetworkRunner:
         noise: Tensor | None,
         rows: int,
         warnings: list[str],
+        carried: CarriedPass | None = None,
     ) -> Tensor:
-        """``Bx3xHxW`` stylized, float32 in [0, 1].
+        """``Bx3xHxW`` stylized, float32, about [0, 1] and not clamped; tensors of their own.
 
         Args:
             pair: of all layers, ``1xC`` each, on the CPU: of all the photos.
             noise: what the network sees beside each photo, on the CPU; see ``make_noise``.
             rows: of a strip, 0: the whole picture at once.
             warnings: gets a line for what is found not to work.
+            carried: of a frame, the statistics to go on with. In strips, compiled, and on devices
+                that have no styled passes, a frame has its own.
         """
         own = self.prepared(checkpoint, warnings)
         grains = [None] * len(photos) if noise is None else noise.split(1)
@@ -554,25 +579,25 @@ class NetworkRunner:
                     in_strips(own.network, photo, here, own.dtype, grain, rows)
                     for photo, grain in each
                 ]
-            ).clamp_(0, 1)
+            )
         if own.compiled is None and self.device.type in STYLED_ON:
             passes = own.passes(pair, self.device)
             # One by one: the statistics are each photo's own, and a recorded pass costs no launch.
-            pictures = [passes(photo, grain) for photo, grain in each]
+            pictures = [passes(photo, grain, carried) for photo, grain in each]
             return pictures[0] if len(pictures) == 1 else torch.cat(pictures)
         here = AffinePair(*(value.expand(len(photos), -1) for value in here))
         if noise is not None:
-            noise = noise.to(self.device)
+            noise = sent(noise, self.device)
         if own.compiled is not None:
             try:
                 with without_logs():
-                    return own.compiled(photos, here, own.dtype, noise).clamp(0, 1)
+                    return own.compiled(photos, here, own.dtype, noise).clone()
             except Exception as error:  # no compiler, an unknown platform: it fails in many ways
                 warnings.append(no_compiler(error))
                 own.compiled = None
                 return self.run(checkpoint, photos, pair, noise, rows, warnings)
         result: Tensor = own.network(photos, here, own.dtype, noise)
-        return result.clamp_(0, 1)
+        return result
 
     def forget_passes(self) -> bool:
         """Give the memory of recorded passes back; returns whether there were any."""

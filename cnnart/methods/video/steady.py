@@ -48,14 +48,21 @@ class Steady:
             same frame.
         stability: 0: frames as they are painted alone; 1: strokes are held longest.
         guided: ``paint`` is given, beside the frame, what it is to be ``Held`` to, or None.
+        restart: called before the first frame of another scene is painted.
 
     Raises CnnartError at the second frame where OpenCV is not installed, unless ``stability`` is 0.
     """
 
     def __init__(
-        self, paint: Callable[..., Tensor], stability: float, *, guided: bool = False
+        self,
+        paint: Callable[..., Tensor],
+        stability: float,
+        *,
+        guided: bool = False,
+        restart: Callable[[], None] | None = None,
     ) -> None:
         self._paint, self.stability, self._guided = paint, stability, guided
+        self._restart = restart
         # The last frame, what became of it, and as flow is computed of it.
         self._last: tuple[Tensor, Tensor, np.ndarray] | None = None
         self._squares = [0.0, 0.0]  # of the warping errors, frame's and result's
@@ -69,20 +76,25 @@ class Steady:
             return lambda pixels: None
         return MotionFinder(self._last and self._last[2])
 
-    def __call__(self, frame: Tensor, motion: Motion | None) -> Tensor:
+    def __call__(self, frame: Tensor, motion: Motion | None, where: Tensor | None = None) -> Tensor:
         """The next frame of the clip, ``1x3xHxW`` in [0, 1] -> its picture, of the same shape.
 
-        ``motion``: as ``motions`` finds it; None at stability 0.
+        Args:
+            motion: as ``motions`` finds it; None at stability 0.
+            where: it is painted at all, ``1x1xHxW`` in [0, 1]: elsewhere it stays as it is.
         """
         if motion is None:
             return self._painted(frame, None)
         if self._last is None or motion.cut:
-            self.cuts += self._last is not None
+            if self._last is not None:
+                self.cuts += 1
+                if self._restart is not None:
+                    self._restart()
             result = self._painted(frame, None)
         else:
             before, last, _ = self._last
             flow, trust = motion.at((frame.shape[-2], frame.shape[-1]), frame.device)
-            held = Held(moved(last, flow, cubic=True), trust)
+            held = Held(moved(last, flow, cubic=True), trust if where is None else trust * where)
             result = blended(self._painted(frame, held), held, LONGEST * self.stability)
             if self._frames % MEASURED == 1:
                 self._measure([(frame, before), (result, last)], flow, trust)

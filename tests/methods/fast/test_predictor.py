@@ -13,6 +13,7 @@ from cnnart.errors import WeightsError
 from cnnart.methods.fast.checkpoint import load_checkpoint, save_checkpoint
 from cnnart.methods.fast.config import FastConfig
 from cnnart.methods.fast.header import COLORS, StyleInfo
+from cnnart.methods.fast.network import make_noise
 from cnnart.methods.fast.predictor import (
     PredictorShape,
     StylePredictor,
@@ -20,7 +21,13 @@ from cnnart.methods.fast.predictor import (
     describe,
     describe_painting,
 )
-from cnnart.methods.fast.stylize import FastStyle, FastStylization, NetworkRunner
+from cnnart.methods.fast.stylize import (
+    Colors,
+    FastStyle,
+    FastStylization,
+    NetworkRunner,
+    seed_of,
+)
 from cnnart.methods.fast.train.losses import PerceptualLosses
 from cnnart.methods.fast.train.trainer import VARIANTS, split_paintings, variants
 from cnnart.networks.vgg import FeatureExtractor
@@ -157,6 +164,27 @@ def test_colors_that_cannot_be_are_damage(numbers: tuple[float, ...], tmp_path: 
     save_checkpoint(tmp_path / "x.safetensors", made)
     with pytest.raises(WeightsError, match="damaged"):
         load_checkpoint(tmp_path / "x.safetensors")
+
+
+def test_what_the_network_paints_beyond_white_counts_in_the_map_of_colors() -> None:
+    made, photo = arbitrary_checkpoint("candy"), make_photo(80, 40)
+    assert made.predictor is not None
+    with torch.no_grad():  # training holds the map's result to [0, 1], and nothing before it
+        made.network.head.weight.mul_(10)
+    described = _described(made.predictor.shape.inputs, 5)
+    style = FastStyle(made, "a", described=described)
+    colors = Colors.of([(style.colors(), 1.0)])
+    noise = make_noise(made.network.arch, 80, 40, [seed_of(photo[0])])
+    with torch.no_grad():
+        painted = made.network(colors(photo), style.pair(1.0), noise=noise)
+        assert painted.max() > 1.5
+        expected = colors(painted)
+        clipped = colors(painted.clamp(0, 1))
+    runner = NetworkRunner(torch.device("cpu"), torch.float32)
+    config = FastConfig(stroke="pixels=1", strength=1.0)
+    found = FastStylization(photo, [style], config, runner).pictures()
+    assert torch.allclose(found, expected, atol=1e-4)
+    assert not torch.allclose(found, clipped, atol=1e-2)
 
 
 def _described(size: int, seed: int) -> torch.Tensor:

@@ -13,7 +13,7 @@ from PIL import Image
 
 import cnnart
 from cnnart.builtin_styles import builtin_networks, styles_folder
-from cnnart.commands.fast_stylize import trained_styles
+from cnnart.commands.fast_stylize import arbitrary_network, trained_styles
 from cnnart.errors import UsageError
 from cnnart.image.picture import fit_long_side, resize
 from cnnart.image.read import read_image, to_picture
@@ -48,6 +48,11 @@ def test_there_are_sixteen_styles_in_less_than_ten_megabytes() -> None:
     assert len(set(names)) == len(names) >= 16
     assert list(trained_styles()) == names == cnnart.styles()
     assert sum(network.path.stat().st_size for network in builtin_networks()) < 10e6
+
+
+def test_any_picture_is_a_style_between_them() -> None:
+    (network,) = builtin_networks()
+    assert arbitrary_network() == network.path
 
 
 @pytest.mark.parametrize("style", cnnart.styles())

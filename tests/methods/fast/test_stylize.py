@@ -228,10 +228,10 @@ def test_little_memory_means_strips_and_too_little_is_told() -> None:
 def test_running_out_of_memory_means_strips(monkeypatch: pytest.MonkeyPatch) -> None:
     original = NetworkRunner.run
 
-    def scarce(self: NetworkRunner, made, photos, pair, noise, rows, warnings):  # type: ignore[no-untyped-def]
+    def scarce(self: NetworkRunner, made, photos, pair, noise, rows, warnings, carried=None):  # type: ignore[no-untyped-def]
         if rows == 0 or rows > 64:
             raise RuntimeError("DefaultCPUAllocator: can't allocate memory")
-        return original(self, made, photos, pair, noise, rows, warnings)
+        return original(self, made, photos, pair, noise, rows, warnings, carried)
 
     config = FastConfig(stroke="pixels=1")
     expected = paint(photo=make_photo(200, 40), stroke="pixels=1")

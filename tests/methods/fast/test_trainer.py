@@ -414,6 +414,18 @@ def test_a_batch_must_be_shared_evenly(photos: Path) -> None:
         trainer(photos, ComputeOptions(group=Group(0, 3)))
 
 
+def test_a_run_of_another_device_goes_on_by_the_ways_of_this_one(photos: Path) -> None:
+    """torch refuses to record the steps of an optimizer that was made without a card."""
+    run = trainer(photos)
+    run.run_step(1)
+    state = run.train_step.state_dict()
+    for group in state["optimizer"]["param_groups"]:
+        group["capturable"] = True
+    run.train_step.load_state_dict(state)
+    assert not any(group["capturable"] for group in run.train_step.optimizer.param_groups)
+    run.run_step(2)
+
+
 @pytest.mark.gpu
 def test_a_step_recorded_on_a_gpu_is_the_step(photos: Path) -> None:
     def on_gpu(records: bool) -> Trainer:

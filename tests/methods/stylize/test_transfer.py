@@ -20,7 +20,9 @@ from cnnart.optim.optimize import FIRST_STEP
 from cnnart.optim.regions import StyleImage
 from cnnart.optim.tiles import picture_tiles
 from cnnart.settings import COARSEST, SMALLEST_SIDE
+from tests.helpers.replays import recording
 from tests.helpers.tiny_vgg import tiny_weights
+from tests.helpers.waits import META, Elsewhere
 
 # No layer deeper than it takes to see strokes: the tests are about the run, not the network.
 CONFIG = StylizeConfig(
@@ -561,3 +563,26 @@ def test_a_kept_face_is_nearer_the_photo_than_a_painted_one(photo, painting, fea
 def test_the_stronger_the_style_the_less_is_kept(settings, share):
     found = transfer.faces_kept(StylizeConfig(**settings))
     assert found == pytest.approx(share)
+
+
+@pytest.mark.parametrize("settings", [{}, {"color": "luma", "statistic": "gram"}])
+def test_a_recorded_run_is_the_run(photo, painting, short, monkeypatch, settings):
+    expected = run(photo, [painting], TINY, **settings)
+    recorders = recording(monkeypatch)
+    found = run(photo, [painting], TINY, **settings)
+    assert [r.replays for r in recorders if r.replays] == [
+        3,
+        4,
+        2,
+        3,
+    ]  # of L-BFGS, and at two sizes
+    torch.testing.assert_close(found, expected, atol=1e-3, rtol=0)
+
+
+def test_a_run_leaves_nothing_on_the_host(photo, painting, short):
+    half = torch.linspace(0, 1, photo.shape[-1]).expand(1, 1, *photo.shape[-2:])
+    styles = [StyleImage(painting, 1.0, half), StyleImage(painting.flip(1))]
+    settings = {"color": "luma", "init": "noise", "tile": 64}
+    with Elsewhere():
+        picture = run(photo, styles, FeatureExtractor(tiny_weights(), device=META), **settings)
+    assert picture.device.type == "cpu"

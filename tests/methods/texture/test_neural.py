@@ -16,6 +16,8 @@ from cnnart.networks.vgg import FeatureExtractor
 from cnnart.optim.losses import style_loss
 from cnnart.optim.memory import Limits
 from cnnart.optim.tiles import gather_moments
+from tests.helpers.replays import recording
+from tests.helpers.waits import META, Elsewhere
 
 LAYERS = {"relu1_1": 1.0, "relu2_1": 1.0, "relu3_1": 1.0}
 CONFIG = TextureConfig(method="gram", layers=LAYERS)
@@ -409,3 +411,20 @@ def test_settings_that_make_no_sense(settings, message):
     with pytest.raises(UsageError) as error:
         TextureConfig(**settings)
     assert str(error.value) == message
+
+
+def test_a_recorded_texture_is_the_texture(tiny, painting, monkeypatch):
+    monkeypatch.setitem(TEXTURE_PRESETS, "standard", ((0, 5), (4, 4)))
+    features = FeatureExtractor(tiny)
+    expected, recorders = run(painting, features), recording(monkeypatch)
+    found = run(painting, features)
+    assert sum(r.replays for r in recorders) >= 3 + 2
+    assert (found - expected).abs().mean() < 1e-3
+
+
+def test_a_texture_leaves_nothing_on_the_host(tiny, painting, monkeypatch):
+    monkeypatch.setitem(TEXTURE_PRESETS, "standard", ((1, 1), (1, 1)))
+    exemplars, settings = [painting, painting.flip(1)], {"tileable": "x", "weights": [1.0, 2.0]}
+    with Elsewhere():
+        picture = run(exemplars, FeatureExtractor(tiny, device=META), **settings)
+    assert picture.device.type == "cpu"

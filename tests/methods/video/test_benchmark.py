@@ -7,6 +7,7 @@ import torch
 
 from benchmarks import video
 from cnnart.optim.flow import inside, warp
+from tests.helpers.clips import save_clip
 from tests.optim.test_flow import texture
 
 
@@ -35,4 +36,10 @@ def test_it_runs_whole(tmp_path, monkeypatch):
     assert all(clip["held"] < clip["alone"] for clip in found["clips"])
     assert found["still"][0]["deviation"] < 1
     assert (tmp_path / "video.md").is_file()
+    clip = str(save_clip(tmp_path / "real.mp4", 8, size=(96, 128)))
+    more = ["--clip", clip, "--frames", "8", "--styles", "starry-night", "--output", str(tmp_path)]
+    monkeypatch.setattr("sys.argv", ["video", *more])
+    video.main()
+    (found,) = json.loads((tmp_path / "video-clips.json").read_text())["clips"]
+    assert found["held"] < found["alone"]
     assert (tmp_path / "video.png").is_file()

@@ -188,6 +188,7 @@ class TrainStep:
         self.optimizer.load_state_dict(state["optimizer"])
         for group, rate in zip(self.optimizer.param_groups, self._rates, strict=False):
             group["lr"] = rate
+            group["capturable"] = self.optimizer.defaults["capturable"]  # of this device
         self.scaler.load_state_dict(state["scaler"])
         self._tally.copy_(state["tally"])
         self.accumulation_steps = state["accumulation_steps"]
