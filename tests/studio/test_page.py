@@ -309,7 +309,7 @@ def test_a_painting_is_followed_in_two_tabs_and_stopped(
     # Any picture is a style; without a network for it, a sketch shows what it will be like.
     drop(tab, folder / "painting.png", "#panel")
     sync_api.expect(tab.locator(".chosen")).to_contain_text("painting")
-    tab.get_by_role("radio", name="Fine").check(force=True)
+    tab.get_by_text("Fine", exact=True).click()
     sync_api.expect(tab.locator("#line")).to_contain_text("stylize photo.png --style painting.png")
     tab.get_by_label("Size").fill("64")
     tab.get_by_label("Work").select_option("fine")
@@ -379,7 +379,7 @@ def test_the_other_tabs_of_the_page(
     for seed in (1, 2):
         save_picture(folder / f"beach/{seed}.png", seed=seed)
     (folder / "beach/notes.txt").write_text("no picture")
-    tab.get_by_role("radio", name="What is like it").check(force=True)
+    tab.get_by_text("What is like it").click()
     sync_api.expect(tab.locator("#status")).to_contain_text("No folder to look for neighbors in")
     with tab.expect_file_chooser() as choosing:
         tab.click("#folder")
