@@ -82,10 +82,14 @@ class DryRun:
             return budget
         schedule = run.schedule()
         if isinstance(work := run.work, OnePass):
-            from cnnart.run.predict import rate_of_pass
+            from cnnart.run.predict import nothing, rate_of_pass
 
             if self._rate is None:  # the same for all pictures, but for their pixels
-                self._rate = rate_of_pass(work, lambda to, rgb: run.write(to, rgb, None))
+                self._rate = rate_of_pass(
+                    work,
+                    lambda to, rgb: run.write(to, rgb, None),
+                    self._between_steps or nothing,
+                )
             return self._rate * work.pixels
         # Once for pictures that take the same steps at the same sizes.
         if self._prediction is None or self._prediction[0] != schedule:

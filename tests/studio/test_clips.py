@@ -69,7 +69,6 @@ def test_a_clip_is_painted(client: TestClient, studio: Studio, tmp_path: Path) -
         ({"clip": "x"}, "No such picture"),
         ({"seconds": 61}, "`seconds` of a clip is a number up to 60."),
         ({"seconds": "5"}, "`seconds` of a clip is a number up to 60."),
-        ({"styles": [{"name": "udnie", "mask": "subject"}]}, "not in the frames of clips"),
         ({"styles": [{"name": "udnie", "mask": "clip"}]}, "wave.mp4 is a clip"),
         ({"command": "stylize"}, "Unknown key 'clip' of a request."),
     ],

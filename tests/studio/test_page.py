@@ -182,6 +182,17 @@ def test_a_photo_is_dropped_and_sliders_repaint(tab: Any, folder: Path) -> None:
     # Time and memory are told before anything is painted.
     plan = tab.locator("#plan")
     sync_api.expect(plan).to_have_text(re.compile(r"120 . 90 px: about \d+ s, \d\.\d GB, on "))
+    # Another strength costs no more time, and it is not measured again.
+    plans: list[str] = []
+    tab.on("request", lambda request: plans.extend([request.url] * ("plan" in request.url)))
+    strength.fill("0.9")
+    sync_api.expect(line).to_contain_text("--strength 0.9")
+    tab.wait_for_timeout(1200)
+    assert plans == []
+    assert plan.is_visible()
+    tab.get_by_label("Stroke").fill("2")
+    tab.wait_for_timeout(1200)
+    assert len(plans) == 1
     # A second photo; both can be chosen.
     drop(tab, folder / "painting.png")
     sync_api.expect(tab).to_have_title("painting.png · cnnart studio")
@@ -298,7 +309,7 @@ def test_a_painting_is_followed_in_two_tabs_and_stopped(
     # Any picture is a style; without a network for it, a sketch shows what it will be like.
     drop(tab, folder / "painting.png", "#panel")
     sync_api.expect(tab.locator(".chosen")).to_contain_text("painting")
-    tab.get_by_role("radio", name="Fine").check(force=True)
+    tab.get_by_text("Fine", exact=True).click()
     sync_api.expect(tab.locator("#line")).to_contain_text("stylize photo.png --style painting.png")
     tab.get_by_label("Size").fill("64")
     tab.get_by_label("Work").select_option("fine")
@@ -368,7 +379,7 @@ def test_the_other_tabs_of_the_page(
     for seed in (1, 2):
         save_picture(folder / f"beach/{seed}.png", seed=seed)
     (folder / "beach/notes.txt").write_text("no picture")
-    tab.get_by_role("radio", name="What is like it").check(force=True)
+    tab.get_by_text("What is like it").click()
     sync_api.expect(tab.locator("#status")).to_contain_text("No folder to look for neighbors in")
     with tab.expect_file_chooser() as choosing:
         tab.click("#folder")

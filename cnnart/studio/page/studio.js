@@ -77,7 +77,12 @@ const preview = latestOnly(async () => {
   }
 });
 
-// What the painting would take, which is measured: asked for when nothing has changed for a while.
+// What the painting would take, which is measured: asked for when nothing has changed for a while,
+// and only where it may have changed. It is what a preview may have to wait for.
+let planned = null, planning = 0, thumbnailed = null;  // the photo whose thumbnails are being painted
+const costs = ({ settings: { strength, color, ...settings }, styles, ...given }) => JSON.stringify(
+  { ...given, settings, styles: styles?.map(({ weight, ...style }) => style) });
+
 const showPlan = latestOnly(async (given) => {
   at("plan").textContent = "Measuring time and memory…";
   at("plan").hidden = false;
@@ -89,18 +94,21 @@ const showPlan = latestOnly(async (given) => {
   } catch (error) {
     if (error.status !== 409) text = error.message;
   }
-  if (planned === given) { at("plan").textContent = text; at("plan").hidden = !text; }
+  if (planned === costs(given)) { at("plan").textContent = text; at("plan").hidden = !text; }
 });
-let planned = null, planning = 0, thumbnailed = null;  // the photo whose thumbnails are being painted
+
 function planLater() {
+  const wanted = state.photo && state.tab !== "inspect" && !camera.isOn();
+  if (wanted && planned === costs(asked())) return;
   planned = null;
   clearTimeout(planning);
   at("plan").hidden = true;
-  if (!state.photo || state.tab === "inspect" || camera.isOn()) return;
+  if (!wanted) return;
   planning = setTimeout(() => {
     if (faults.line || thumbnailed) return;
-    planned = asked();
-    showPlan(planned);
+    const given = asked();
+    planned = costs(given);
+    showPlan(given);
   }, 800);
 }
 
