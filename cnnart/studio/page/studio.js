@@ -72,6 +72,7 @@ const preview = latestOnly(async () => {
     await showAfter(await postForBlob("/api/preview", { ...given, settings, slot: `${TAB}:main`, rank: 0 }));
     document.documentElement.dataset.previewMs = String(Math.round(performance.now() - began));
     fault("preview", "");
+    if (at("status").textContent === LOOKING) say("");
   } catch (error) {
     if (error.status !== 409) fault("preview", error.message);
   }
@@ -266,6 +267,13 @@ async function setPhoto(known) {
   document.documentElement.dataset.thumbnailsMs = String(Math.round(performance.now() - began));
 }
 
+const LOOKING = "Looking for this style between the trained ones, once: half a minute or so.";
+
+function useAsStyle(known) {
+  addPicture(known, facts.any_style);
+  say(facts.any_style ? LOOKING : "");  // until the first preview in it
+}
+
 async function bring(files, as = "photo") {
   for (const file of files) {
     if (file.type && !file.type.startsWith("image/")) { say(`${file.name} is no picture.`, true); continue; }
@@ -273,7 +281,7 @@ async function bring(files, as = "photo") {
     say(`Reading ${file.name || "the picture"}…`);
     try {
       const known = await upload(file, file.name || "pasted.png");
-      if (as === "style") { addPicture(known, facts.any_style); say(""); redraw(); } else await setPhoto(known);
+      if (as === "style") { useAsStyle(known); redraw(); } else await setPhoto(known);
     } catch (error) { say(error.message, true); }
   }
 }
@@ -419,7 +427,7 @@ redraw();
 for (const line of facts.warnings) say(line, true);
 await startJobs(facts, {
   photo: setPhoto,
-  style: (known) => { addPicture(known, facts.any_style); redraw(); },
+  style: (known) => { useAsStyle(known); redraw(); },
 });
 for (const known of facts.given) addPhoto(known);
 if (facts.given.length) await setPhoto(facts.given[0]);
