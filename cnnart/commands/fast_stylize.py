@@ -384,21 +384,25 @@ def style_of_picture(style: TrainedStyle, checkpoint: Checkpoint, runtime: Runti
     """A picture's style: what the checkpoint's predictor sees of it, or, without one, what is found
     between its styles; kept in the cache by its content.
 
-    Raises ImageError for a picture that cannot be read.
+    Raises ImageError for a picture that cannot be read, and OutOfMemory.
     """
     import torch
     from safetensors import SafetensorError
     from safetensors.torch import load_file, save
 
     from cnnart.methods.fast.stylize import FastStyle
+    from cnnart.optim.memory import memory_errors_named
 
     picture, predictor = style.picture, checkpoint.predictor
     shape = predictor.shape if predictor else None
-    kept = None
-    if isinstance(picture, Path):
-        seen_by = (shape.layers, shape.style_size) if shape else checkpoint.sha256
-        key = sha256_of(repr((KEPT, sha256_of(picture), seen_by)).encode())
-        kept = cache_folder() / "styles" / f"{key[:32]}.safetensors"
+    rgb = None if isinstance(picture, Path) else read_input(picture, runtime).rgb
+    if rgb is None:
+        content = sha256_of(picture)
+    else:
+        content = sha256_of(repr(rgb.shape).encode() + rgb.numpy().tobytes())
+    seen_by = (shape.layers, shape.style_size) if shape else checkpoint.sha256
+    key = sha256_of(repr((KEPT, content, seen_by)).encode())
+    kept = cache_folder() / "styles" / f"{key[:32]}.safetensors"
 
     def made(found: Mapping[str, Tensor]) -> FastStyle:
         """Raises KeyError and ValueError for what cannot be it."""
@@ -411,21 +415,22 @@ def style_of_picture(style: TrainedStyle, checkpoint: Checkpoint, runtime: Runti
 
         return replace(one, matched=MatchedStyle.from_tensors(found))
 
-    if kept:
-        with contextlib.suppress(OSError, SafetensorError, KeyError, ValueError):
-            return made(load_file(kept))
-    rgb = read_input(picture, runtime).rgb
-    if shape:
-        from cnnart.methods.fast.predictor import describe_painting
+    with contextlib.suppress(OSError, SafetensorError, KeyError, ValueError):
+        return made(load_file(kept))
+    if rgb is None:
+        rgb = read_input(picture, runtime).rgb
+    with memory_errors_named():
+        if shape:
+            from cnnart.methods.fast.predictor import describe_painting
 
-        features = runtime.features().with_dtype(torch.float32)
-        found = {"described": describe_painting(features, rgb, shape).cpu()}
-    else:
-        from cnnart.methods.fast.match import match_style
+            features = runtime.features().with_dtype(torch.float32)
+            found = {"described": describe_painting(features, rgb, shape).cpu()}
+        else:
+            from cnnart.methods.fast.match import match_style
 
-        runtime.tell(f"{style.name}: looking for this style once, for some seconds.")
-        found = match_style(checkpoint, rgb, runtime.features(), runtime.dtype).tensors()
-    if kept and not runtime.read_only:
+            runtime.tell(f"{style.name}: looking for this style once, for some seconds.")
+            found = match_style(checkpoint, rgb, runtime.features(), runtime.dtype).tensors()
+    if not runtime.read_only:
         with contextlib.suppress(OSError):  # a cache: without it, it is only slower
             write_atomically(kept, save(found))
     return made(found)

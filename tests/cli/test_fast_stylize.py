@@ -414,6 +414,17 @@ def test_a_matched_style_is_refined_exported_and_used_in_python(quick_match: Non
     assert main(["export", "one.safetensors:glass.png", "-o", "glass.onnx"]) == 0
 
 
+def test_a_picture_in_memory_is_looked_for_once(
+    quick_match: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    glass, settings = _odd_styles()["glass"].convert("RGB"), {"device": "cpu", "precision": "fp32"}
+    first = np.asarray(fast_stylize("photo.png", glass, **settings))
+    monkeypatch.setattr(match, "match_style", None)
+    assert (np.asarray(fast_stylize("photo.png", glass, **settings)) == first).all()
+    with pytest.raises(TypeError):  # of another it is asked
+        fast_stylize("photo.png", _odd_styles()["flat"], **settings)
+
+
 def test_a_damaged_file_in_the_cache_is_made_anew(quick_match: None) -> None:
     _odd_styles()["glass"].save("glass.png")
     assert run("photo.png", "-s", "glass.png", "-o", "first.png") == 0
