@@ -120,7 +120,8 @@ def test_a_recorded_dream_is_the_dream(photo, tiny, monkeypatch):
 
     expected, recorders = dreamed(), recording(monkeypatch)
     found = dreamed()
-    assert [r.replays > 3 for r in recorders] == [True, True]  # a recording for each octave
+    used = [r.replays for r in recorders if r.replays]  # others were only asked for
+    assert [replays > 3 for replays in used] == [True, True]  # a recording for each octave
     assert sum(r.replays for r in recorders) == len(found) - 2 * WARM_UP
     for (losses, image), (other_losses, other) in zip(expected, found, strict=True):
         assert losses == pytest.approx(other_losses, rel=1e-4)
