@@ -6,7 +6,7 @@ Torch is imported by the first call, and of the commands only the one that is ca
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 from cnnart.errors import UsageError
@@ -283,21 +283,12 @@ def _make_clip(
         raise UsageError(f"{os.fspath(clip)!r} is no clip: name one video or its frames.")
     check_clip_masks([style.mask for style in command.styles], tasks)
     run = open_one(tasks[0])
-    bar = _bar(run) if progress else None
-    stopped = None
-    try:
-        for step in run.steps():
-            if bar:
-                bar.step(step)
-            if callback is not None and callback(step) is False and step.index < step.steps:
-                stopped = step.index
-                break
-    finally:
-        if bar:
-            bar.stop()
+    for step in _followed(run, callback, progress):
+        last = step
     target = tasks[0].target
     assert target is not None
-    run.write(target, run.finish(step.image), stopped)
+    stopped = last.index if last.index < last.steps else None
+    run.write(target, run.finish(last.image), stopped)
     return target
 
 
@@ -485,20 +476,28 @@ def _make(
     run = command.open(Runtime(**runtime))(
         Task(Source(None, "photo", picture=picture), None, "png")
     )
+    for step in _followed(run, callback, progress):
+        image = step.image
+    rgb = run.finish(image)
+    result = to_pil(rgb, run.alpha(rgb))
+    return finished(run, result) if finished else result
+
+
+def _followed(
+    run: Run, callback: Callable[[Step], object] | None, progress: bool
+) -> Iterator[Step]:
+    """The steps of a run, shown in a bar if wanted, until ``callback`` returns False."""
     bar = _bar(run) if progress else None
     try:
         for step in run.steps():
-            image = step.image
             if bar:
                 bar.step(step)
+            yield step
             if callback is not None and callback(step) is False:
-                break
-        rgb = run.finish(image)
+                return
     finally:
         if bar:
             bar.stop()
-    result = to_pil(rgb, run.alpha(rgb))
-    return finished(run, result) if finished else result
 
 
 def _bar(run: Run) -> Any:

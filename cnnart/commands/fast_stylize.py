@@ -135,7 +135,7 @@ class FastStylize:
         return self.batch or (1 if alone else BATCH)
 
     def open(self, runtime: Runtime) -> Callable[[Task], Run]:
-        from cnnart.methods.fast.stylize import FastStyle, FastStylization
+        from cnnart.methods.fast.stylize import FastStylization
         from cnnart.optim.memory import memory_errors_named
         from cnnart.run.command import Run
         from cnnart.runtime import keep_freed_memory
@@ -144,8 +144,8 @@ class FastStylize:
             keep_freed_memory()
         checkpoints = [open_checkpoint(style.path) for style in self.styles]
         masks = [style.mask.read() if style.mask else None for style in self.styles]
-        pictures = [
-            None if style.picture is None else style_of_picture(style, made, runtime)
+        known = [
+            open_style(style, made, runtime)
             for style, made in zip(self.styles, checkpoints, strict=True)
         ]
         runner = network_runner(runtime.device, runtime.dtype, self.config.engine == "compile")
@@ -156,12 +156,10 @@ class FastStylize:
             """The styles, where they apply to a photo."""
             return [
                 replace(
-                    known or FastStyle(checkpoint, style.name, style.weight),
+                    opened,
                     mask=style.mask.over(photo, mask, name, moves) if style.mask else None,
                 )
-                for style, checkpoint, mask, known in zip(
-                    self.styles, checkpoints, masks, pictures, strict=True
-                )
+                for style, opened, mask in zip(self.styles, known, masks, strict=True)
             ]
 
         about: dict[str, Any] = {
@@ -380,9 +378,9 @@ def network_runner(device: torch.device, dtype: torch.dtype, compiled: bool) -> 
     return NetworkRunner(device, dtype, compiled=compiled)
 
 
-def style_of_picture(style: TrainedStyle, checkpoint: Checkpoint, runtime: Runtime) -> FastStyle:
-    """A picture's style: what the checkpoint's predictor sees of it, or, without one, what is found
-    between its styles; kept in the cache by its content.
+def open_style(style: TrainedStyle, checkpoint: Checkpoint, runtime: Runtime) -> FastStyle:
+    """A style, without its mask. With that of a picture goes what the checkpoint's predictor sees
+    of it, or, without one, what is found between its styles; kept in the cache by its content.
 
     Raises ImageError for a picture that cannot be read, and OutOfMemory.
     """
@@ -393,7 +391,10 @@ def style_of_picture(style: TrainedStyle, checkpoint: Checkpoint, runtime: Runti
     from cnnart.methods.fast.stylize import FastStyle
     from cnnart.optim.memory import memory_errors_named
 
-    picture, predictor = style.picture, checkpoint.predictor
+    one = FastStyle(checkpoint, style.name, style.weight)
+    if (picture := style.picture) is None:
+        return one
+    predictor = checkpoint.predictor
     shape = predictor.shape if predictor else None
     rgb = None if isinstance(picture, Path) else read_input(picture, runtime).rgb
     if rgb is None:
@@ -406,7 +407,6 @@ def style_of_picture(style: TrainedStyle, checkpoint: Checkpoint, runtime: Runti
 
     def made(found: Mapping[str, Tensor]) -> FastStyle:
         """Raises KeyError and ValueError for what cannot be it."""
-        one = FastStyle(checkpoint, style.name, style.weight)
         if shape:
             if found["described"].shape != (1, shape.inputs):
                 raise ValueError("of another predictor")
@@ -492,14 +492,8 @@ def export_styles(styles: Sequence[TrainedStyle], output: str, strength: float) 
         save_checkpoint(path, checkpoint)
         return None
     from cnnart.methods.fast.onnx import export_onnx
-    from cnnart.methods.fast.stylize import FastStyle
     from cnnart.runtime import Runtime
 
     runtime = Runtime(device="cpu")
-    chosen = []
-    for style in styles:
-        if style.picture is None:
-            chosen.append(FastStyle(checkpoint, style.name, style.weight))
-        else:
-            chosen.append(style_of_picture(style, checkpoint, runtime))
+    chosen = [open_style(style, checkpoint, runtime) for style in styles]
     return export_onnx(checkpoint, chosen, path, strength)

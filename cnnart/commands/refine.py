@@ -10,7 +10,7 @@ from cnnart.commands.fast_stylize import (
     FastStylize,
     TrainedStyle,
     open_checkpoint,
-    style_of_picture,
+    open_style,
 )
 from cnnart.commands.style_args import read_input
 from cnnart.errors import UsageError
@@ -72,7 +72,7 @@ class Refinement:
     def _trainer(self, photos: Sequence[Path], seconds: float, runtime: Runtime) -> Trainer:
         style = self._style
         base = open_checkpoint(style.path)
-        one = style_of_picture(style, base, runtime)
+        one = open_style(style, base, runtime)
         low, high = base.strength_range or (0.5, 0.5)
         try:
             found = find_photos(photos, SMALLEST_CROP)

@@ -354,11 +354,10 @@ def recorded_mask(facts: Mapping[str, Any] | None, files: RecordedFiles) -> Mask
         return None
     if named := facts.get("named"):
         return MaskInput(named, None, facts["inverse"], named=named)
-    path: Path | None
-    if not facts["alpha"] and frames_of(Path(facts["path"])):
+    path: Path | None = None
+    if not facts["alpha"]:
         path = Path(facts["path"])
-    else:
-        path = None if facts["alpha"] else files.find(facts, "the mask back")
+        path = path if frames_of(path) else files.find(facts, "the mask back")
     return MaskInput(str(path or "alpha"), path, facts["inverse"])
 
 

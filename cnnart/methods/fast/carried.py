@@ -34,7 +34,7 @@ class CarriedLayer:
         """Take in what a frame has; returns what it is to be normalized with."""
         if self.mean is not None and self.variance is not None:
             mean, variance = self.mean.lerp(mean, RATE), self.variance.lerp(variance, RATE)
-        self.mean, self.variance, self.folded = mean, variance, None
+        self.mean, self.variance = mean, variance
         return mean, variance
 
 

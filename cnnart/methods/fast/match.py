@@ -92,8 +92,8 @@ def match_style(
     search = _Search(blends.network, picture.to(features.device), features, dtype)
     with torch.enable_grad():
         shares = _nearest_blend(blends, search)
-        weak, strong = (blends.mixed(shares, strength) for strength in blends.strengths)
-        beyond = _beyond(blends.mixed(shares, STRENGTH), search)
+        weak, strong = (blends.mixed(shares, blends.pairs(each)) for each in blends.strengths)
+        beyond = _beyond(blends.mixed(shares, blends.pairs(STRENGTH)), search)
     colors = torch.cat((search.mean[:1], search.covariance[:1].flatten(1)), 1)
     weak, strong = (AffinePair(*(v.cpu() for v in _sum(pair, beyond))) for pair in (weak, strong))
     return MatchedStyle(weak, strong, colors.cpu(), shares.mean(0).cpu())
@@ -101,14 +101,16 @@ def match_style(
 
 def _nearest_blend(blends: _Blends, search: _Search) -> Tensor:
     """Shares of the styles in each layer, ``LxS``, by the style loss alone."""
+    pairs = blends.pairs(STRENGTH)
+    each = (AffinePair(*(row[None] for row in pair)) for pair in zip(*pairs, strict=True))
     with torch.no_grad():
-        alone = torch.stack([search.losses(pair)[0] for pair in blends.alone()])
+        alone = torch.stack([search.losses(pair)[0] for pair in each])
     nearest = -SHARP * alone / alone.min().clamp_min(1e-12)
     logits = (nearest - nearest.max()).repeat(len(blends.channels), 1)
     adam = Adam(logits, BLEND_RATE)
     for _ in range(BLEND_STEPS if len(alone) > 1 else 0):
         at = logits.clone().requires_grad_()
-        style, _ = search.losses(blends.mixed(at.softmax(1), STRENGTH))
+        style, _ = search.losses(blends.mixed(at.softmax(1), pairs))
         adam.step(*torch.autograd.grad(style, at))
     return logits.softmax(1)
 
@@ -137,20 +139,15 @@ class _Blends:
         self.channels, self._bank, self._device = self.network.channels, checkpoint.bank, device
         self.strengths = checkpoint.strength_range or (STRENGTH, STRENGTH)
 
-    def alone(self) -> list[AffinePair]:
-        """Each style's."""
-        gamma, beta = self._pairs(STRENGTH)
-        return [AffinePair(gamma[i : i + 1], beta[i : i + 1]) for i in range(len(gamma))]
-
-    def mixed(self, shares: Tensor, strength: float) -> AffinePair:
-        """For shares of the styles in each layer (``LxS``, rows that sum to 1)."""
+    def mixed(self, shares: Tensor, pairs: AffinePair) -> AffinePair:
+        """Of all styles' pairs, for shares of these in each layer (``LxS``, rows that sum to 1)."""
         parts = []
-        for value in self._pairs(strength):
+        for value in pairs:
             layers = zip(shares, value.split(self.channels, 1), strict=True)
             parts.append(torch.cat([(share @ layer)[None] for share, layer in layers], 1))
         return AffinePair(*parts)
 
-    def _pairs(self, strength: float) -> AffinePair:
+    def pairs(self, strength: float) -> AffinePair:
         """Those of all styles, ``SxC``."""
         names = self._bank.names
         vectors = [self._bank.style_vector({name: 1.0}, strength) for name in names]

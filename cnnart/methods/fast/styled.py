@@ -183,9 +183,7 @@ class StyledBlock:
         if carried is not None:
             mean, variance = carried.measured(mean, variance)
         x = F.batch_norm(x, mean, variance, self.gamma, self.beta, False, 0.0, EPSILON)
-        if self.relu:
-            x = F.relu_(x)
-        return x if onto is None else onto.add_(x)
+        return finished(x, onto, relu=self.relu)
 
     def folded(self, carried: CarriedLayer) -> tuple[Tensor, Tensor] | None:
         """Weight and bias, the normalization within; None where rounding would show."""

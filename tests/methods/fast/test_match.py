@@ -72,7 +72,7 @@ def test_blends_lie_between_the_trained_pairs(features: FeatureExtractor) -> Non
     blends = match._Blends(made, features.device)
     shares = torch.rand(len(blends.channels), 3, generator=torch.Generator().manual_seed(0))
     shares /= shares.sum(1, keepdim=True)
-    mine = blends.mixed(shares, 0.7)
+    mine = blends.mixed(shares, blends.pairs(0.7))
     pairs = [FastStyle(made, name).pair(0.7) for name in NAMES]
     for layer, share in zip(range(len(shares)), shares, strict=True):
         parts = [pair.split(blends.channels)[layer] for pair in pairs]
