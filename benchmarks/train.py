@@ -53,7 +53,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as scratch:
         folder = args.photos or made_up_photos(Path(scratch))
         paths = [s.path for s in expand([str(folder)], recursive=True) if s.path][: args.most]
-        painting = read_input(choose_style(args.style).picture).rgb
+        painting = read_input(choose_style(args.style).picture, runtime).rgb
         runs = {
             (OURS, batch): our_steps(args, runtime, batch, paths, painting) for batch in args.batch
         }
