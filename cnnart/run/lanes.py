@@ -17,7 +17,7 @@ from typing import Any, cast
 
 import torch
 
-from cnnart.optim.memory import FREE_SHARE, free_memory, idle_memory
+from cnnart.optim.memory import fitting
 from cnnart.optim.steps import State, Step
 from cnnart.run.command import Run
 from cnnart.run.outputs import Task
@@ -195,6 +195,4 @@ def at_a_time(first: Run, count: int) -> int:
     device, memory = first.runtime.device, first.work.memory
     if device.type != "cpu" or memory.tile:
         return 1
-    each = max(1, memory.peak - idle_memory(device))
-    fit = int(FREE_SHARE * free_memory(device)) // each
-    return max(1, min(torch.get_num_threads(), count, fit))
+    return min(torch.get_num_threads(), count, fitting(memory.peak, device))
