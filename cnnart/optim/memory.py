@@ -75,18 +75,6 @@ def idle_memory(device: torch.device) -> int:
     return int(psutil.Process().memory_info().rss)
 
 
-def fitting(peak: int, device: torch.device, limit: int | None = None) -> int:
-    """How many pictures there is memory for at a time, at least 1.
-
-    Args:
-        peak: bytes that the process holds at the most with one of them.
-        limit: bytes that it may hold; None: as many as are free.
-    """
-    idle = idle_memory(device)
-    most = int(FREE_SHARE * free_memory(device)) if limit is None else limit - idle
-    return max(1, most // max(1, peak - idle))
-
-
 @functools.cache
 def context_memory(device: torch.device) -> int:
     """Bytes that a CUDA process holds on the card beside tensors.

@@ -23,11 +23,12 @@ from torch import Tensor
 
 from cnnart.errors import CnnartError, ImageError, reason
 from cnnart.files import is_file, sha256_of, write_atomically
-from cnnart.optim.memory import fitting, memory_errors_named
+from cnnart.optim.memory import memory_errors_named
 from cnnart.optim.steps import MemoryPlan, PyramidLevel, Step
 from cnnart.run.clip_task import NUMBERED, ClipTask, numbered_path
 from cnnart.run.command import Run
 from cnnart.run.inputs import Source
+from cnnart.run.lanes import fitting
 from cnnart.run.pieces import Pieces
 from cnnart.run.record import describe_source
 from cnnart.run.report import Finding, Start

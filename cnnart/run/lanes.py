@@ -17,7 +17,7 @@ from typing import Any, cast
 
 import torch
 
-from cnnart.optim.memory import fitting
+from cnnart.optim.memory import FREE_SHARE, free_memory, idle_memory
 from cnnart.optim.steps import State, Step
 from cnnart.run.command import Run
 from cnnart.run.outputs import Task
@@ -196,3 +196,15 @@ def at_a_time(first: Run, count: int) -> int:
     if device.type != "cpu" or memory.tile:
         return 1
     return min(torch.get_num_threads(), count, fitting(memory.peak, device))
+
+
+def fitting(peak: int, device: torch.device, limit: int | None = None) -> int:
+    """How many pictures there is memory for at a time, at least 1.
+
+    Args:
+        peak: bytes that the process holds at the most with one of them.
+        limit: bytes that it may hold; None: as many as are free.
+    """
+    idle = idle_memory(device)
+    most = int(FREE_SHARE * free_memory(device)) if limit is None else limit - idle
+    return max(1, most // max(1, peak - idle))

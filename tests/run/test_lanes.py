@@ -12,8 +12,8 @@ import pytest
 import torch
 
 from cnnart.errors import ImageError
-from cnnart.optim import memory
 from cnnart.optim.steps import MemoryPlan, Step
+from cnnart.run import lanes as subject
 from cnnart.run.inputs import Source
 from cnnart.run.lanes import Lanes
 from cnnart.run.outputs import OutputOptions, Task
@@ -160,8 +160,8 @@ def test_what_may_not_be_begun_waits_for_its_turn() -> None:
 
 @pytest.mark.parametrize("why", ["threads", "memory", "tiles", "device", "count"])
 def test_one_at_a_time_is_the_run_itself(why: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(memory, "idle_memory", lambda device: 0)
-    monkeypatch.setattr(memory, "free_memory", lambda device: 100)
+    monkeypatch.setattr(subject, "idle_memory", lambda device: 0)
+    monkeypatch.setattr(subject, "free_memory", lambda device: 100)
     if why == "threads":
         torch.set_num_threads(1)
     threads = torch.get_num_threads()
@@ -181,8 +181,8 @@ def test_one_at_a_time_is_the_run_itself(why: str, monkeypatch: pytest.MonkeyPat
 
 
 def test_two_fit_into_the_memory(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(memory, "idle_memory", lambda device: 0)
-    monkeypatch.setattr(memory, "free_memory", lambda device: 100)
+    monkeypatch.setattr(subject, "idle_memory", lambda device: 0)
+    monkeypatch.setattr(subject, "free_memory", lambda device: 100)
     with Lanes(given := tasks(2), opener(peak=35), anything) as lanes:
         lanes.open(given[0])
         assert lanes.count == 2
