@@ -247,6 +247,10 @@ def _open(device: torch.device, dtype: torch.dtype) -> None:
 @torch.no_grad()
 def warm_up(device: torch.device, dtype: torch.dtype) -> None:
     """Compute a little of each kind, and wait for it."""
+    from cnnart.networks.convolution import cudnn_fuses
+
+    if device.type == "cuda":
+        cudnn_fuses(dtype)
     x = torch.ones(1, 64, 32, 32, device=device, dtype=dtype)
     x = x.contiguous(memory_format=torch.channels_last)
     x = F.conv2d(x, x.new_ones(64, 64, 3, 3), padding=1)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from cnnart.commands.style_args import MaskInput
     from cnnart.image.picture import Picture
     from cnnart.optim.flow import Motion
-    from cnnart.run.clip_run import ClipRun
+    from cnnart.run.clip_run import Begin, ClipRun
     from cnnart.run.clip_task import ClipTask
     from cnnart.run.command import Command
     from cnnart.run.report import Finding
@@ -166,10 +166,26 @@ def check_clip_masks(masks: Sequence[MaskInput | None], tasks: Sequence[Task]) -
             )
 
 
+@dataclass(frozen=True)
+class FrameAhead:
+    """What is known of a frame before those before it are done.
+
+    ``where``: it is painted at all; None: everywhere. ``painted``: its picture, waited for; None
+    where that takes the result of the frame before. ``states``: of painter and masks, after it.
+    """
+
+    motion: Motion | None
+    where: Tensor | None
+    painted: Callable[[], Tensor] | None
+    states: Mapping[str, Any]
+
+
 class SteadyPainter:
     """Frames painted by ``paint``, which has a state of its own, and held steady.
 
-    ``masks``: those that are others in each frame; ``guided``: see ``Steady``.
+    ``masks``: those that are others in each frame; ``guided``: see ``Steady``. Unless it is,
+    ``paint.begin`` is ahead of what is held (see ``methods.fast.frames``): the state that is kept
+    of it is that of the frame last held.
     """
 
     def __init__(
@@ -177,11 +193,19 @@ class SteadyPainter:
     ) -> None:
         from cnnart.methods.video.steady import Steady
 
-        restart = getattr(paint, "restart", None)
-        self._paint = paint
-        self._steady = Steady(paint, stability, guided=guided, restart=restart)
-        self._masks = masks  # ahead
-        self._masks_now: Any = masks.state_dict()
+        self.ahead_of_results = not guided
+        self._paint, self._masks = paint, masks
+        self._steady = Steady(paint if guided else self._painted, stability, guided=guided)
+        self._ahead: FrameAhead | None = None  # of the frame that is being held
+        self._states: Mapping[str, Any] = self._states_now(masks.state_dict())
+
+    def _states_now(self, masks: Any) -> dict[str, Any]:
+        return {"paint": self._paint.state_dict(), "masks": masks}
+
+    def _painted(self, frame: Tensor) -> Tensor:
+        assert self._ahead is not None
+        assert self._ahead.painted is not None
+        return self._ahead.painted()
 
     def look_ahead(self) -> Any:
         motion_of, masks = self._steady.motions(), self._masks
@@ -193,26 +217,33 @@ class SteadyPainter:
 
         return look
 
-    def __call__(self, frame: Tensor, seen: tuple[Motion | None, Any, Any]) -> Tensor:
-        motion, found, self._masks_now = seen
+    def paint_ahead(
+        self, frame: Tensor, seen: tuple[Motion | None, Any, Any], begin: Begin
+    ) -> FrameAhead:
+        motion, found, masks = seen
         if found:
             from cnnart.commands.clip_masks import mask_tensor
 
             self._paint.masks = [mask_tensor(mask, frame.device) for mask in found]
-        return self._steady(frame, motion, self._paint.where(frame))
+        where, painted = self._paint.where(frame), None
+        if self.ahead_of_results:
+            if motion is not None and motion.cut:
+                self._paint.restart()
+            painted = begin(self._paint.begin(frame))
+        return FrameAhead(motion, where, painted, self._states_now(masks))
+
+    def __call__(self, frame: Tensor, ahead: FrameAhead) -> Tensor:
+        self._ahead, self._states = ahead, ahead.states
+        return self._steady(frame, ahead.motion, ahead.where)
 
     def state_dict(self) -> dict[str, Any]:
-        return {
-            "paint": self._paint.state_dict(),
-            "steady": self._steady.state_dict(),
-            "masks": self._masks_now,
-        }
+        return {**self._states, "steady": self._steady.state_dict()}
 
     def load_state_dict(self, state: Mapping[str, Any], device: torch.device) -> None:
         self._paint.load_state_dict(state["paint"])
         self._steady.load_state_dict(state["steady"], device)
         self._masks.load_state_dict(state["masks"])
-        self._masks_now = state["masks"]
+        self._states = {"paint": state["paint"], "masks": state["masks"]}
 
     def findings(self) -> list[Finding]:
         """The warping error of the result beside that of the clip."""
@@ -297,7 +328,11 @@ def open_clip(
     if features is not None:
         facts["network"] = features.sha256
     pieces = Pieces(pieces_folder(task.target), facts, fresh=task.fresh)
-    work = ClipPainting(reader, painter, pieces, made, runtime.device, features=features)
+    work = ClipPainting(
+        *(reader, painter, pieces, made, runtime.device),
+        features=features,
+        limit=runtime.limits().memory,
+    )
     return ClipRun(
         command=command,
         recorded=recorded,

@@ -300,6 +300,15 @@ class _Stretch(torch.autograd.Function):
         return backwards(gradient, ctx.layers, kept), None
 
 
+def _is_native(features: Network) -> bool:
+    """Whether a card has bfloat16 in its tensor cores: to load the kernels of float32 only to hear
+    that it is right had taken longer than a small picture.
+    """
+    if features.device.type != "cuda" or features.dtype != torch.bfloat16 or torch.version.hip:
+        return False
+    return torch.cuda.get_device_capability(features.device) >= (8, 0)
+
+
 # The layers at which a network's half precision was found to agree: asked once in a batch.
 _AGREED: WeakKeyDictionary[Network, set[str]] = WeakKeyDictionary()
 
@@ -312,7 +321,7 @@ def trusted(features: N, picture: Tensor, layers: Iterable[str]) -> tuple[N, str
     """
     wanted = list(layers)
     agreed = _AGREED.setdefault(features, set())
-    if features.dtype == torch.float32 or agreed.issuperset(wanted):
+    if features.dtype == torch.float32 or agreed.issuperset(wanted) or _is_native(features):
         return features, None
     exact = features.with_dtype(torch.float32)
     with torch.no_grad(), only_direct():

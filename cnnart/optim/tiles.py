@@ -23,6 +23,7 @@ from cnnart.networks.vgg import FeatureExtractor, kept_bytes
 from cnnart.optim.losses import Moments, moments
 from cnnart.optim.memory import (
     DEVICE_FACTORS,
+    DEVICE_FIXED,
     FIXED,
     PICTURES,
     TILES,
@@ -351,7 +352,7 @@ def predict_peak(
     )
     device = features.device
     return int(
-        FIXED
+        DEVICE_FIXED.get(device.type, FIXED)
         + (most + spare_bytes(most, device)) * DEVICE_FACTORS.get(device.type, 1.0)
         + weight_bytes(features, wanted)
         + PICTURES * pixels * 3 * 4

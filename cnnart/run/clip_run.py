@@ -1,5 +1,5 @@
-"""A clip, frame by frame: reading, finding what moved, painting and encoding overlap, in a thread
-each.
+"""A clip, frame by frame: reading, finding what moved, painting, holding steady and encoding
+overlap, in a thread each.
 
 What is between them is bounded, so memory does not grow with the clip.
 """
@@ -10,8 +10,9 @@ import io
 import queue
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import suppress
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, BinaryIO, Generic, Protocol, TypeVar
@@ -27,6 +28,7 @@ from cnnart.optim.steps import MemoryPlan, PyramidLevel, Step
 from cnnart.run.clip_task import NUMBERED, ClipTask, numbered_path
 from cnnart.run.command import Run
 from cnnart.run.inputs import Source
+from cnnart.run.lanes import fitting
 from cnnart.run.pieces import Pieces
 from cnnart.run.record import describe_source
 from cnnart.run.report import Finding, Start
@@ -39,9 +41,18 @@ AHEAD = 4  # frames read, and as many painted, that may wait
 
 T = TypeVar("T")
 
+# Is given what makes a picture, has it begun, and gives what waits for it.
+Begin = Callable[[Callable[[], Tensor]], Callable[[], Tensor]]
+
 
 class Painter(Protocol):
-    """Paints frame after frame: ``1x3xHxW`` in [0, 1] on the device -> the same."""
+    """Paints frame after frame: ``1x3xHxW`` in [0, 1] on the device -> the same.
+
+    ``ahead_of_results``: whether ``paint_ahead`` paints, and needs no result of a frame before, so
+    that it may be called in a thread of its own.
+    """
+
+    ahead_of_results: bool
 
     def look_ahead(self) -> Callable[[np.ndarray], Any]:
         """What is to be known of each frame to come (``HxWx3`` uint8), in its order, and needs no
@@ -49,7 +60,17 @@ class Painter(Protocol):
         """
         ...
 
-    def __call__(self, frame: Tensor, seen: Any) -> Tensor: ...
+    def paint_ahead(self, frame: Tensor, seen: Any, begin: Begin) -> Any:
+        """What can be done for a frame before those before it are done, in the frames' order.
+
+        ``seen``: what ``look_ahead`` gave for it. ``begin``: for what may be done beside the same
+        of other frames.
+        """
+        ...
+
+    def __call__(self, frame: Tensor, ahead: Any) -> Tensor:
+        """``ahead``: what ``paint_ahead`` gave for it."""
+        ...
 
     def state_dict(self) -> Mapping[str, Any]:
         """What the frames to come depend on, of those before."""
@@ -65,16 +86,23 @@ class Painter(Protocol):
 
 
 class ReadAhead(Generic[T]):
-    """Goes through ``items`` in a thread, a few ahead of whoever takes them; to be closed."""
+    """Goes through ``items`` in a thread, ``count`` ahead of whoever takes them; to be closed.
 
-    def __init__(self, items: Iterator[T], name: str) -> None:
-        self._items, self._stopped = items, threading.Event()
-        self._ready: queue.Queue[tuple[T | None, BaseException | None]] = queue.Queue(AHEAD)
+    ``threads``: that torch has there; None: as many as it is given.
+    """
+
+    def __init__(
+        self, items: Iterator[T], name: str, count: int = AHEAD, threads: int | None = None
+    ) -> None:
+        self._items, self._threads, self._stopped = items, threads, threading.Event()
+        self._ready: queue.Queue[tuple[T | None, BaseException | None]] = queue.Queue(count)
         self._thread = threading.Thread(target=self._work, name=name, daemon=True)
         self._thread.start()
 
     def _work(self) -> None:
         try:
+            if self._threads is not None:
+                torch.set_num_threads(self._threads)
             for item in self._items:
                 if not self._put((item, None)):
                     return
@@ -191,6 +219,8 @@ class ClipPainting:
         made: how it is encoded.
         pieces: where what is finished is kept; work goes on after it.
         features: what the record says of the network.
+        memory: what painting a frame takes.
+        limit: of memory, in bytes; None: what is free.
     """
 
     def __init__(
@@ -203,7 +233,9 @@ class ClipPainting:
         *,
         features: Any = None,
         memory: MemoryPlan | None = None,
+        limit: int | None = None,
     ) -> None:
+        self._limit = limit
         self.reader, self.pieces, self.made, self.painter = reader, pieces, made, painter
         self.features, self.memory, self._device = features, memory or MemoryPlan(), device
         self.schedule: list[PyramidLevel] = []  # frames are of one size
@@ -220,32 +252,68 @@ class ClipPainting:
             self.painter.load_state_dict(state["painter"], self._device)
             self.warnings.append(f"going on from frame {done} (`fresh` begins anew).")
         look = self.painter.look_ahead()
-        read = ReadAhead(self.reader.frames(after), "read clip")
-        frames = ReadAhead(((frame, look(frame.pixels)) for frame in read), "look ahead")
         encoder = self._encoder = Encoder(self.pieces, self.made)
         size, in_piece = self.reader.size, 0
-        try:
-            if (entry := frames.next()) is None:
+        with ExitStack() as threads:
+            threads.callback(encoder.finish)
+
+            def thread(items: Iterator[T], *how: Any) -> ReadAhead[T]:
+                made = ReadAhead(items, *how)
+                threads.callback(made.close)  # before the one that it may be waiting for
+                return made
+
+            # On a card the work itself is ahead of this thread, and needs no other one.
+            apart = self.painter.ahead_of_results and self._device.type == "cpu"
+            count = torch.get_num_threads() if apart else None
+            if count:
+                threads.callback(torch.set_num_threads, count)
+                torch.set_num_threads(1)
+            read = thread(self.reader.frames(after), "read clip")
+            seen = thread(
+                ((frame, look(frame.pixels)) for frame in read), "look ahead", AHEAD, count
+            )
+            if count:
+                # A network's layers are too small to be shared by threads: two cores paint two
+                # frames at once, on one thread each, and come to the same bits as any others.
+                beside = 1 if self.memory.tile else min(count, self._that_fit())
+                pool = ThreadPoolExecutor(beside, "paint", torch.set_num_threads, (1,))
+                threads.callback(pool.shutdown, cancel_futures=True)
+                painted = self._painted_ahead(seen, lambda make: pool.submit(make).result)
+                entries = iter(thread(painted, "paint", beside, 1))
+            else:
+                entries = self._painted_ahead(seen, lambda make: make)
+            if (entry := next(entries, None)) is None:
                 yield Step(done, done, {}, self._last_picture(), size, 0.0)
             while entry is not None:
-                frame, seen = entry
+                frame, source, ahead = entry
                 with memory_errors_named():
-                    painted = self.painter(self._tensor(frame.pixels), seen)
-                    pixels = _levels(painted)
+                    result = self.painter(source, ahead)
+                    pixels = _levels(result)
                 encoder.add(Frame(pixels, frame.ticks, frame.duration))
                 self.end, after = frame.ticks + frame.duration, frame.ticks
                 done, in_piece = done + 1, in_piece + 1
-                entry = frames.next()
-                if in_piece == PIECE or entry is None:
+                if in_piece == PIECE:
                     encoder.keep(self._state(done, after))
                     in_piece = 0
+                entry = next(entries, None)
+                if entry is None and in_piece:
+                    encoder.keep(self._state(done, after))
                 # A clip tells how long it is, but not always the truth.
                 steps = max(self.reader.expected, done + 1) if entry else done
-                yield Step(done, steps, {}, painted, size, time.monotonic() - begun)
-        finally:
-            frames.close()  # which may be waiting for the other
-            read.close()
-            encoder.finish()
+                yield Step(done, steps, {}, result, size, time.monotonic() - begun)
+
+    def _painted_ahead(
+        self, seen: Iterable[tuple[Frame, Any]], begin: Begin
+    ) -> Iterator[tuple[Frame, Tensor, Any]]:
+        for frame, found in seen:
+            with memory_errors_named():
+                source = self._tensor(frame.pixels)
+                ahead = self.painter.paint_ahead(source, found, begin)
+            yield frame, source, ahead
+
+    def _that_fit(self) -> int:
+        """How many frames can be painted at a time, as memory goes."""
+        return fitting(self.memory.peak, self._device, self._limit)
 
     def _tensor(self, pixels: np.ndarray) -> Tensor:
         levels = torch.from_numpy(np.ascontiguousarray(pixels)).to(self._device)

@@ -195,6 +195,16 @@ def at_a_time(first: Run, count: int) -> int:
     device, memory = first.runtime.device, first.work.memory
     if device.type != "cpu" or memory.tile:
         return 1
-    each = max(1, memory.peak - idle_memory(device))
-    fit = int(FREE_SHARE * free_memory(device)) // each
-    return max(1, min(torch.get_num_threads(), count, fit))
+    return min(torch.get_num_threads(), count, fitting(memory.peak, device))
+
+
+def fitting(peak: int, device: torch.device, limit: int | None = None) -> int:
+    """How many pictures there is memory for at a time, at least 1.
+
+    Args:
+        peak: bytes that the process holds at the most with one of them.
+        limit: bytes that it may hold; None: as many as are free.
+    """
+    idle = idle_memory(device)
+    most = int(FREE_SHARE * free_memory(device)) if limit is None else limit - idle
+    return max(1, most // max(1, peak - idle))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import threading
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +13,8 @@ from PIL import Image
 
 from cnnart.__main__ import main
 from cnnart.errors import ImageError
+from cnnart.methods.fast.frames import FramePainter
+from cnnart.methods.fast.stylize import FastStylization
 from cnnart.run import clip_run
 from cnnart.run.batch import Interrupt
 from cnnart.run.record import read_record_of
@@ -228,6 +231,22 @@ def test_what_is_in_no_frame_is_said_and_the_clip_stays_as_it_is(
     assert (np.asarray(Image.open("out-2.png")) == gray).all()
 
 
+def test_frames_are_painted_in_threads_beside_each_other(monkeypatch: pytest.MonkeyPatch) -> None:
+    made, names, threads = FramePainter._picture, set(), torch.get_num_threads()
+
+    def noted(self: FramePainter, work: FastStylization) -> torch.Tensor:
+        names.add(threading.current_thread().name)
+        assert torch.get_num_threads() == 1
+        return made(self, work)
+
+    monkeypatch.setattr(FramePainter, "_picture", noted)
+    save_clip("clip.mp4", 7)
+    assert run("clip.mp4") == 0
+    assert "paint" in names  # what is measured is, in its turn
+    assert "paint_0" in names
+    assert torch.get_num_threads() == threads
+
+
 def test_masks_go_on_where_a_killed_run_left_them(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
@@ -258,16 +277,16 @@ class Killed(BaseException):
 def paint_only(monkeypatch: pytest.MonkeyPatch, count: int, error: BaseException | None) -> None:
     """After so many frames comes Ctrl-C, or an error."""
     monkeypatch.setattr(clip_run, "PIECE", 4)
-    made = clip_run.ClipPainting._tensor
+    made = clip_run._levels
     left = [count]
 
-    def counted(self: clip_run.ClipPainting, pixels: np.ndarray) -> object:
+    def counted(painted: torch.Tensor) -> np.ndarray:
         left[0] -= 1
         if left[0] < 0 and error is not None:
             raise error
         if left[0] == 0 and error is None:
             interrupts[-1].asked = True
-        return made(self, pixels)
+        return made(painted)
 
     interrupts: list[Interrupt] = []
     entered = Interrupt.__enter__
@@ -277,7 +296,7 @@ def paint_only(monkeypatch: pytest.MonkeyPatch, count: int, error: BaseException
         return entered(self)
 
     monkeypatch.setattr(Interrupt, "__enter__", enter)
-    monkeypatch.setattr(clip_run.ClipPainting, "_tensor", counted)
+    monkeypatch.setattr(clip_run, "_levels", counted)
 
 
 @pytest.fixture

@@ -240,3 +240,48 @@ def test_the_networks_gradient_is_exact_by_winograds_way(vgg, photo_of, monkeypa
         found.append((y, backwards(drawn(*y.shape), layers, kept)))
     for direct, other in zip(*found, strict=True):
         assert 0 < error(other, direct) < EXACT
+
+
+def fused_rightly(x, weight, bias, padding):
+    return F.conv2d(x, weight, bias, padding=padding).relu()
+
+
+def fused_without_bias(x, weight, bias, padding):
+    return fused_rightly(x, weight, torch.zeros_like(bias), padding)
+
+
+def not_there(*_):
+    raise AttributeError("no such operator")
+
+
+@pytest.mark.parametrize(
+    ("operator", "dtype", "used"),
+    [
+        (fused_rightly, torch.bfloat16, True),
+        (fused_rightly, torch.float32, False),
+        (fused_without_bias, torch.bfloat16, False),
+        (not_there, torch.bfloat16, False),
+    ],
+)
+def test_cudnns_fused_convolution_is_used_where_it_is_there_and_right(
+    monkeypatch, operator, dtype, used
+):
+    monkeypatch.setattr(convolution, "_convolve_by_cudnn", operator)
+    monkeypatch.setattr(torch.Tensor, "cuda", lambda self: self)
+    monkeypatch.setattr(torch.backends.cudnn, "is_available", lambda: True)
+    convolution.cudnn_fuses.cache_clear()
+    assert convolution.cudnn_fuses(dtype) == used
+    convolution.cudnn_fuses.cache_clear()
+
+
+@pytest.mark.gpu
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
+def test_cudnns_fused_convolution_gives_the_same_bytes_again(dtype):
+    assert convolution.cudnn_fuses(dtype)
+    shapes = ((1, 64, 171, 256), (128, 64, 3, 3), (128,))
+    x, weight, bias = (torch.randn(shape).to("cuda", dtype) for shape in shapes)
+    x, weight = (t.contiguous(memory_format=torch.channels_last) for t in (x, weight))
+    found = [convolution._convolve_by_cudnn(x, weight, bias, (1, 1)) for _ in range(3)]
+    assert all(torch.equal(found[0], other) for other in found)
+    expected = F.conv2d(x, weight, bias, padding=1).relu()
+    assert (found[0] - expected).norm() < 0.01 * expected.norm()

@@ -317,6 +317,26 @@ def broken(weights, spoil):
     return result
 
 
+@pytest.mark.parametrize(("capability", "asked"), [((8, 0), False), ((7, 5), True)])
+def test_bfloat16_is_tried_where_a_card_does_not_have_it(monkeypatch, capability, asked):
+    class OnACard:
+        device, dtype = torch.device("cuda"), torch.bfloat16
+
+        def with_dtype(self, dtype):
+            raise Asked
+
+    class Asked(Exception):
+        pass
+
+    features = OnACard()
+    monkeypatch.setattr(torch.cuda, "get_device_capability", lambda device: capability)
+    if asked:
+        with pytest.raises(Asked):
+            trusted(features, None, ["relu1_1"])
+    else:
+        assert trusted(features, None, ["relu1_1"]) == (features, None)
+
+
 def test_sound_half_precision_is_trusted(vgg, photo):
     half = FeatureExtractor(vgg, dtype=torch.bfloat16)
     assert trusted(half, photo, ["relu1_1", "relu4_2"]) == (half, None)

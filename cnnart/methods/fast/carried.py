@@ -8,6 +8,7 @@ over the activations instead of four.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from copy import copy
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -56,6 +57,12 @@ class CarriedPass:
         self.age += 1
         return due
 
+    @property
+    def is_settled(self) -> bool:
+        """Whether the next frame measures nothing, and finds all folded."""
+        folded = all(layer.folded is not None for layer in self.layers)
+        return bool(self.layers) and self.age % EVERY != 0 and folded
+
 
 class CarriedStatistics:
     """Of all passes that make a frame, in their order: the same in every frame of a clip."""
@@ -74,6 +81,19 @@ class CarriedStatistics:
             self._passes.append(CarriedPass())
         self._next += 1
         return self._passes[self._next - 1]
+
+    def beside(self) -> CarriedStatistics | None:
+        """What the next frame goes on with if it changes nothing, so that it can be painted beside
+        those before and after it; None: it is to be painted in its turn, with this.
+        """
+        if not self._passes or not all(each.is_settled for each in self._passes):
+            return None
+        own = CarriedStatistics()
+        # Copies: meanwhile the frame that measures next changes what is carried.
+        own._passes = [CarriedPass([*map(copy, each.layers)], each.age) for each in self._passes]
+        for each in self._passes:
+            each.age += 1
+        return own
 
     def restart(self) -> None:
         """The next frame begins another scene: it has its own statistics."""

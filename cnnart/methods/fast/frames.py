@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -46,14 +46,11 @@ class FramePainter:
 
         Raises what ``FastStylization`` does.
         """
+        return self._work(frame, seed, self._carried)
+
+    def _work(self, frame: Tensor, seed: int, carried: CarriedStatistics | None) -> FastStylization:
         return FastStylization(
-            frame,
-            self._masked(),
-            self._config,
-            self._runner,
-            self._limits,
-            [seed],
-            self._carried,
+            frame, self._masked(), self._config, self._runner, self._limits, [seed], carried
         )
 
     def _masked(self) -> list[FastStyle]:
@@ -64,6 +61,12 @@ class FramePainter:
         ]
 
     def __call__(self, frame: Tensor) -> Tensor:
+        return self.begin(frame)()
+
+    def begin(self, frame: Tensor) -> Callable[[], Tensor]:
+        """What gives the picture of the next frame: in any thread, beside those of other frames. A
+        frame with which the statistics change is painted at once.
+        """
         if self._seed is None:
             self._seed = seed_of(frame[0])
         applied = [applies([style.mask]) for style in self._masked()]
@@ -71,8 +74,17 @@ class FramePainter:
             self.restart()
         self._applied = applied
         if not any(applied):
-            return frame.clone()
-        work = self.planned(frame, self._seed)
+            return frame.clone
+        own = None
+        if self._carried and not self.masks:  # by masks that move, a frame may have other passes
+            own = self._carried.beside()
+        work = self._work(frame, self._seed, own or self._carried)
+        if own or not self._carried:
+            return lambda: self._picture(work)
+        picture = self._picture(work)
+        return lambda: picture
+
+    def _picture(self, work: FastStylization) -> Tensor:
         for step in work.steps():
             image = step.image
         self.warnings += [line for line in work.warnings if line not in self.warnings]

@@ -95,16 +95,21 @@ class StyledNetwork:
                 x = self.blocks[index + 1](inner, layers[index + 1], onto=x)
             for index in range(last, len(self.blocks)):
                 x = self.blocks[index](x, layers[index])
+            if carried is not None:
+                self._fold(carried)  # for the frames to come, which may be painted all at once
             return self.head(x)[..., :height, :width]
 
     def _carried(self, carried: CarriedPass | None) -> Sequence[CarriedLayer | None]:
         if carried is None:
             return [None] * len(self.blocks)
         if not carried.next_frame(len(self.blocks)):
-            for block, layer in zip(self.blocks, carried.layers, strict=True):
-                if layer.folded is None:
-                    layer.folded = block.folded(layer)
+            self._fold(carried)
         return carried.layers
+
+    def _fold(self, carried: CarriedPass) -> None:
+        for block, layer in zip(self.blocks, carried.layers, strict=True):
+            if layer.folded is None:
+                layer.folded = block.folded(layer)
 
 
 class RepeatedPasses:

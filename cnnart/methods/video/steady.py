@@ -48,21 +48,14 @@ class Steady:
             same frame.
         stability: 0: frames as they are painted alone; 1: strokes are held longest.
         guided: ``paint`` is given, beside the frame, what it is to be ``Held`` to, or None.
-        restart: called before the first frame of another scene is painted.
 
     Raises CnnartError at the second frame where OpenCV is not installed, unless ``stability`` is 0.
     """
 
     def __init__(
-        self,
-        paint: Callable[..., Tensor],
-        stability: float,
-        *,
-        guided: bool = False,
-        restart: Callable[[], None] | None = None,
+        self, paint: Callable[..., Tensor], stability: float, *, guided: bool = False
     ) -> None:
         self._paint, self.stability, self._guided = paint, stability, guided
-        self._restart = restart
         # The last frame, what became of it, and as flow is computed of it.
         self._last: tuple[Tensor, Tensor, np.ndarray] | None = None
         self._squares = [0.0, 0.0]  # of the warping errors, frame's and result's
@@ -88,8 +81,6 @@ class Steady:
         if self._last is None or motion.cut:
             if self._last is not None:
                 self.cuts += 1
-                if self._restart is not None:
-                    self._restart()
             result = self._painted(frame, None)
         else:
             before, last, _ = self._last

@@ -179,6 +179,23 @@ def test_a_clip_taken_up_again_has_the_same_frames() -> None:
         assert torch.equal(one, other)
 
 
+def test_frames_between_two_that_are_measured_can_be_painted_in_any_order() -> None:
+    frames = [frame(seed) for seed in range(2 * EVERY + 2)]
+    whole, ahead = painter(), painter()
+    expected = [whole(each) for each in frames]
+    begun, states = [], []
+    for each in frames:
+        begun.append(ahead.begin(each))
+        states.append(ahead.state_dict())
+    found = [made() for made in reversed(begun)][::-1]
+    for one, other in zip(found, expected, strict=True):
+        assert torch.equal(one, other)
+    again = painter()
+    again.load_state_dict(states[EVERY + 1])
+    for each, other in zip(frames[EVERY + 2 :], expected[EVERY + 2 :], strict=True):
+        assert torch.equal(again.begin(each)(), other)
+
+
 def test_each_pass_of_a_frame_has_its_own() -> None:
     carried = CarriedStatistics()
     carried.next_frame()

@@ -428,15 +428,20 @@ def test_a_run_of_another_device_goes_on_by_the_ways_of_this_one(photos: Path) -
 
 @pytest.mark.gpu
 def test_a_step_recorded_on_a_gpu_is_the_step(photos: Path) -> None:
-    def on_gpu(records: bool) -> Trainer:
+    """For a few steps: from then on rounding alone leads two runs apart, recorded or not."""
+
+    def lost(records: bool) -> tuple[Trainer, dict[str, float]]:
         run = trainer(photos, device="cuda", steps=20, size=128)
         run.train_step._records = records
-        return train(run)
+        for index in range(1, 7):
+            run.run_step(index)
+        sums, count = run.train_step.read(6)
+        assert count == 6
+        return run, sums
 
-    plain, recorded = on_gpu(False), on_gpu(True)
+    (_, plain), (recorded, replayed) = lost(False), lost(True)
     assert recorded.train_step._recorded is not None
-    for (_, a), (_, b) in zip(plain.history.entries, recorded.history.entries, strict=True):
-        assert b == pytest.approx(a, rel=0.05, abs=1e-4)
+    assert replayed == pytest.approx(plain, rel=0.02, abs=1e-4)
 
 
 @pytest.mark.gpu
