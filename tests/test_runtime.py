@@ -9,6 +9,7 @@ import torch
 from cnnart import runtime as module
 from cnnart.errors import UsageError, is_out_of_memory
 from cnnart.networks.vgg import FeatureExtractor
+from cnnart.optim import memory
 from cnnart.optim.color import PaletteLoss
 from cnnart.optim.memory import free_memory, idle_memory, release_memory
 from cnnart.optim.objective import PerceptualObjective, Region, Weights
@@ -231,7 +232,7 @@ def test_the_memory_of_an_intel_gpu(machine):
     assert idle_memory(XPU) == 3 << 30
     release_memory(XPU)
     assert emptied == [True]
-    idle_memory.cache_clear()
+    del memory._idle[XPU]
 
 
 def test_a_cpu_needs_no_opening():

@@ -62,12 +62,29 @@ def free_memory(device: torch.device) -> int:
     return available_memory()
 
 
-@functools.cache
-def idle_memory(device: torch.device) -> int:
+_idle: dict[torch.device, int] = {}
+
+
+def idle_memory(device: torch.device, held: int = 0) -> int:
     """Bytes this process holds on the device before its first picture.
 
-    Asked once: afterwards it also holds what a picture left behind, which the next one uses again.
+    Found out once: afterwards it also holds what a picture left behind, which the next one uses
+    again.
+
+    Args:
+        held: of them, those of the picture at hand, where that is counted by itself.
     """
+    if device not in _idle:
+        _idle[device] = max(0, _occupied(device) - held)
+    return _idle[device]
+
+
+def held_bytes(picture: Tensor, device: torch.device) -> int:
+    """What a picture takes on the device, as it was given."""
+    return picture.nbytes if picture.device == device else 0
+
+
+def _occupied(device: torch.device) -> int:
     if device.type == "cuda":
         return int(torch.cuda.memory_reserved(device)) + context_memory(device)
     if device.type == "xpu":

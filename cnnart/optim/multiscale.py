@@ -24,6 +24,7 @@ from cnnart.optim.memory import (
     Limits,
     ResilientObjective,
     free_memory,
+    held_bytes,
     hold_to,
     idle_memory,
 )
@@ -102,6 +103,8 @@ class CoarseToFine(Generic[N]):
         update: how pixels are changed.
         limits: of memory and time.
         wrap: the axes (vertical, horizontal) along which the picture repeats.
+        photo: what the caller holds as long as this runs; of the last level's size it is one of
+            the pictures that a plan counts, of another one it comes on top of them.
 
     ``warnings`` grows by a line for each thing that went otherwise than asked. Raises OutOfMemory
     for a picture that cannot fit.
@@ -117,8 +120,13 @@ class CoarseToFine(Generic[N]):
         content: Sequence[str] = (),
         limits: Limits | None = None,
         wrap: tuple[bool, bool] = (False, False),
+        photo: Tensor | None = None,
     ) -> None:
         self.features = features
+        self.held, self.held_size = 0, (0, 0)
+        if photo is not None:
+            self.held = held_bytes(photo, features.device)
+            self.held_size = (photo.shape[-2], photo.shape[-1])
         self.layers, self.content = list(layers), tuple(content)
         self.schedule = list(schedule)
         self.update = update
@@ -394,7 +402,9 @@ def plan_descent(run: CoarseToFine[Any], optimizer: str) -> MemoryPlan:
     """How a VGG's last level fits into the limits with this optimizer's state beside it."""
     assert isinstance(run.features, FeatureExtractor)
     device, last = run.features.device, run.schedule[-1]
-    idle, size = idle_memory(device), (last.height, last.width)
+    size = (last.height, last.width)
+    idle = idle_memory(device, run.held)
+    beside = 0 if run.held_size == size else run.held
     if run.limits.memory:
         hold_to(run.limits.memory, device)
     iterations = max(s.iterations for s in run.schedule if (s.height, s.width) == size)
@@ -402,12 +412,12 @@ def plan_descent(run: CoarseToFine[Any], optimizer: str) -> MemoryPlan:
         optimizer=optimizer, iterations=iterations, wrap=run.wrap, content=run.content
     )
     if run.limits.tile is None:
-        limit = run.limits.memory or idle + int(FREE_SHARE * free_memory(device))
-        plan = plan_memory(run.features, run.layers, size, plan, limit - idle)
+        limit = run.limits.memory or idle + run.held + int(FREE_SHARE * free_memory(device))
+        plan = plan_memory(run.features, run.layers, size, plan, limit - idle - beside)
     else:
         plan = replace(plan, tile=run.limits.tile)
         plan = replace(plan, peak=predict_peak(run.features, run.layers, size, plan))
-    return replace(plan, peak=plan.peak + idle)
+    return replace(plan, peak=plan.peak + idle + beside)
 
 
 def level_sizes(height: int, width: int, smallest: int = SMALLEST_SIDE) -> list[tuple[int, int]]:

@@ -33,6 +33,8 @@ from cnnart.optim.tiles import (
 LINEAR = "linear"  # not a loss: its gradient is the style loss's, its value means nothing
 Statistics = dict[tuple[int, str], Moments]  # (region, layer) -> moments
 
+PIECE = 32  # channels
+
 
 @dataclass(frozen=True)
 class Weights:
@@ -139,11 +141,8 @@ class PerceptualObjective:
             found = layer_masks(keep, features, self.content_layers, wrap, shrink=False)
             self.content_shares = {k: 1 + weights.kept_content * m for k, m in found.items()}
         self.content = gather_features(features, photo, self.content_layers, self.tiles)
-        # A norm, because squares would be as many copies of the activations, and in float32.
-        self.energy = {
-            k: float(torch.linalg.vector_norm(t, dtype=torch.float32)) ** 2
-            for k, t in self.content.items()
-        }
+        # In tiles memory is short.
+        self.energy = {k: energy(t, len(self.tiles) > 1) for k, t in self.content.items()}
 
     def __call__(self, image: Tensor) -> Evaluation:
         """The objective at ``image`` (``1x3xHxW`` float32)."""
@@ -264,6 +263,17 @@ class PerceptualObjective:
 def active(layers: dict[str, float], weight: float) -> list[str]:
     """The layers that count: none where the term itself has no weight."""
     return [name for name, w in layers.items() if w > 0 and weight > 0]
+
+
+def energy(kept: Tensor, sparing: bool = False) -> float:
+    """The sum of the squares of activations.
+
+    A norm, because squares would be as many copies of them. Of half-precision ones torch makes a
+    copy in float32 all the same, so ``sparing`` takes float16, which is kept where they are many,
+    in pieces.
+    """
+    pieces = kept.split(PIECE, 1) if sparing and kept.dtype == torch.float16 else (kept,)
+    return sum(float(torch.linalg.vector_norm(t, dtype=torch.float32)) ** 2 for t in pieces)
 
 
 def add_statistics(totals: Statistics, more: Statistics) -> None:

@@ -14,8 +14,17 @@ from cnnart.errors import OutOfMemory
 from cnnart.methods.stylize.config import CONTENT_LAYERS, STYLE_LAYERS
 from cnnart.networks.vgg import FeatureExtractor
 from cnnart.optim import memory, tiles
-from cnnart.optim.memory import TILES, context_memory, free_memory, gigabytes, hold_to, idle_memory
-from cnnart.optim.steps import MemoryPlan
+from cnnart.optim.memory import (
+    TILES,
+    Limits,
+    context_memory,
+    free_memory,
+    gigabytes,
+    hold_to,
+    idle_memory,
+)
+from cnnart.optim.multiscale import CoarseToFine, Descent
+from cnnart.optim.steps import MemoryPlan, PyramidLevel
 from cnnart.optim.tiles import (
     content_bytes,
     evaluation_bytes,
@@ -36,6 +45,26 @@ def test_memory_of_this_machine_is_told():
     assert free_memory(cpu) > 0
     assert idle_memory(cpu) > 50 << 20  # torch alone is more
     assert idle_memory(cpu) == idle_memory(cpu)
+
+
+def test_a_photo_is_counted_once(tiny, monkeypatch):
+    """As one of the pictures of its size, else beside them; the next one by itself again."""
+    monkeypatch.setattr(memory, "_idle", {})
+    monkeypatch.setattr(memory, "_occupied", lambda device: GIB)
+    features, layers = FeatureExtractor(tiny), ["relu3_1"]
+
+    def beside_the_rest(photo, side):
+        level = PyramidLevel(side, side, 4)
+        limits = Limits(tile=0)
+        run = CoarseToFine(features, layers, [level], update=Descent(), limits=limits, photo=photo)
+        plan = MemoryPlan(iterations=4)
+        return run.memory.peak - predict_peak(features, layers, (side, side), plan)
+
+    first, larger = torch.zeros(1, 3, 128, 128), torch.zeros(1, 3, 256, 256)
+    assert beside_the_rest(first, 128) == GIB - first.nbytes
+    assert beside_the_rest(first, 64) == GIB
+    assert beside_the_rest(larger, 64) == GIB - first.nbytes + larger.nbytes
+    assert beside_the_rest(None, 64) == GIB - first.nbytes
 
 
 def test_a_small_picture_is_not_cut(features):

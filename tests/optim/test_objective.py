@@ -8,7 +8,15 @@ import torch
 from cnnart.networks.vgg import FeatureExtractor
 from cnnart.optim.color import PaletteLoss
 from cnnart.optim.losses import blend, moments
-from cnnart.optim.objective import Held, PerceptualObjective, Region, Weights, layer_masks
+from cnnart.optim.objective import (
+    PIECE,
+    Held,
+    PerceptualObjective,
+    Region,
+    Weights,
+    energy,
+    layer_masks,
+)
 from cnnart.optim.tiles import gather_features, gather_moments, picture_tiles
 
 STYLE = {"relu1_1": 1.0, "relu3_1": 0.5, "relu5_1": 2.0}
@@ -338,3 +346,18 @@ def test_what_is_kept_counts_more_and_the_same_in_tiles(tiny, photo_of, painting
     assert float(whole.losses["content"]) > 1.2 * float(usual.losses["content"])
     assert float(whole.losses["kept"]) > 0
     assert torch.allclose(same.gradient, usual.gradient, atol=1e-7)
+
+
+def test_half_precision_activations_are_summed_in_pieces(monkeypatch):
+    """Where memory is short: of all at once torch would make a copy in float32."""
+    seen, norm = [], torch.linalg.vector_norm
+    monkeypatch.setattr(
+        torch.linalg, "vector_norm", lambda t, **how: seen.append(t.shape[1]) or norm(t, **how)
+    )
+    kept = torch.rand(1, 2 * PIECE + 5, 20, 30, generator=torch.Generator().manual_seed(0))
+    exact = float(kept.square().sum())
+    assert energy(kept, sparing=True) == energy(kept) == pytest.approx(exact, rel=1e-5)
+    assert energy(kept.half(), sparing=True) == pytest.approx(exact, rel=1e-3)
+    assert seen[-3:] == [PIECE, PIECE, 5]
+    assert energy(kept.half()) == pytest.approx(exact, rel=1e-3)
+    assert seen[-1] == 2 * PIECE + 5

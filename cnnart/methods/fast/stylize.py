@@ -34,6 +34,7 @@ from cnnart.optim.memory import (
     Limits,
     free_memory,
     gigabytes,
+    held_bytes,
     idle_memory,
     release_memory,
 )
@@ -183,6 +184,7 @@ class FastStylization:
             runner.device,
             max(torch.finfo(dtype).bits // 8 for dtype in dtypes),
             self._limits,
+            held_bytes(photos, runner.device),
         )
 
     @property
@@ -449,14 +451,15 @@ def plan_strips(
     device: torch.device,
     item: int,
     limits: Limits,
+    held: int = 0,
 ) -> MemoryPlan:
     """The whole picture at once if memory allows, else the highest strips that fit.
 
     ``together``: how many of the photos go through the network at once. ``size``: height and width;
-    ``item``: bytes of an activation. ``tile`` of the plan counts rows; 0: no strips. Raises
-    OutOfMemory when nothing fits.
+    ``item``: bytes of an activation; ``held``: of the photos as they were given. ``tile`` of the
+    plan counts rows; 0: no strips. Raises OutOfMemory when nothing fits.
     """
-    idle = idle_memory(device)
+    idle = idle_memory(device, held) + held
     limit = limits.memory or idle + int(FREE_SHARE * free_memory(device))
     pixels = together * size[0] * size[1]
     picture = idle + FIXED + PICTURES * 3 * 4 * photos * size[0] * size[1]

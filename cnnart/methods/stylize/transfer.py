@@ -151,6 +151,7 @@ class StyleTransfer(MultiscaleSynthesis[FeatureExtractor]):
             update=Descent(config.optimizer),
             content=list(config.content_layers),
             limits=limits,
+            photo=photo,
         )
         self.photo = resize(photo.to(device), *size)
         faces = find_faces(photo) if faces_kept(config) else []
