@@ -8,11 +8,15 @@ from typing import Any
 import click
 import cloup
 
-from cnnart.cli.clips import clip_options, clip_settings_in, plan_photos_and_clips, take_clip_config
+from cnnart.cli.clips import (
+    check_for_clips,
+    clip_options,
+    clip_settings_in,
+    plan_photos_and_clips,
+    take_clip_config,
+)
 from cnnart.cli.options import (
     PresetCommand,
-    RunOptions,
-    TalkOptions,
     check_options,
     each_style_by_itself,
     each_style_option,
@@ -127,14 +131,6 @@ def command_of(
     return make(
         [parse_style(text) for text in styles], parse_masks(masks, show_mask), given, start, clip
     )
-
-
-def check_for_clips(run: RunOptions, talk: TalkOptions) -> None:
-    """Raise UsageError for an option that is of no use to a clip."""
-    if run.time_budget is not None:
-        raise UsageError("`time_budget` is for photos: a clip's frames take `preset` or `steps`.")
-    if talk.save_every:
-        raise UsageError("`save_every` is for photos: a clip is kept in pieces as it is.")
 
 
 def picture_to_start_from(name: str) -> Path:

@@ -183,19 +183,26 @@ class FrameAhead:
 class SteadyPainter:
     """Frames painted by ``paint``, which has a state of its own, and held steady.
 
-    ``masks``: those that are others in each frame; ``guided``: see ``Steady``. Unless it is,
-    ``paint.begin`` is ahead of what is held (see ``methods.fast.frames``): the state that is kept
-    of it is that of the frame last held.
+    ``masks``: those that are others in each frame; ``guided``, ``blend``: see ``Steady``. Unless it
+    is guided, ``paint.begin`` is ahead of what is held (see ``methods.fast.frames``): the state
+    that is kept of it is that of the frame last held.
     """
 
     def __init__(
-        self, paint: Any, stability: float, masks: FrameMasks, *, guided: bool = False
+        self,
+        paint: Any,
+        stability: float,
+        masks: FrameMasks,
+        *,
+        guided: bool = False,
+        blend: bool = True,
     ) -> None:
         from cnnart.methods.video.steady import Steady
 
         self.ahead_of_results = not guided
         self._paint, self._masks = paint, masks
-        self._steady = Steady(paint if guided else self._painted, stability, guided=guided)
+        own = paint if guided else self._painted
+        self._steady = Steady(own, stability, guided=guided, blend=blend)
         self._ahead: FrameAhead | None = None  # of the frame that is being held
         self._states: Mapping[str, Any] = self._states_now(masks.state_dict())
 
@@ -277,6 +284,7 @@ def open_clip(
     *,
     masks: Sequence[MaskInput | None] = (),
     guided: bool = False,
+    blend: bool = True,
     features: Any = None,
 ) -> ClipRun:
     """A clip ready to be painted.
@@ -287,7 +295,8 @@ def open_clip(
         make_painter: for frames like this one, which is black: see ``SteadyPainter``.
         about, details: see ``Run``.
         masks: of the painter's styles.
-        guided: whether the painter is told what a frame is to be held to, see ``Steady``.
+        guided, blend: whether the painter is told what a frame is to be held to, and whether what
+            it paints is blended with that, see ``Steady``.
         features: the network, where it is the runtime's; None: the painter brings its own.
 
     Raises CnnartError.
@@ -318,7 +327,8 @@ def open_clip(
     )
     black = Picture(torch.zeros(1, 3, height, width))
     moving = FrameMasks(masks, task.source.given, config, (height, width), float(reader.rate))
-    painter = SteadyPainter(make_painter(black), config.stability, moving, guided=guided)
+    how = {"guided": guided, "blend": blend}
+    painter = SteadyPainter(make_painter(black), config.stability, moving, **how)
     recorded = {**recorded, "clip": asdict(config)}
     facts: dict[str, Any] = {"photo": describe_clip(task.source)["sha256"], "recorded": recorded}
     facts |= {"format": [task.format, task.codec], "device": str(runtime.device)}
