@@ -52,6 +52,9 @@ TRAINED = (
     "udnie",
     *(path.stem for path in STYLE_FILES),
 )
+PHOTOS = " ".join(
+    f"examples/{name}.jpg" for name in ("pagoda", "astronaut", "coffee", "raccoon", "cat", "rocket")
+)
 STRENGTHS = (0.25, 0.5, 0.75)
 COLORS = ("style", "keep", "luma", "histogram")
 QUILTED = "--method quilting"
@@ -181,6 +184,17 @@ PICTURES: dict[str, Picture] = {
         tuple(Command(f"fast-stylize examples/pagoda.jpg --style {s} --size 640") for s in TRAINED),
         columns=4,
     ),
+    **{
+        name: Picture(
+            f"Six photos in {what}",
+            (Command(f"styles show {PHOTOS} {' '.join(styles)}"),),
+            width=1200,
+        )
+        for name, what, styles in (
+            ("fast-sheet", "eight of the trained styles", TRAINED[:8]),
+            ("fast-sheet-more", "the other eight", TRAINED[8:]),
+        )
+    },
     "fast-any": Picture(
         "Two pictures that no network was trained for, and a cup of coffee in the style of each",
         (

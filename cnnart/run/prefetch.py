@@ -22,8 +22,6 @@ from cnnart.run.journal import Journal
 from cnnart.run.outputs import Task
 from cnnart.run.report import Reporter
 
-# Each of these threads is one: with teams of their own they would stand in each other's way.
-ALONE: dict[str, Any] = {"initializer": torch.set_num_threads, "initargs": (1,)}
 READERS = 2  # at least; of many cores a quarter
 BEYOND = 2  # pictures under way, beyond one for each thread that writes
 UNDER_WAY = 1 << 30  # bytes of photos and results that may be under way
@@ -69,8 +67,8 @@ class PrefetchingBatch:
         try:
             with (
                 Interrupt(quiet=self._options.quiet) as interrupt,
-                ThreadPoolExecutor(max(READERS, self._cores // 4), **ALONE) as readers,
-                ThreadPoolExecutor(self._cores, **ALONE) as writers,
+                ThreadPoolExecutor(max(READERS, self._cores // 4)) as readers,
+                ThreadPoolExecutor(self._cores) as writers,
             ):
                 interrupt.armed = len(tasks) > 1
                 wanted = [
