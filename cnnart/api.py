@@ -22,8 +22,6 @@ if TYPE_CHECKING:
     from cnnart.run.command import Command, Run
     from cnnart.video.config import ClipConfig
 
-STARTS = ("content", "noise")
-
 
 def stylize(
     photo: Any,
@@ -50,7 +48,8 @@ def stylize(
         progress: show a bar; in a notebook also the picture so far.
         masks: for each style where it applies, or None: a picture (white) over the photo, or
             ``subject``, ``background``, ``person``, ``face``, ``class:NAME``, ``inverse:...``.
-        init: what to start from: ``content``, ``noise`` or a picture.
+        init: what to start from: ``content``, ``noise``, ``fast`` (what ``fast_stylize`` paints)
+            or a picture.
         device, precision, backbone, max_memory, time_budget: see ``cnnart.runtime.Runtime``.
         settings: the fields of ``StylizeConfig``: ``strength=0.7``, ``size=512`` (the long side, or
             a (height, width) pair), ...
@@ -59,6 +58,7 @@ def stylize(
     """
     from cnnart.commands.style_args import memory_mask
     from cnnart.commands.stylize import Stylize
+    from cnnart.methods.stylize.config import STARTS
 
     chosen = [_style(style) for style in _as_list(styles)]
     if not chosen or len(masks or ()) > len(chosen):

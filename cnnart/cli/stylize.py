@@ -39,9 +39,7 @@ from cnnart.commands.style_args import check_shown, parse_masks, parse_style
 from cnnart.commands.stylize import Stylize
 from cnnart.errors import UsageError
 from cnnart.files import as_path, obstacle
-from cnnart.methods.stylize.config import PRESETS, StylizeConfig
-
-STARTS = ("content", "noise")
+from cnnart.methods.stylize.config import FAST_IS_FOR_PHOTOS, PRESETS, STARTS, StylizeConfig
 
 
 def _setting(name: str, **more: Any) -> Any:
@@ -71,7 +69,8 @@ def _setting(name: str, **more: Any) -> Any:
     cloup.option(
         "--init",
         metavar="|".join([*STARTS, "FILE"]),
-        help=f"What to start from.  [default: {StylizeConfig.init}]",
+        help="What to start from: the photo, noise, what fast-stylize paints, or a picture.  "
+        f"[default: {StylizeConfig.init}]",
     ),
     _setting("optimizer"),
     _setting("steps"),
@@ -108,6 +107,8 @@ def stylize(ctx: click.Context, **given: Any) -> None:
     tasks = plan_photos_and_clips(command, files, asked)
     if any(task.is_clip for task in tasks):
         check_for_clips(run, talk)
+        if given["init"] == "fast":
+            raise UsageError(FAST_IS_FOR_PHOTOS)
     masks = parse_masks(given["masks"], given["show_mask"])
     check_shown(masks, tasks)
     check_clip_masks(masks, tasks)
@@ -138,6 +139,6 @@ def picture_to_start_from(name: str) -> Path:
     path = as_path(name)
     if why := obstacle(path):
         raise UsageError(
-            f"--init {name!r}: neither content, noise nor a file that is there ({why})."
+            f"--init {name!r}: neither content, noise, fast nor a file that is there ({why})."
         )
     return path

@@ -28,7 +28,9 @@ from cnnart.video.config import ClipConfig
 if TYPE_CHECKING:
     from torch import Tensor
 
+    from cnnart.commands.fast_stylize import TrainedStyle
     from cnnart.image.picture import Picture
+    from cnnart.methods.fast.stylize import FastStyle
     from cnnart.methods.stylize.transfer import TargetCache
     from cnnart.optim.regions import StyleImage
     from cnnart.run.clip_task import ClipTask
@@ -37,18 +39,21 @@ if TYPE_CHECKING:
     from cnnart.runtime import Runtime
 
 WHOLE_CLIP = ClipConfig()
+START_SIDE = 1024  # pixels; what is finer the painting takes from the photo
 TRAINED_AT = 448  # long side of the style pictures whose strokes the built-in networks paint
 
 
 @dataclass(frozen=True)
 class Inputs:
     """A command's files, read: of each style the picture on the device and the mask; what to start
-    from; and what is found out about the styles on the way."""
+    from; what is found out about the styles on the way; and, to start from a fast network's
+    pictures, the styles as it has them."""
 
     images: Sequence[Tensor]
     masks: Sequence[Tensor | None]
     init: Tensor | None
     targets: TargetCache
+    fast: Sequence[FastStyle] = ()
 
 
 @dataclass(frozen=True)
@@ -105,7 +110,36 @@ class Stylize:
             [style.mask.read() if style.mask else None for style in self.styles],
             None if self.init is None else read_input(self.init, runtime).rgb,
             TargetCache(),
+            self._fast_styles(runtime) if self.config.init == "fast" else (),
         )
+
+    def _fast_styles(self, runtime: Runtime) -> list[FastStyle]:
+        """The styles in a fast network. Raises UsageError where there is none."""
+        from cnnart.commands.fast_stylize import open_checkpoint, open_style
+
+        return [open_style(s, open_checkpoint(s.path), runtime) for s in self._trained()]
+
+    def _trained(self) -> list[TrainedStyle]:
+        """What paints the styles fast: the network trained in them, or by their pictures."""
+        from cnnart.commands.fast_stylize import (
+            TrainedStyle,
+            arbitrary_network,
+            picture_style,
+            trained_styles,
+        )
+
+        known = trained_styles()
+        if arbitrary_network() is None:
+            raise UsageError(
+                "No fast network came with cnnart, whose picture `init` fast starts from: leave it "
+                "out."
+            )
+        return [
+            TrainedStyle(style.label, known[style.builtin], style.weight, builtin=True)
+            if style.builtin in known
+            else replace(picture_style(style.picture, style.label), weight=style.weight)
+            for style in self.styles
+        ]
 
     def open(self, runtime: Runtime, inputs: Inputs | None = None) -> Callable[[Task], Run]:
         """``inputs``: the files, where they have been read already."""
@@ -139,12 +173,15 @@ class Stylize:
             with memory_errors_named():
                 features = runtime.features(config.pooling)
                 limits = runtime.limits()
+                init = read.init
+                if config.init == "fast":
+                    init = fast_start(config, runtime, photo.rgb, read.fast, styles)
                 work = StyleTransfer(
                     photo.rgb,
                     styles,
                     config,
                     features,
-                    init=read.init,
+                    init=init,
                     limits=limits,
                     cache=read.targets,
                 )
@@ -200,11 +237,14 @@ class Stylize:
         )
 
     def record(self) -> dict[str, Any]:
-        return {
+        facts = {
             "styles": [style.record() for style in self.styles],
             "init": None if self.init is None else describe_input(self.init),
             "settings": asdict(self.config),
         }
+        if self.config.init == "fast":
+            facts["fast"] = [style.record() for style in self._trained()]
+        return facts
 
     @classmethod
     def from_record(
@@ -219,7 +259,11 @@ class Stylize:
         settings = {"faces": "paint", **record["settings"]}  # there was a time without the setting
         config = files.config(StylizeConfig, settings)
         clip = files.config(ClipConfig, record.get("clip", {}))
-        return cls(made_of, config, init or None, clip)
+        made = cls(made_of, config, init or None, clip)
+        if config.init == "fast" and not styles:
+            for facts, style in zip(record["fast"], made._trained(), strict=True):
+                files.compare(facts, style.path)
+        return made
 
 
 def first_look(
@@ -237,25 +281,65 @@ def first_look(
 
     None where a style has no trained network, or the pass fails: it is not worth an error.
     """
-    from cnnart.commands.fast_stylize import network_runner, open_checkpoint, trained_styles
-    from cnnart.methods.fast.config import STROKES, FastConfig
-    from cnnart.methods.fast.stylize import STROKE_SIDE, FastStyle, FastStylization
+    from cnnart.commands.fast_stylize import open_checkpoint, trained_styles
+    from cnnart.methods.fast.stylize import FastStyle
     from cnnart.optim.memory import memory_errors_named
 
-    trained, config = trained_styles(), command.config
+    trained = trained_styles()
     names = [style.builtin for style in command.styles if style.builtin in trained]
     if len(names) < len(styles):
         return None
+    try:
+        with memory_errors_named():
+            chosen = [FastStyle(open_checkpoint(trained[name]), name) for name in names]
+            return _painted_fast(command.config, runtime, photo, chosen, styles, size)
+    except CnnartError:
+        return None
+
+
+def fast_start(
+    config: StylizeConfig,
+    runtime: Runtime,
+    photo: Tensor,
+    chosen: Sequence[FastStyle],
+    styles: Sequence[StyleImage],
+) -> Tensor:
+    """The picture that ``init`` fast starts from, ``1x3xHxW``, no larger than ``START_SIDE``.
+
+    Args:
+        chosen: the styles as a fast network has them.
+        styles: the same, with their weights and masks.
+
+    Raises UsageError and OutOfMemory.
+    """
+    from cnnart.image.picture import fit_long_side, output_size
+
+    size = output_size(photo.shape[-2], photo.shape[-1], config.size)
+    size = fit_long_side(*size, min(START_SIDE, max(size)))
+    # Colors that the finished painting is brought to: until then it is in the style's.
+    color = "style" if config.color == "histogram" else config.color
+    return _painted_fast(replace(config, color=color), runtime, photo, chosen, styles, size)
+
+
+def _painted_fast(
+    config: StylizeConfig,
+    runtime: Runtime,
+    photo: Tensor,
+    chosen: Sequence[FastStyle],
+    styles: Sequence[StyleImage],
+    size: tuple[int, int],
+) -> Tensor:
+    """A photo as a fast network paints it, as near to the painting as its settings allow."""
+    from cnnart.commands.fast_stylize import network_runner
+    from cnnart.methods.fast.config import STROKES, FastConfig
+    from cnnart.methods.fast.stylize import STROKE_SIDE, FastStylization
+
     low, high = STROKES
     stroke = min(max(config.style_scale * STROKE_SIDE / TRAINED_AT, low), high)
     look = FastConfig(size=size, strength=config.strength, stroke=stroke, color=config.color)
-    try:
-        with memory_errors_named():
-            chosen = [
-                FastStyle(open_checkpoint(trained[name]), name, style.weight, style.mask)
-                for name, style in zip(names, styles, strict=True)
-            ]
-            runner = network_runner(runtime.device, runtime.dtype, False)
-            return FastStylization(photo, chosen, look, runner, runtime.limits()).pictures()
-    except CnnartError:
-        return None
+    placed = [
+        replace(style, weight=image.weight, mask=image.mask)
+        for style, image in zip(chosen, styles, strict=True)
+    ]
+    runner = network_runner(runtime.device, runtime.dtype, False)
+    return FastStylization(photo, placed, look, runner, runtime.limits()).pictures()

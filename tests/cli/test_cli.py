@@ -140,7 +140,7 @@ def test_wrong_usage_is_one_line_and_exit_code_2(
         ("photo.png -s mosaic --mask alpha --mask alpha", 2, "2 masks for 1 styles"),
         ("photo.png -s mosaic --mask alpha", 1, "photo.png: no transparency in it"),
         ("photo.png -s mosaic --mask black.png", 1, "black.png selects nothing"),
-        ("photo.png -s mosaic --init nowhere", 2, "--init 'nowhere': neither content, noise nor"),
+        ("photo.png -s mosaic --init nowhere", 2, "--init 'nowhere': neither content, noise, fast"),
         ("photo.png -s mosaic --content-layers relu9_1", 2, "vgg19 has no layer 'relu9_1'."),
         ("photo.png -s mosaic --backbone vgg91", 2, "Unknown backbone 'vgg91'."),
         ("photo.png -s mosaic --device cuda:99", 2, "No device 'cuda:99'"),

@@ -106,6 +106,7 @@ def test_a_killed_run_goes_on_and_gives_the_same_frames(
         (("photo.png", "--stability", "1"), "--stability is for clips, and none is among the"),
         (("clip.mp4", "--time-budget", "60s"), "--time-budget is for photos: a clip's frames"),
         (("clip.mp4", "--save-every", "5"), "--save-every is for photos: a clip is kept in pieces"),
+        (("clip.mp4", "--init", "fast"), "--init fast is for photos: start a clip from content"),
         (("clip.mp4", "--mask", "alpha"), "frames of clips have no transparency"),
         (("photo.png", "--mask", "clip.mp4"), "--mask clip.mp4 is a clip, and photos are to be"),
         (("clip.mp4", "-o", "-"), "A clip is written to a file, not to standard output"),

@@ -1,31 +1,41 @@
-"""What ``stylize`` shows before it paints: one pass of the network trained in the same styles."""
+"""What ``stylize`` shows before it paints, or starts from: what a fast network makes of it."""
 
 from __future__ import annotations
 
 import json
+import signal
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 
 import cnnart
 from cnnart import runtime as engine
 from cnnart.__main__ import main
-from cnnart.commands import fast_stylize
+from cnnart.commands import fast_stylize, stylize
 from cnnart.commands.style_args import memory_mask, parse_style
 from cnnart.commands.stylize import TRAINED_AT, Stylize
+from cnnart.errors import UsageError
+from cnnart.methods.fast import match
 from cnnart.methods.fast.stylize import STROKE_SIDE
 from cnnart.methods.stylize import transfer
 from cnnart.networks.blazeface import Face
 from cnnart.run.inputs import Source
 from cnnart.run.outputs import Task
-from cnnart.run.record import RecordedFiles
+from cnnart.run.record import RecordedFiles, read_record_of
+from cnnart.run.report import Plain
 from cnnart.runtime import Runtime
 from tests.helpers.files import save_picture
 from tests.helpers.pictures import make_photo
 from tests.helpers.tiny_vgg import tiny_weights
+
+
+def pixels(path: Path | str) -> np.ndarray:
+    return np.asarray(Image.open(path)).astype(int)
+
 
 PHOTO = make_photo(60, 80)
 CPU = {"device": "cpu", "precision": "fp32"}
@@ -142,3 +152,110 @@ def test_a_record_from_before_faces_were_kept_paints_them() -> None:
     assert Stylize.from_record(record, RecordedFiles([])).config.faces == "keep"
     del record["settings"]["faces"]
     assert Stylize.from_record(record, RecordedFiles([])).config.faces == "paint"
+
+
+def opened(*styles: str, masks: Any = (), **settings: Any) -> Any:
+    """The work on the photo, from what a fast network makes of it."""
+    chosen = [parse_style(style) for style in styles]
+    command = Stylize.make(chosen, masks, {"init": "fast", **settings})
+    run = command.open(Runtime(**CPU))(Task(Source(None, "photo", picture=PHOTO), None, "png"))
+    return run.work
+
+
+@pytest.mark.parametrize("color", ["style", "keep", "histogram"])
+def test_it_starts_from_the_fast_picture(color: str) -> None:
+    """In the style's colors where those of the photo come at the end."""
+    work = opened("night-swirls", size=96, strength=0.8, color=color)
+    asked = {"strength": 0.8, "color": "style" if color == "histogram" else color}
+    expected = fast("night-swirls", size=96, stroke=STROKE_SIDE / TRAINED_AT, **asked)
+    assert torch.allclose(work.init, expected, atol=1 / 255)
+
+
+def test_a_fast_start_is_blended_masked_and_no_larger_than_it_need_be(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(stylize, "START_SIDE", 48)
+    mask = np.zeros((60, 80), np.uint8)
+    mask[:30] = 255
+    styles = ["night-swirls:2", "stained-glass"]
+    work = opened(*styles, masks=[memory_mask(mask)])
+    pairs = [("night-swirls", 2), ("stained-glass", 1)]
+    expected = fast(pairs, size=48, stroke=STROKE_SIDE / TRAINED_AT, masks=[mask, None])
+    assert work.init.shape == (1, 3, 36, 48)
+    assert torch.allclose(work.init, expected, atol=1 / 255)
+
+
+@pytest.fixture
+def quick_match(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("CNNART_CACHE", "cache")
+    save_picture("photo.png")
+    save_picture("art.png", seed=3)
+    sizes = {"PROBE_SIDE": 64, "LEAVES": 100, "PROBES": 1, "BLEND_STEPS": 2, "FREE_STEPS": 2}
+    for name, value in sizes.items():
+        monkeypatch.setattr(match, name, value)
+
+
+QUICK = ("--init", "fast", "--steps", "4", "--device", "cpu", "--precision", "fp32")
+
+
+def test_any_picture_is_a_fast_start(
+    quick_match: None, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is looked for once, and the same picture is made again from its record."""
+    paint = ("stylize", "photo.png", "-s", "art.png", *QUICK)
+    assert main([*paint, "-o", "a.png"]) == 0
+    assert "art: looking for this style once" in capsys.readouterr().err
+    assert main(["rerun", "a.png", "-o", "b.png"]) == 0
+    assert main(["stylize", "photo.png", "-s", "art.png", *QUICK[2:], "-o", "photo-start.png"]) == 0
+    told = capsys.readouterr().err
+    assert "looking for" not in told
+    assert "SHA-256" not in told
+    assert Path("a.png").read_bytes() == Path("b.png").read_bytes()
+    assert pixels("photo-start.png").tolist() != pixels("a.png").tolist()
+    made = cnnart.stylize("photo.png", "art.png", init="fast", steps=4, **CPU)
+    assert (np.asarray(made) == pixels("a.png")).all()
+    # Another network is there now.
+    checkpoint = Path("other.safetensors")
+    checkpoint.write_bytes(b"retrained")
+    monkeypatch.setattr(fast_stylize, "arbitrary_network", lambda: checkpoint)
+    Stylize.from_record(read_record_of(Path("a.png")), files := RecordedFiles(Path()))
+    assert files.warnings == [
+        "other.safetensors is not the file that was used then (its SHA-256 differs)."
+    ]
+
+
+def test_a_fast_start_of_several_pictures_and_after_an_interruption(
+    quick_match: None, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Cut off, it goes on as if it had not been; a sweep's pictures are the single ones."""
+    paint = ("stylize", "photo.png", "-s", "night-swirls", *QUICK)
+    assert main([*paint, "-o", "whole.png"]) == 0
+    with monkeypatch.context() as undone:
+        step = Plain.step
+
+        def interrupt(self: Plain, made: Any) -> None:
+            step(self, made)
+            if made.index == 2:
+                signal.raise_signal(signal.SIGINT)
+
+        undone.setattr(Plain, "step", interrupt)
+        assert main([*paint, "-o", "cut.png"]) == 130
+    capsys.readouterr()
+    assert main([*paint, "-o", "cut.png"]) == 0
+    assert "going on from step 2 of 4" in capsys.readouterr().err
+    assert (pixels("cut.png") == pixels("whole.png")).all()
+    swept = ("sweep", "stylize", "photo.png", "-s", "night-swirls", *QUICK, "--strength", "0.5,0.8")
+    assert main([*swept, "--keep", "swept", "-o", "sheet.png"]) == 0
+    found = sorted(Path("swept").iterdir())
+    assert len(found) == 2
+    assert abs(pixels(found[0]) - pixels("whole.png")).max() <= 1
+
+
+def test_no_fast_start_without_a_network(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(fast_stylize, "styles_folder", lambda: Path("nowhere"))
+    with pytest.raises(UsageError) as error:
+        opened("night-swirls")
+    assert str(error.value) == (
+        "No fast network came with cnnart, whose picture `init` fast starts from: leave it out."
+    )

@@ -17,7 +17,9 @@ from cnnart.settings import (
     size_setting,
 )
 
-INITS = ("content", "noise", "picture")
+STARTS = ("content", "noise", "fast")  # by name; ``fast``: the picture of a fast network
+INITS = (*STARTS, "picture")
+FAST_IS_FOR_PHOTOS = "`init` fast is for photos: start a clip from content, noise or a picture."
 
 FACES = ("keep", "paint")
 

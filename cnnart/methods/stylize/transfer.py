@@ -19,7 +19,7 @@ from torch import Tensor
 
 from cnnart.errors import UsageError
 from cnnart.image.picture import fit_long_side, output_size, resize
-from cnnart.methods.stylize.config import PRESETS, StylizeConfig
+from cnnart.methods.stylize.config import FAST_IS_FOR_PHOTOS, PRESETS, StylizeConfig
 from cnnart.networks.blazeface import face_ellipses, find_faces
 from cnnart.networks.vgg import FeatureExtractor
 from cnnart.optim.color import (
@@ -95,7 +95,9 @@ class StyleTransfer(MultiscaleSynthesis[FeatureExtractor]):
         styles: at least one.
         config: see ``StylizeConfig``.
         features: the network; its device and precision are the run's.
-        init: the picture to start from when ``config.init`` is ``picture``; any size.
+        init: the picture to start from when ``config.init`` is ``picture``, of any size, or
+            ``fast``, which is also where its details come from when the run goes on to a larger
+            size, as far as it has them.
         limits: of memory and time.
         cache: shared by photos whose styles are the very same tensors, on the network's device.
         held: of a frame of a clip, the last one's result, moved to meet it: it starts there, and is
@@ -126,6 +128,8 @@ class StyleTransfer(MultiscaleSynthesis[FeatureExtractor]):
             raise UsageError("The weight of a style must be above zero.")
         if config.init == "picture" and init is None:
             raise UsageError("To start from a picture, give it: `init` FILE.")
+        if config.init == "fast" and init is None:
+            raise UsageError(FAST_IS_FOR_PHOTOS)
         self.config = config
         # In the photo's colors a style is another one for each photo.
         self.cache = None if keeps_photo_colors(config.color) else cache
@@ -164,13 +168,18 @@ class StyleTransfer(MultiscaleSynthesis[FeatureExtractor]):
         return self.run.steps(self, state)
 
     def enlarged(self, image: Tensor, size: tuple[int, int]) -> Tensor:
-        """A level's result as the start of the next: enlarged, with the photo's finer details."""
+        """A level's result as the start of the next: enlarged, with the photo's finer details, or
+        with those of the picture that a fast network painted.
+        """
         before = (image.shape[-2], image.shape[-1])
         if before == size:
             return image.clone()
-        photo = color_content(self.config.color, resize(self.photo, *size))
-        result = resize(resize(photo, *before), *size).neg_()
-        return result.add_(photo).mul_(DETAIL).add_(resize(image, *size))
+        fine = self.photo
+        if self.init is not None and self.config.init == "fast" and self.init.shape[-2] >= size[0]:
+            fine = self.init
+        fine = color_content(self.config.color, resize(fine, *size))
+        result = resize(resize(fine, *before), *size).neg_()
+        return result.add_(fine).mul_(DETAIL).add_(resize(image, *size))
 
     def finish(self, image: Tensor) -> Tensor:
         """Any Step's picture as it is to be written: output size, colors as asked, on the CPU."""
@@ -211,6 +220,8 @@ class StyleTransfer(MultiscaleSynthesis[FeatureExtractor]):
         photo, regions = self._scaled(height, width)
         if self.init is not None and self.config.init == "picture":
             return resize(self.init, height, width)
+        if self.init is not None and self.config.init == "fast":
+            return color_content(self.config.color, resize(self.init, height, width))
         if self.config.init == "noise":
             generator = torch.Generator().manual_seed(self.config.seed)
             photo = torch.rand(photo.shape, generator=generator).to(photo.device)

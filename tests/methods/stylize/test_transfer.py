@@ -7,13 +7,14 @@ import pytest
 import torch
 
 from cnnart.errors import UsageError
-from cnnart.image.picture import output_size
+from cnnart.image.picture import output_size, resize
 from cnnart.methods.stylize import transfer
-from cnnart.methods.stylize.config import PRESETS, StylizeConfig
+from cnnart.methods.stylize.config import FAST_IS_FOR_PHOTOS, PRESETS, StylizeConfig
 from cnnart.methods.stylize.transfer import StyleTransfer, TargetCache, schedule
 from cnnart.networks.blazeface import Face
 from cnnart.networks.vgg import FeatureExtractor
 from cnnart.optim import multiscale as schedule_module
+from cnnart.optim.color import luma
 from cnnart.optim.memory import Limits
 from cnnart.optim.multiscale import level_sizes
 from cnnart.optim.optimize import FIRST_STEP
@@ -211,6 +212,23 @@ def test_it_starts_from_the_picture_given(photo, painting, features):
     assert distance(step.image, torch.full_like(step.image, 0.25)) < FIRST_STEP
 
 
+@pytest.mark.parametrize(("color", "side"), [("style", 64), ("luma", 64), ("style", 40)])
+def test_it_starts_from_a_fast_picture_and_takes_its_details(
+    photo, painting, features, color, side
+):
+    """As far as it has them; those of larger sizes are the photo's."""
+    look = torch.rand(1, 3, side, side, generator=torch.Generator().manual_seed(0))
+    config = dataclasses.replace(CONFIG, init="fast", color=color)
+    work = StyleTransfer(photo, [StyleImage(painting)], config, features, init=look)
+    seen = luma(look).expand_as(look) if color == "luma" else look
+    assert distance(work.start(32, 32), resize(seen, 32, 32)) < 1e-6
+    own = luma(photo).expand_as(photo) if color == "luma" else photo
+    fine = resize(seen if side == 64 else own, 64, 64)
+    below = torch.full((1, 3, 32, 32), 0.5)
+    expected = 0.5 + fine - resize(resize(fine, 32, 32), 64, 64)
+    assert distance(work.enlarged(below, (64, 64)), expected) < 1e-6
+
+
 def test_strength_0_is_the_photo(photo, painting, features):
     assert distance(run(photo, [painting], features, strength=0.0, steps=6), photo) < 2 / 255
 
@@ -369,7 +387,7 @@ def test_blended_styles_lie_between(photo, painting_of, features):
         ),
         (
             {"init": "nose"},
-            "Unknown init 'nose': use content, noise, picture. Did you mean noise?",
+            "Unknown init 'nose': use content, noise, fast, picture. Did you mean noise?",
         ),
         (
             {"color": "lima"},
@@ -441,6 +459,9 @@ def test_no_picture_to_start_from(photo, painting, features):
     with pytest.raises(UsageError) as error:
         StyleTransfer(photo, [StyleImage(painting)], config, features)
     assert str(error.value) == "To start from a picture, give it: `init` FILE."
+    with pytest.raises(UsageError) as error:
+        prepare(photo, [painting], features, init="fast")
+    assert str(error.value) == FAST_IS_FOR_PHOTOS
 
 
 def test_empty_masks(photo, painting, features):
