@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from cnnart.errors import UsageError
-from cnnart.files import resolved
+from cnnart.files import is_folder, resolved
+from cnnart.image.formats import VIDEO, kind_by_content
 from cnnart.run.inputs import Source
 from cnnart.run.outputs import AS_USUAL, OutputOptions, Task, overwritten, plan
 from cnnart.video.config import ClipConfig
@@ -69,6 +70,10 @@ def plan_clips(
     Raises UsageError.
     """
     clips = {id(source) for source in sources if is_clip(source, output)}
+    for source in sources:
+        if source.data is not None and kind_by_content(source.data[:512]) is VIDEO:
+            given = "standard input" if source.given == "-" else source.given
+            raise UsageError(f"A clip is read from a file, not from {given}: save it, and name it.")
 
     def suffix(source: Source) -> str:
         if id(source) not in clips:
@@ -161,8 +166,9 @@ def check_clip_masks(masks: Sequence[MaskInput | None], tasks: Sequence[Task]) -
             if mask.show and (mask.named or mask.is_filmed):
                 raise UsageError("`show_mask` shows masks of photos: a clip's is another in each.")
         if mask.is_filmed and any(not task.is_clip for task in tasks):
+            kind = "a folder" if mask.path and is_folder(mask.path) else "a clip"
             raise UsageError(
-                f"`mask` {mask.given} is a clip, and photos are to be painted: give a picture."
+                f"`mask` {mask.given} is {kind}, and photos are to be painted: give a picture."
             )
 
 
