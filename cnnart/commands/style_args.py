@@ -269,7 +269,7 @@ def parse_mask(text: str) -> MaskInput:
         return MaskInput(text, path, inverse)
     if is_folder(path):
         raise UsageError(
-            f"No pictures in the folder {name!r}: for `mask` there is one for each frame of a clip."
+            f"`mask` {name!r} is a folder without pictures: a clip needs one for each frame."
         )
     if why := obstacle(path):
         hint = did_you_mean(name, NAMED_MASKS)

@@ -520,7 +520,10 @@ def test_what_an_encoder_refuses_is_one_line(
             ("photo.png", "--mask", "masks"),
             "--mask masks is a folder, and photos are to be",
         ),
-        (("clip.mp4", "--mask", "empty"), "No pictures in the folder 'empty': for --mask there is"),
+        (
+            ("clip.mp4", "--mask", "empty"),
+            "--mask 'empty' is a folder without pictures: a clip needs",
+        ),
         (("clip.mp4", "--mask", "subject", "--show-mask", "m.png"), "--show-mask shows masks of"),
         (("clip.mp4", "-o", "-"), "A clip is written to a file, not to standard output"),
         (("clip.mp4", "-o", "out.png"), "A clip is written as .mp4, .m4v, .mov, .mkv, .webm"),
