@@ -15,6 +15,7 @@ from cnnart.version import __version__
 if TYPE_CHECKING:
     from cnnart.api import (
         dream,
+        dream_clip,
         fast_stylize,
         fast_stylize_clip,
         styles,
@@ -36,6 +37,7 @@ __all__ = [
     "TextureConfig",
     "__version__",
     "dream",
+    "dream_clip",
     "fast_stylize",
     "fast_stylize_clip",
     "styles",

@@ -243,6 +243,51 @@ def stylize_clip(
     )
 
 
+def dream_clip(
+    clip: str | os.PathLike[str],
+    output: str | os.PathLike[str] | None = None,
+    *,
+    guide: Any = None,
+    mask: Any = None,
+    callback: Callable[[Step], object] | None = None,
+    progress: bool = False,
+    fresh: bool = False,
+    device: str = "auto",
+    precision: str = "auto",
+    backbone: str = "vgg19",
+    max_memory: float | None = None,
+    **settings: Any,
+) -> Path:
+    """Let a network paint what it sees into a clip, each frame dreaming on from the one before.
+
+    Args:
+        guide: as for ``dream``.
+        mask: as for ``dream``; it may also be a clip, with a frame for each.
+        settings: the fields of ``DreamConfig`` and of ``ClipConfig``.
+        clip, output, callback, progress, fresh: see ``fast_stylize_clip``.
+        device, precision, backbone, max_memory: see ``cnnart.runtime.Runtime``.
+
+    Returns the path of the result. Raises CnnartError with one clear line.
+    """
+    from cnnart.commands.dream import Dream
+    from cnnart.commands.style_args import memory_mask
+
+    config = _clip_config(settings)
+    return _make_clip(
+        Dream.make(settings, guide, memory_mask(mask), config),
+        config,
+        clip,
+        output,
+        callback,
+        progress,
+        fresh,
+        device=device,
+        precision=precision,
+        backbone=backbone,
+        max_memory=max_memory,
+    )
+
+
 def _clip_config(settings: dict[str, Any]) -> ClipConfig:
     """The settings of clips, taken out. Raises UsageError."""
     from cnnart.settings import make_config, settings_of
@@ -281,7 +326,8 @@ def _make_clip(
     )
     if len(tasks) != 1 or not tasks[0].is_clip:
         raise UsageError(f"{os.fspath(clip)!r} is no clip: name one video or its frames.")
-    check_clip_masks([style.mask for style in command.styles], tasks)
+    styles = getattr(command, "styles", None)
+    check_clip_masks([style.mask for style in styles] if styles else [command.mask], tasks)
     run = open_one(tasks[0])
     for step in _followed(run, callback, progress):
         last = step

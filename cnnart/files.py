@@ -10,6 +10,7 @@ import io
 import json
 import math
 import os
+import re
 import select
 import stat
 import sys
@@ -83,6 +84,12 @@ def as_path(name: str | os.PathLike[str]) -> Path:
 def is_file(path: Path) -> bool:
     """Whether a regular file is there, perhaps behind a link; False where that cannot be told."""
     return not _is_nowhere(path) and os.path.isfile(path)  # noqa: PTH113  # the method raises before Python 3.14
+
+
+def natural_key(path: Path) -> list[tuple[int, int, str]]:
+    """Sort key that puts ``photo10`` after ``photo9``."""
+    parts = re.split(r"(\d+)", str(path).casefold())
+    return [(0, int(part), "") if part.isdecimal() else (1, 0, part) for part in parts]
 
 
 def is_folder(path: Path) -> bool:

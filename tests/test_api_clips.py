@@ -86,6 +86,13 @@ def test_by_optimization() -> None:
     assert np.ptp(frames[1]) > 20
 
 
+def test_dreaming() -> None:
+    quick = {"layers": {"relu2_1": 1.0}, "octaves": 1, "steps": 1, "size": 32, **QUICK}
+    found = cnnart.dream_clip("clip.mp4", "out.mp4", end=0.08, **quick)
+    frames = frames_in(found)
+    assert [frame.shape for frame in frames] == [(24, 32, 3)] * 2
+
+
 def test_what_makes_no_sense_is_one_line() -> None:
     save_picture("photo.png")
     with pytest.raises(cnnart.CnnartError, match="is no clip: name one video"):

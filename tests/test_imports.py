@@ -76,14 +76,14 @@ def test_a_commands_help_does_not_load_torch(command: str) -> None:
     [
         (["stylize", "--style", "ink-wash", "--steps", "1", "--preset", "draft"], 64, "stylize"),
         (["fast-stylize", "--style", "great-wave"], 62, "fast"),
-        (["dream", "--steps", "1"], 60, "dream"),
+        (["dream", "--steps", "1"], 64, "dream"),
     ],
 )
 def test_one_photo_loads_its_own_method_and_little_else(
     arguments: list[str], most: int, method: str
 ) -> None:
-    """A reader who follows one photo has so many files to open; of stylize and fast-stylize four
-    that tell it from a clip.
+    """A reader who follows one photo has so many files to open; four of them
+    tell it from a clip.
     """
     command, *options = arguments
     given = ["photo.png", "--size", "32", "-q", "-o", "out.png", "--device", "cpu"]

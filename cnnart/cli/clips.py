@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from cnnart.cli.options import FileOptions, section
+from cnnart.cli.options import FileOptions, RunOptions, TalkOptions, section
 from cnnart.cli.types import setting_option
 from cnnart.commands.clips import plan_clips
 from cnnart.errors import UsageError
@@ -20,6 +20,14 @@ if TYPE_CHECKING:
 SETTINGS = [each.name for each, _ in settings_of(ClipConfig)]
 
 clip_options = section("Clips", *(setting_option(ClipConfig, name) for name in SETTINGS))
+
+
+def check_for_clips(run: RunOptions, talk: TalkOptions) -> None:
+    """Raise UsageError for an option that is of no use to a clip of optimized frames."""
+    if run.time_budget is not None:
+        raise UsageError("`time_budget` is for photos: a clip's frames take `preset` or `steps`.")
+    if talk.save_every:
+        raise UsageError("`save_every` is for photos: a clip is kept in pieces as it is.")
 
 
 def take_clip_config(given: dict[str, Any]) -> ClipConfig:

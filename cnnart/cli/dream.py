@@ -8,13 +8,19 @@ from typing import Any
 import click
 import cloup
 
+from cnnart.cli.clips import (
+    SETTINGS,
+    check_for_clips,
+    clip_settings_in,
+    plan_photos_and_clips,
+    take_clip_config,
+)
 from cnnart.cli.options import (
     PresetCommand,
     check_options,
     file_options,
     keep_preset,
     photos_argument,
-    plan_tasks,
     runtime_options,
     save_preset_option,
     section,
@@ -24,6 +30,7 @@ from cnnart.cli.options import (
     work_through,
 )
 from cnnart.cli.types import LayersType, PresetType, setting_option
+from cnnart.commands.clips import check_clip_masks
 from cnnart.commands.dream import Dream, find_guide, parse_place
 from cnnart.commands.flight import Flight
 from cnnart.commands.style_args import check_shown, parse_masks
@@ -32,8 +39,10 @@ from cnnart.errors import UsageError
 from cnnart.methods.dream.config import DreamConfig, FlightConfig
 from cnnart.methods.dream.presets import DREAMS
 from cnnart.settings import layer_weights
+from cnnart.video.config import ClipConfig
 
-FLIGHT = ("zoom", "rotate", "fps", "loop")  # what needs --frames
+FLIGHT = ("zoom", "rotate", "loop")  # what needs --frames
+FPS = "Frames a second: of a clip, evenly spaced, or of a flight."
 
 
 def _setting(name: str, *flags: str, **more: Any) -> Any:
@@ -118,6 +127,13 @@ def _list_presets(ctx: click.Context, param: click.Parameter, value: bool) -> No
     ),
     *(setting_option(FlightConfig, name) for name in FLIGHT),
 )
+@section(
+    "Clips",
+    *(
+        setting_option(ClipConfig, name, **({"help": FPS} if name == "fps" else {}))
+        for name in SETTINGS
+    ),
+)
 @file_options
 @section(
     "Expert",
@@ -134,10 +150,11 @@ def _list_presets(ctx: click.Context, param: click.Parameter, value: bool) -> No
 def dream(
     ctx: click.Context, source: str, sheet: str | None, frames: int | None, **given: Any
 ) -> None:
-    """Let a network paint what it sees into photos.
+    """Let a network paint what it sees into photos and clips.
 
-    PHOTO is a file, a folder, a glob or - for standard input. Ctrl-C stops and saves the picture so
-    far.
+    PHOTO is a file, a folder, a glob or - for standard input; also a clip (.mp4, .mov, .mkv, .webm,
+    .gif, ...), each of whose frames dreams on from the one before. Ctrl-C stops and saves the
+    picture, or the clip, so far.
 
     \b
     cnnart dream photo.jpg
@@ -146,6 +163,7 @@ def dream(
     cnnart dream photo.jpg --guide flowers.jpg --mask sky.png
     cnnart dream --sheet relu4_3 --channels 0-63
     cnnart dream photo.jpg --frames 60 --zoom 1.03 -o flight.webp
+    cnnart dream clip.mp4 --preset birds --size 480 -o out.mp4
     """
     files, run, talk = split(given)
     check_options(files, talk)
@@ -153,10 +171,14 @@ def dream(
     flight = {name: settings.pop(name) for name in FLIGHT if name in settings}
     if flight and frames is None:
         raise UsageError(f"--{next(iter(flight))} is for flights: also say --frames N.")
+    if frames is not None and "fps" in settings:
+        flight["fps"] = settings.pop("fps")
+    asked = clip_settings_in(settings)
     command: Dream | Flight | FromNoise | LayerSheet
     if sheet or source == "noise":
         if files.photos or frames:
             raise UsageError("--sheet and --from noise start from nothing: no PHOTO, no --frames.")
+        check_no_clip(asked)
         settings = parsed(settings)
         command = LayerSheet.make(sheet, settings) if sheet else FromNoise.make(settings)
     else:
@@ -166,10 +188,14 @@ def dream(
                 "No PHOTO given; without one there are --from noise and --sheet LAYER."
             )
         if frames is not None:
+            check_no_clip(asked)
             command = Flight(command, FlightConfig(frames=frames, **flight))
     if isinstance(command, Dream):
-        tasks = plan_tasks(command, files)
+        tasks = plan_photos_and_clips(command, files, asked)
+        if any(task.is_clip for task in tasks):
+            check_for_clips(run, talk)
         check_shown([command.mask], tasks)
+        check_clip_masks([command.mask], tasks)
     else:
         tasks = command.plan(
             files.photos,
@@ -182,6 +208,12 @@ def dream(
     ctx.exit(work_through(command, tasks, files, run, talk))
 
 
+def check_no_clip(asked: Sequence[str]) -> None:
+    """Raise UsageError where a setting of clips was given, and none can be among the inputs."""
+    if asked:
+        raise UsageError(f"`{asked[0]}` is for clips, and none is among the inputs.")
+
+
 def command_of(
     guide: str | None = None,
     mask: str | None = None,
@@ -190,8 +222,9 @@ def command_of(
 ) -> Dream:
     """The command that the options ask for where photos are dreamed of, but for the shared ones."""
     masks = parse_masks([mask] if mask else [], show_mask)
+    clip = take_clip_config(settings)
     return Dream.make(
-        parsed(settings), find_guide(guide) if guide else None, masks[0] if masks else None
+        parsed(settings), find_guide(guide) if guide else None, masks[0] if masks else None, clip
     )
 
 

@@ -8,11 +8,15 @@ from typing import Any
 import click
 import cloup
 
-from cnnart.cli.clips import clip_options, clip_settings_in, plan_photos_and_clips, take_clip_config
+from cnnart.cli.clips import (
+    check_for_clips,
+    clip_options,
+    clip_settings_in,
+    plan_photos_and_clips,
+    take_clip_config,
+)
 from cnnart.cli.options import (
     PresetCommand,
-    RunOptions,
-    TalkOptions,
     check_options,
     each_style_by_itself,
     each_style_option,
@@ -102,7 +106,9 @@ def stylize(ctx: click.Context, **given: Any) -> None:
     check_options(files, talk)
     tasks = plan_photos_and_clips(command, files, asked)
     if any(task.is_clip for task in tasks):
-        check_for_clips(run, talk, given["init"])
+        check_for_clips(run, talk)
+        if given["init"] == "fast":
+            raise UsageError(FAST_IS_FOR_PHOTOS)
     masks = parse_masks(given["masks"], given["show_mask"])
     check_shown(masks, tasks)
     check_clip_masks(masks, tasks)
@@ -126,16 +132,6 @@ def command_of(
     return make(
         [parse_style(text) for text in styles], parse_masks(masks, show_mask), given, start, clip
     )
-
-
-def check_for_clips(run: RunOptions, talk: TalkOptions, init: str | None) -> None:
-    """Raise UsageError for an option that is of no use to a clip."""
-    if run.time_budget is not None:
-        raise UsageError("`time_budget` is for photos: a clip's frames take `preset` or `steps`.")
-    if talk.save_every:
-        raise UsageError("`save_every` is for photos: a clip is kept in pieces as it is.")
-    if init == "fast":
-        raise UsageError(FAST_IS_FOR_PHOTOS)
 
 
 def picture_to_start_from(name: str) -> Path:

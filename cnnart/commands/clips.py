@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from cnnart.errors import UsageError
-from cnnart.files import resolved
+from cnnart.files import is_folder, resolved
+from cnnart.image.formats import VIDEO, kind_by_content
 from cnnart.run.inputs import Source
 from cnnart.run.outputs import AS_USUAL, OutputOptions, Task, overwritten, plan
 from cnnart.video.config import ClipConfig
@@ -69,6 +70,10 @@ def plan_clips(
     Raises UsageError.
     """
     clips = {id(source) for source in sources if is_clip(source, output)}
+    for source in sources:
+        if source.data is not None and kind_by_content(source.data[:512]) is VIDEO:
+            given = "standard input" if source.given == "-" else source.given
+            raise UsageError(f"A clip is read from a file, not from {given}: save it, and name it.")
 
     def suffix(source: Source) -> str:
         if id(source) not in clips:
@@ -161,8 +166,9 @@ def check_clip_masks(masks: Sequence[MaskInput | None], tasks: Sequence[Task]) -
             if mask.show and (mask.named or mask.is_filmed):
                 raise UsageError("`show_mask` shows masks of photos: a clip's is another in each.")
         if mask.is_filmed and any(not task.is_clip for task in tasks):
+            kind = "a folder" if mask.path and is_folder(mask.path) else "a clip"
             raise UsageError(
-                f"`mask` {mask.given} is a clip, and photos are to be painted: give a picture."
+                f"`mask` {mask.given} is {kind}, and photos are to be painted: give a picture."
             )
 
 
@@ -183,19 +189,26 @@ class FrameAhead:
 class SteadyPainter:
     """Frames painted by ``paint``, which has a state of its own, and held steady.
 
-    ``masks``: those that are others in each frame; ``guided``: see ``Steady``. Unless it is,
-    ``paint.begin`` is ahead of what is held (see ``methods.fast.frames``): the state that is kept
-    of it is that of the frame last held.
+    ``masks``: those that are others in each frame; ``guided``, ``blend``: see ``Steady``. Unless it
+    is guided, ``paint.begin`` is ahead of what is held (see ``methods.fast.frames``): the state
+    that is kept of it is that of the frame last held.
     """
 
     def __init__(
-        self, paint: Any, stability: float, masks: FrameMasks, *, guided: bool = False
+        self,
+        paint: Any,
+        stability: float,
+        masks: FrameMasks,
+        *,
+        guided: bool = False,
+        blend: bool = True,
     ) -> None:
         from cnnart.methods.video.steady import Steady
 
         self.ahead_of_results = not guided
         self._paint, self._masks = paint, masks
-        self._steady = Steady(paint if guided else self._painted, stability, guided=guided)
+        own = paint if guided else self._painted
+        self._steady = Steady(own, stability, guided=guided, blend=blend)
         self._ahead: FrameAhead | None = None  # of the frame that is being held
         self._states: Mapping[str, Any] = self._states_now(masks.state_dict())
 
@@ -277,6 +290,7 @@ def open_clip(
     *,
     masks: Sequence[MaskInput | None] = (),
     guided: bool = False,
+    blend: bool = True,
     features: Any = None,
 ) -> ClipRun:
     """A clip ready to be painted.
@@ -287,7 +301,8 @@ def open_clip(
         make_painter: for frames like this one, which is black: see ``SteadyPainter``.
         about, details: see ``Run``.
         masks: of the painter's styles.
-        guided: whether the painter is told what a frame is to be held to, see ``Steady``.
+        guided, blend: whether the painter is told what a frame is to be held to, and whether what
+            it paints is blended with that, see ``Steady``.
         features: the network, where it is the runtime's; None: the painter brings its own.
 
     Raises CnnartError.
@@ -318,7 +333,8 @@ def open_clip(
     )
     black = Picture(torch.zeros(1, 3, height, width))
     moving = FrameMasks(masks, task.source.given, config, (height, width), float(reader.rate))
-    painter = SteadyPainter(make_painter(black), config.stability, moving, guided=guided)
+    how = {"guided": guided, "blend": blend}
+    painter = SteadyPainter(make_painter(black), config.stability, moving, **how)
     recorded = {**recorded, "clip": asdict(config)}
     facts: dict[str, Any] = {"photo": describe_clip(task.source)["sha256"], "recorded": recorded}
     facts |= {"format": [task.format, task.codec], "device": str(runtime.device)}

@@ -1,4 +1,4 @@
-"""``cnnart dream PHOTO``: DeepDream of photos."""
+"""``cnnart dream PHOTO``: DeepDream of photos and clips."""
 
 from __future__ import annotations
 
@@ -6,8 +6,9 @@ import math
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, cast
 
+from cnnart.commands.clips import open_clip
 from cnnart.commands.style_args import (
     MaskInput,
     blend_label,
@@ -21,6 +22,7 @@ from cnnart.files import as_path, obstacle
 from cnnart.methods.dream.config import DreamConfig, resolve_preset
 from cnnart.run.record import RecordedFiles
 from cnnart.settings import make_config
+from cnnart.video.config import ClipConfig
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -28,16 +30,20 @@ if TYPE_CHECKING:
     from cnnart.image.picture import Picture
     from cnnart.methods.dream.dream import DeepDream
     from cnnart.optim.memory import Limits
+    from cnnart.run.clip_task import ClipTask
     from cnnart.run.command import Run
     from cnnart.run.outputs import Task
     from cnnart.runtime import Runtime
 
+WHOLE_CLIP = ClipConfig()
+
 
 @dataclass(frozen=True)
 class Dream:
-    """Photos in which a network sees more and more; see ``run.command.Command``.
+    """Photos and clips in which a network sees more and more; see ``run.command.Command``.
 
-    ``guide``: the picture to dream of (a path, or in memory); ``mask``: where to dream.
+    ``guide``: the picture to dream of (a path, or in memory); ``mask``: where to dream; ``clip``:
+    what is taken of clips, and how they are written.
     """
 
     name: ClassVar[str] = "dream"
@@ -46,13 +52,18 @@ class Dream:
     config: DreamConfig
     guide: Any = None
     mask: MaskInput | None = None
+    clip: ClipConfig = WHOLE_CLIP
 
     @classmethod
     def make(
-        cls, settings: Mapping[str, Any], guide: Any = None, mask: MaskInput | None = None
+        cls,
+        settings: Mapping[str, Any],
+        guide: Any = None,
+        mask: MaskInput | None = None,
+        clip: ClipConfig = WHOLE_CLIP,
     ) -> Dream:
         """Settle the settings. Raises UsageError."""
-        return cls(make_config(DreamConfig, settings), guide, mask)
+        return cls(make_config(DreamConfig, settings), guide, mask, clip)
 
     @property
     def label(self) -> str:
@@ -70,6 +81,8 @@ class Dream:
         dreamer = Dreamer(self, runtime)
 
         def open_one(task: Task) -> Run:
+            if task.is_clip:
+                return self._open_clip(cast("ClipTask", task), runtime, dreamer)
             photo = task.source.read(runtime.max_pixels)
             mask = dreamer.mask_over(photo, task.source.given)
             work = dreamer.dream(photo.rgb, self.config, mask, runtime.limits())
@@ -84,6 +97,39 @@ class Dream:
             )
 
         return open_one
+
+    def _open_clip(self, task: ClipTask, runtime: Runtime, dreamer: Dreamer) -> Run:
+        from cnnart.methods.dream.frames import FramePainter
+        from cnnart.optim.memory import memory_errors_named
+
+        planned: list[DeepDream] = []
+
+        def painter(frame: Picture) -> FramePainter:
+            with memory_errors_named():
+                made = FramePainter(
+                    self.config,
+                    features,
+                    guide=dreamer.guide,
+                    mask=dreamer.mask_over(frame, task.source.given, moves=True),
+                    limits=runtime.limits,
+                )
+                planned.append(made.work(frame.rgb))  # what cannot be done is said at once
+            return made
+
+        features = runtime.network()
+        run = open_clip(
+            *(self, dreamer.recorded, runtime, task, self.clip, self.config.size, painter),
+            about="",
+            details={},
+            masks=[self.mask],
+            guided=True,
+            blend=False,
+            features=features,
+        )
+        header = self.header(planned[0])
+        run.about, run.details = header["about"], {**header["details"], **run.details}
+        run.seed = header["seed"]
+        return run
 
     def header(self, work: DeepDream) -> dict[str, Any]:
         """What a run's header says of a dream."""
@@ -112,7 +158,8 @@ class Dream:
         """What a record was made with."""
         guide = record["guide"] and files.find(record["guide"], "the file back")
         mask = recorded_mask(record["mask"], files)
-        return cls(files.config(DreamConfig, record["settings"]), guide or None, mask)
+        clip = files.config(ClipConfig, record.get("clip", {}))
+        return cls(files.config(DreamConfig, record["settings"]), guide or None, mask, clip)
 
 
 class Dreamer:
@@ -126,15 +173,18 @@ class Dreamer:
         check_backbone(runtime, command.config)
         self.recorded = command.record()
         self._runtime = runtime
-        self._guide: Tensor | None = None
+        self.guide: Tensor | None = None
         if command.guide is not None:
-            self._guide = read_input(command.guide, runtime).rgb
+            self.guide = read_input(command.guide, runtime).rgb
         self._where = command.mask
         self._mask = command.mask.read() if command.mask else None
 
-    def mask_over(self, photo: Picture, name: str) -> Tensor | None:
-        """Where to dream, ``1x1xHxW``; None: everywhere. Raises ImageError without an alpha."""
-        return self._where.over(photo, self._mask, name) if self._where else None
+    def mask_over(self, photo: Picture, name: str, moves: bool = False) -> Tensor | None:
+        """Where to dream, ``1x1xHxW``; None: everywhere. Raises ImageError without an alpha.
+
+        ``moves``: see ``MaskInput.over``.
+        """
+        return self._where.over(photo, self._mask, name, moves) if self._where else None
 
     def dream(
         self, picture: Tensor, config: DreamConfig, mask: Tensor | None, limits: Limits
@@ -145,7 +195,7 @@ class Dreamer:
 
         with memory_errors_named():
             network = self._runtime.network()
-            guide = self._guide
+            guide = self.guide
             return DeepDream(picture, config, network, guide=guide, mask=mask, limits=limits)
 
 

@@ -180,19 +180,20 @@ def blend_label(names: Sequence[str]) -> str:
 
 
 def frames_of(path: Path) -> list[Path]:
-    """The numbered pictures that a name such as ``masks/%04d.png`` stands for; of others none."""
-    if "%" not in path.name or is_file(path):
+    """The pictures that a folder, or a name such as ``masks/%04d.png``, stands for; else none."""
+    if is_file(path) or not ("%" in path.name or is_folder(path)):
         return []
     from cnnart.video.formats import names_frames, numbered
 
-    return numbered(path) if names_frames(path.name) else []
+    return numbered(path) if names_frames(path.name) or is_folder(path) else []
 
 
 def files_of(*pictures: Any) -> list[Path]:
     """The files among pictures, styles and masks."""
-    return [
+    paths = [
         path for each in pictures if isinstance(path := getattr(each, "path", None) or each, Path)
     ]
+    return [file for path in paths for file in frames_of(path) or [path]]
 
 
 def with_masks(styles: Sequence[S], masks: Sequence[MaskInput | None]) -> tuple[S, ...]:
@@ -266,6 +267,10 @@ def parse_mask(text: str) -> MaskInput:
     path = as_path(name)
     if frames_of(path):
         return MaskInput(text, path, inverse)
+    if is_folder(path):
+        raise UsageError(
+            f"`mask` {name!r} is a folder without pictures: a clip needs one for each frame."
+        )
     if why := obstacle(path):
         hint = did_you_mean(name, NAMED_MASKS)
         raise UsageError(

@@ -8,7 +8,6 @@ from __future__ import annotations
 import glob
 import io
 import os
-import re
 import stat
 import sys
 from collections import Counter
@@ -28,6 +27,7 @@ from cnnart.files import (
     is_pipe,
     is_there,
     key_of,
+    natural_key,
     obstacle,
     open_file,
 )
@@ -114,12 +114,6 @@ class Source:
     def open(self) -> Path | BinaryIO:
         """The file, or standard input's content from its start."""
         return self.path if self.path else io.BytesIO(self.data or b"")
-
-
-def natural_key(path: Path) -> list[tuple[int, int, str]]:
-    """Sort key that puts ``photo10`` after ``photo9``."""
-    parts = re.split(r"(\d+)", str(path).casefold())
-    return [(0, int(part), "") if part.isdecimal() else (1, 0, part) for part in parts]
 
 
 def expand(

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import re
+from contextlib import suppress
 from pathlib import Path
 from typing import NamedTuple
 
 from cnnart.errors import UsageError
-from cnnart.files import open_file
+from cnnart.files import READABLE, is_folder, natural_key, open_file
 
 # Read as clips, by suffix. A still picture may have one of the second kind.
 CLIPS = (
@@ -43,7 +44,14 @@ def names_frames(name: str) -> bool:
 
 
 def numbered(path: Path) -> list[Path]:
-    """The files that a name with ``%04d`` in it stands for, in the order of their numbers."""
+    """The files that a name with ``%04d`` in it stands for, in the order of their numbers; of a
+    folder its pictures, in the order of their names.
+    """
+    if is_folder(path):
+        with suppress(OSError):
+            found_there = [p for p in path.iterdir() if p.suffix.lower() in READABLE]
+            return sorted((p for p in found_there if p.name[0] != "."), key=natural_key)
+        return []
     try:
         found = [(number_in(each.name, path.name), each) for each in path.parent.iterdir()]
     except OSError:

@@ -15,7 +15,7 @@ from typing import Any, Protocol
 import numpy as np
 
 from cnnart.errors import ImageError, UsageError, reason
-from cnnart.files import obstacle, open_file
+from cnnart.files import is_folder, obstacle, open_file
 from cnnart.image.animation import import_av
 from cnnart.image.formats import VIDEO, kind_by_content
 from cnnart.image.read import MAX_PIXELS, check_size, read_image, recognized
@@ -75,7 +75,7 @@ def open_source(path: Path, fps: float | None = None, max_pixels: int = MAX_PIXE
     """A clip. Raises ImageError where there is none or its frames have more than ``max_pixels``
     pixels, and UsageError without PyAV.
     """
-    if names_frames(str(path)):
+    if names_frames(str(path)) or (is_folder(path) and numbered(path)):
         return NumberedPictures(path, fps, max_pixels)
     if why := obstacle(path):
         raise ImageError(f"{path}: cannot read the clip: {why}.")
@@ -407,7 +407,9 @@ def _on_white(picture: Any, size: tuple[int, int]) -> np.ndarray:
 
 
 class NumberedPictures:
-    """``frames/%04d.png``: pictures whose numbers follow each other, read as photos are."""
+    """``frames/%04d.png``: pictures whose numbers follow each other, read as photos are; or those
+    of a folder, in the order of their names.
+    """
 
     aspect, origin = Fraction(1), Fraction(0)
     tracks: Path | None = None

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import io
 import json
 import threading
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -13,11 +15,13 @@ from PIL import Image
 
 from cnnart.__main__ import main
 from cnnart.errors import ImageError
+from cnnart.image.picture import Picture
 from cnnart.methods.fast.frames import FramePainter
 from cnnart.methods.fast.stylize import FastStylization
 from cnnart.run import clip_run
 from cnnart.run.batch import Interrupt
 from cnnart.run.record import read_record_of
+from cnnart.video import read as video_read
 from tests.helpers.clips import frames_in, picture, save_clip, sound_of, times_of
 from tests.helpers.fast import saved
 from tests.helpers.files import save_picture
@@ -154,7 +158,7 @@ def save_halves(path: str, count: int, side: int = 32) -> None:
     save_clip(path, count, pixels=[half] * count)
 
 
-@pytest.mark.parametrize("mask", ["mask.mp4", "masks/%02d.png", "inverse:mask.mp4"])
+@pytest.mark.parametrize("mask", ["mask.mp4", "masks/%02d.png", "masks", "inverse:mask.mp4"])
 def test_a_mask_is_a_clip(mask: str) -> None:
     save_clip("clip.mkv", 5, codec="ffv1", frame_format="bgr0")
     save_halves("mask.mp4", 5)
@@ -178,6 +182,54 @@ def test_a_mask_with_too_few_frames_is_one_line(capsys: pytest.CaptureFixture[st
     assert run("clip.mp4", "-o", "out.mp4", "--mask", "mask.mp4") == 1
     error = capsys.readouterr().err
     assert "mask.mp4: the mask has 3 frames, and the clip has more: give it one for each." in error
+
+
+def save_masks(count: int) -> None:
+    """A folder of masks, and what is none of them."""
+    Path("masks").mkdir()
+    for number in range(8, 8 + count):  # 10 comes after 9
+        save_picture(f"masks/{number}.png", 64, 48)
+    Path("masks/notes.txt").write_text("no mask")
+    save_picture("masks/.hidden.png")
+
+
+def test_of_a_folder_of_masks_each_is_for_one_frame(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    save_masks(4)
+    read, made = [], video_read.read_image
+
+    def noted(path: Path, **more: int) -> Picture:
+        read.append(path.name)
+        return made(path, **more)
+
+    monkeypatch.setattr(video_read, "read_image", noted)
+    save_clip("clip.mp4", 4)
+    assert run("clip.mp4", "-o", "out.mp4", "--mask", "masks") == 0
+    assert read == ["8.png", "8.png", "9.png", "10.png", "11.png"]  # the first for its size, too
+    capsys.readouterr()
+    save_clip("clip.mp4", 6)
+    assert run("clip.mp4", "-o", "out.mp4", "--mask", "masks", "--fresh") == 1
+    error = capsys.readouterr().err
+    assert "masks: the mask has 4 frames, and the clip has more: give it one for each." in error
+
+
+@pytest.mark.parametrize("mask", ["masks", "masks/%d.png"])
+def test_masks_are_not_overwritten(mask: str, capsys: pytest.CaptureFixture[str]) -> None:
+    save_masks(2)
+    save_clip("clip.mp4", 2)
+    assert run("clip.mp4", "-o", "masks/%d.png", "--mask", mask) == 2
+    assert "would overwrite the input" in capsys.readouterr().err
+
+
+def test_a_clip_from_standard_input_is_one_line(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    save_clip("clip.mp4", 1)
+    stream = io.BytesIO(Path("clip.mp4").read_bytes())
+    monkeypatch.setattr("sys.stdin", SimpleNamespace(buffer=stream, isatty=lambda: False))
+    assert run("-", "-o", "out.png") == 2
+    assert "A clip is read from a file, not from standard input" in capsys.readouterr().err
 
 
 def find_bar(monkeypatch: pytest.MonkeyPatch, looked: list[int]) -> None:
@@ -464,6 +516,14 @@ def test_what_an_encoder_refuses_is_one_line(
         (("photo.png", "--preview"), "--preview shows the newest frame of a clip"),
         (("clip.mp4", "--mask", "alpha"), "frames of clips have no transparency"),
         (("photo.png", "--mask", "clip.mp4"), "--mask clip.mp4 is a clip, and photos are to be"),
+        (
+            ("photo.png", "--mask", "masks"),
+            "--mask masks is a folder, and photos are to be",
+        ),
+        (
+            ("clip.mp4", "--mask", "empty"),
+            "--mask 'empty' is a folder without pictures: a clip needs",
+        ),
         (("clip.mp4", "--mask", "subject", "--show-mask", "m.png"), "--show-mask shows masks of"),
         (("clip.mp4", "-o", "-"), "A clip is written to a file, not to standard output"),
         (("clip.mp4", "-o", "out.png"), "A clip is written as .mp4, .m4v, .mov, .mkv, .webm"),
@@ -484,6 +544,8 @@ def test_what_makes_no_sense_is_said_at_once(
 ) -> None:
     save_picture("photo.png")
     save_picture("photo-0001.png")
+    save_masks(1)
+    Path("empty").mkdir()
     save_clip("clip.mp4", 1)
     assert run(*arguments) == 2
     assert why in capsys.readouterr().err

@@ -30,6 +30,7 @@ SETTINGS = {
     "fast_stylize": FastConfig,
     "stylize_clip": cnnart.StylizeConfig,
     "fast_stylize_clip": FastConfig,
+    "dream_clip": cnnart.DreamConfig,
 }
 
 

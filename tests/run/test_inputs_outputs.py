@@ -15,9 +15,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from cnnart.errors import ImageError, UsageError
-from cnnart.files import FORMATS, WRITABLE, identity
+from cnnart.files import FORMATS, WRITABLE, identity, natural_key
 from cnnart.image.formats import readable_suffixes
-from cnnart.run.inputs import Source, expand, natural_key
+from cnnart.run.inputs import Source, expand
 from cnnart.run.outputs import plan
 
 posix = pytest.mark.skipif(sys.platform == "win32", reason="POSIX")

@@ -10,6 +10,8 @@ from __future__ import annotations
 import functools
 import math
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING
 
 import torch
 import torch.nn.functional as F
@@ -34,8 +36,12 @@ from cnnart.optim.multiscale import CoarseToFine, MultiscaleSynthesis
 from cnnart.optim.steps import PyramidLevel, State, Step
 from cnnart.weights.backbones import EMBEDDED
 
+if TYPE_CHECKING:
+    from cnnart.optim.objective import Held
+
 GUIDE_SIZE = 384  # pixels: the guide's long side; its features at this size are what is looked for
 STEPS_AT = 1024  # pixels: the long side of the octave that gets the steps a preset names
+HELD_STEPS = 3  # times as long, and as many times fewer, are the steps of a frame that is held
 SMALLEST_OCTAVE = 32  # pixels: a smaller short side shows the network nothing
 
 
@@ -49,6 +55,9 @@ class DeepDream(MultiscaleSynthesis[Network]):
         guide: ``1x3xHxW``, any size: the photo's features are pulled toward this picture's.
         mask: ``1x1xHxW`` in [0, 1], any size: where to dream; the rest stays as it is.
         limits: of memory and time.
+        held: of a frame of a clip: the last one's result, moved to meet it, and how much of that it
+            starts from. There it dreams by so much less: in a clip that stands still, it only makes
+            up for what of the dream the frame has taken away.
 
     Nothing long happens before the first step. Raises UsageError for settings that make no sense,
     and OutOfMemory for a picture that cannot fit.
@@ -63,6 +72,7 @@ class DeepDream(MultiscaleSynthesis[Network]):
         guide: Tensor | None = None,
         mask: Tensor | None = None,
         limits: Limits | None = None,
+        held: Held | None = None,
     ) -> None:
         self.config = config
         self.preset = resolve_preset(config, guided=guide is not None)
@@ -77,6 +87,10 @@ class DeepDream(MultiscaleSynthesis[Network]):
                 f"{least} pixels. Ask for more with `size`."
             )
         scales = dream_schedule(*size, self.preset, least)
+        if held is not None:
+            scales = [
+                replace(each, iterations=math.ceil(each.iterations / HELD_STEPS)) for each in scales
+            ]
         self._generator = torch.Generator().manual_seed(config.seed)
         update = Ascent(self.move, self._generator)
         self.run = CoarseToFine(network, self.layers, scales, update=update, limits=limits)
@@ -86,7 +100,12 @@ class DeepDream(MultiscaleSynthesis[Network]):
                 f"The channels of the preset {config.preset} are those of {EMBEDDED}: in "
                 f"{network.name} they want to see other things."
             )
-        self.photo = resize(photo.to(network.device), *size)
+        self.photo = self._begin = resize(photo.to(network.device), *size)
+        self._fresh: Tensor | None = None  # how much is to be dreamed anew
+        if held is not None:
+            trust = resize(held.trust.to(network.device), *size)
+            self._begin = self.photo.lerp(resize(held.picture.to(network.device), *size), trust)
+            self._fresh = 1 - trust
         self.guide = None if guide is None else guide.to(network.device)
         self.mask = None if mask is None else self._feathered(mask.to(network.device))
 
@@ -106,16 +125,16 @@ class DeepDream(MultiscaleSynthesis[Network]):
         return self.run.steps(self, state)
 
     def start(self, height: int, width: int) -> Tensor:
-        """The photo at the coarsest octave."""
-        return resize(self.photo, height, width)
+        """The photo, or what a frame starts from, at the coarsest octave."""
+        return resize(self._begin, height, width)
 
     def enlarged(self, image: Tensor, size: tuple[int, int]) -> Tensor:
-        """The photo at a size, with what has been dreamed into it at another."""
+        """What it starts from at a size, with what has been dreamed into it at another."""
         if image.shape[-2:] == size:
             return image
-        before = resize(self.photo, *image.shape[-2:])
+        before = resize(self._begin, *image.shape[-2:])
         detail = resize(image - before, *size)
-        return (resize(self.photo, *size) + detail).clamp_(0, 1)
+        return (resize(self._begin, *size) + detail).clamp_(0, 1)
 
     def objective(self, scale: PyramidLevel, tile: int) -> DreamObjective:
         """What to raise at an octave. Raises OutOfMemory for tiles of a network that has none."""
@@ -155,11 +174,14 @@ class DeepDream(MultiscaleSynthesis[Network]):
 
     def move(self, scale: PyramidLevel) -> Move:
         """Steps of the configured mean length along the smoothed gradient, inside the mask."""
-        _, stride = octave_steps(max(scale.height, scale.width), self.preset)
+        count, stride = octave_steps(max(scale.height, scale.width), self.preset)
         length = 2 * self.config.strength * self.preset.step_size * stride
-        mask = None
+        mask = fresh = None
         if self.mask is not None:
             mask = resize(self.mask, scale.height, scale.width).clamp(0, 1)
+        if self._fresh is not None:
+            length *= count / scale.iterations
+            fresh = resize(self._fresh, scale.height, scale.width).clamp(0, 1)
 
         def move(heading: Tensor) -> tuple[Tensor, Tensor]:
             if self.config.color == "luma":  # what only color can do would be lost in the end
@@ -168,6 +190,8 @@ class DeepDream(MultiscaleSynthesis[Network]):
             step = step if mask is None else step * mask
             change = mean_abs(step, mask)
             moved = change != 0
+            if fresh is not None:
+                step = step * fresh
             return step * torch.where(moved, length / change, 0.0), moved
 
         return move

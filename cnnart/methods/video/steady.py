@@ -48,14 +48,21 @@ class Steady:
             same frame.
         stability: 0: frames as they are painted alone; 1: strokes are held longest.
         guided: ``paint`` is given, beside the frame, what it is to be ``Held`` to, or None.
+        blend: False where ``paint`` has mixed in itself what it is held to.
 
     Raises CnnartError at the second frame where OpenCV is not installed, unless ``stability`` is 0.
     """
 
     def __init__(
-        self, paint: Callable[..., Tensor], stability: float, *, guided: bool = False
+        self,
+        paint: Callable[..., Tensor],
+        stability: float,
+        *,
+        guided: bool = False,
+        blend: bool = True,
     ) -> None:
-        self._paint, self.stability, self._guided = paint, stability, guided
+        self._paint, self.stability = paint, stability
+        self._guided, self._blend = guided, blend
         # The last frame, what became of it, and as flow is computed of it.
         self._last: tuple[Tensor, Tensor, np.ndarray] | None = None
         self._squares = [0.0, 0.0]  # of the warping errors, frame's and result's
@@ -86,7 +93,9 @@ class Steady:
             before, last, _ = self._last
             flow, trust = motion.at((frame.shape[-2], frame.shape[-1]), frame.device)
             held = Held(moved(last, flow, cubic=True), trust if where is None else trust * where)
-            result = blended(self._painted(frame, held), held, LONGEST * self.stability)
+            result = self._painted(frame, held)
+            if self._blend:
+                result = blended(result, held, LONGEST * self.stability)
             if self._frames % MEASURED == 1:
                 self._measure([(frame, before), (result, last)], flow, trust)
         self._last = frame, result, motion.small
