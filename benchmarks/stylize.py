@@ -1,6 +1,6 @@
 """Time to quality: cnnart's default against the plain loop, side by side in one run.
 
-    python -m benchmarks.stylize [--photo FILE] [--style FILE|NAME] [--size 512] [--quick]
+    python -m benchmarks.stylize [--photo FILE] [--style FILE|NAME] [--size 512] [--precision fp32]
 
 Both start from nothing (weights are loaded on the clock) and show their pictures on the way;
 scoring them takes no part in the time. Scores are ``benchmarks.judge``'s: distances, less is
@@ -47,15 +47,17 @@ def main() -> None:
     size = fit_long_side(*photo.shape[-2:], args.size)
     judge = Judge(photo, style, size)
     runs = {  # both are generators: each starts when it is watched, one after the other
-        OURS: watched(OURS, our_pictures(photo, style, config), judge, args.output),
+        OURS: watched(OURS, our_pictures(photo, style, config, args.precision), judge, args.output),
         PLAIN: watched(PLAIN, plain_pictures(photo, style, size, args), judge, args.output),
     }
     report(args, size, runs)
 
 
-def our_pictures(photo: Tensor, style: Tensor, config: StylizeConfig) -> Iterator[Tensor | None]:
+def our_pictures(
+    photo: Tensor, style: Tensor, config: StylizeConfig, precision: str
+) -> Iterator[Tensor | None]:
     """cnnart as the command line runs it; a picture now and then, None in between."""
-    runtime = Runtime()
+    runtime = Runtime(precision=precision)
     features = runtime.features(config.pooling)
     run = StyleTransfer(photo, [StyleImage(style)], config, features, limits=runtime.limits())
     for step in run.steps():
@@ -139,6 +141,7 @@ def parse_arguments() -> argparse.Namespace:
     parser.add_argument("--style", default="night-swirls", help="a picture or a built-in style")
     parser.add_argument("--size", type=int, default=512, help="long side in pixels")
     parser.add_argument("--evaluations", type=int, default=1000, help="of the plain loop")
+    parser.add_argument("--precision", default="auto", help="of ours; the plain loop has float32")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--output", type=Path, default=Path("out", "benchmarks"))
     parser.add_argument(
