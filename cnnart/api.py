@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from PIL.Image import Image
 
     from cnnart.commands.fast_stylize import TrainedStyle
-    from cnnart.commands.style_args import StyleInput
+    from cnnart.commands.style_args import MaskInput, StyleInput
     from cnnart.optim.steps import Step
     from cnnart.run.command import Command, Run
     from cnnart.video.config import ClipConfig
@@ -185,6 +185,7 @@ def fast_stylize_clip(
     )
     return _make_clip(
         command,
+        [style.mask for style in command.styles],
         config,
         clip,
         output,
@@ -228,8 +229,10 @@ def stylize_clip(
     chosen = [_style(style) for style in _as_list(styles)]
     config = _clip_config(settings)
     given = [memory_mask(mask) for mask in masks or ()]
+    command = Stylize.make(chosen, given, settings, clip=config)
     return _make_clip(
-        Stylize.make(chosen, given, settings, clip=config),
+        command,
+        [style.mask for style in command.styles],
         config,
         clip,
         output,
@@ -273,8 +276,10 @@ def dream_clip(
     from cnnart.commands.style_args import memory_mask
 
     config = _clip_config(settings)
+    command = Dream.make(settings, guide, memory_mask(mask), config)
     return _make_clip(
-        Dream.make(settings, guide, memory_mask(mask), config),
+        command,
+        [command.mask],
         config,
         clip,
         output,
@@ -299,6 +304,7 @@ def _clip_config(settings: dict[str, Any]) -> ClipConfig:
 
 def _make_clip(
     command: Any,
+    masks: Sequence[MaskInput | None],
     config: ClipConfig,
     clip: str | os.PathLike[str],
     output: str | os.PathLike[str] | None,
@@ -326,8 +332,7 @@ def _make_clip(
     )
     if len(tasks) != 1 or not tasks[0].is_clip:
         raise UsageError(f"{os.fspath(clip)!r} is no clip: name one video or its frames.")
-    styles = getattr(command, "styles", None)
-    check_clip_masks([style.mask for style in styles] if styles else [command.mask], tasks)
+    check_clip_masks(masks, tasks)
     run = open_one(tasks[0])
     for step in _followed(run, callback, progress):
         last = step

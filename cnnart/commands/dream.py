@@ -22,7 +22,7 @@ from cnnart.files import as_path, obstacle
 from cnnart.methods.dream.config import DreamConfig, resolve_preset
 from cnnart.run.record import RecordedFiles
 from cnnart.settings import make_config
-from cnnart.video.config import ClipConfig
+from cnnart.video.config import WHOLE_CLIP, ClipConfig
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -34,8 +34,6 @@ if TYPE_CHECKING:
     from cnnart.run.command import Run
     from cnnart.run.outputs import Task
     from cnnart.runtime import Runtime
-
-WHOLE_CLIP = ClipConfig()
 
 
 @dataclass(frozen=True)

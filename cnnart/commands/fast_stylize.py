@@ -36,7 +36,7 @@ from cnnart.methods.fast.config import FastConfig
 from cnnart.methods.fast.header import FOREIGN, NotACheckpoint, paints_any, style_names
 from cnnart.run.record import RecordedFiles
 from cnnart.settings import is_number, make_config, parse_weight
-from cnnart.video.config import ClipConfig
+from cnnart.video.config import WHOLE_CLIP, ClipConfig
 
 if TYPE_CHECKING:
     import torch
@@ -52,7 +52,6 @@ if TYPE_CHECKING:
 
 KEPT = 2  # the way in which styles of pictures are kept; another one needs another number
 BATCH = 8  # photos of one size at once, where that is faster than one by one
-WHOLE_CLIP = ClipConfig()
 CELL = 384  # long side of a picture on a sheet
 COLUMNS = 4
 

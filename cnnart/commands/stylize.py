@@ -23,7 +23,7 @@ from cnnart.errors import CnnartError, UsageError
 from cnnart.methods.stylize.config import StylizeConfig
 from cnnart.run.record import RecordedFiles
 from cnnart.settings import make_config
-from cnnart.video.config import ClipConfig
+from cnnart.video.config import WHOLE_CLIP, ClipConfig
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -38,7 +38,6 @@ if TYPE_CHECKING:
     from cnnart.run.outputs import Task
     from cnnart.runtime import Runtime
 
-WHOLE_CLIP = ClipConfig()
 START_SIDE = 1024  # pixels; what is finer the painting takes from the photo
 TRAINED_AT = 448  # long side of the style pictures whose strokes the built-in networks paint
 

@@ -74,3 +74,6 @@ class ClipConfig(Settings):
         if self.crf is not None and self.crf > HIGHEST_CRF[codec]:
             raise UsageError(f"`crf` {self.crf} is out of range for {codec}: use 0 to 51.")
         return USUAL_CRF[codec] if self.crf is None else self.crf
+
+
+WHOLE_CLIP = ClipConfig()

@@ -7,25 +7,21 @@ what was there before only as much as keeps it from fading.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
-from typing import Any
 
 from torch import Tensor
 
 from cnnart.methods.dream.config import DreamConfig
 from cnnart.methods.dream.dream import DeepDream
 from cnnart.networks.base import Network
+from cnnart.optim.held_frames import HeldFrames
 from cnnart.optim.memory import Limits
 from cnnart.optim.objective import Held
-from cnnart.optim.regions import applies, covered
 
 
-class FramePainter:
-    """Dreams on frames of one size (``1x3xHxW`` in [0, 1]), which stay at the size that they have.
-
-    The arguments are those of ``DeepDream``; ``limits`` are each frame's.
-    """
+class FramePainter(HeldFrames):
+    """Dreams on. The arguments are those of ``DeepDream``; ``limits`` are each frame's."""
 
     def __init__(
         self,
@@ -36,9 +32,7 @@ class FramePainter:
         mask: Tensor | None = None,
         limits: Callable[[], Limits] = Limits,
     ) -> None:
-        self.warnings: list[str] = []
-        # Where to dream in the next frame; None, and where there is none: as it was given.
-        self.masks: Sequence[Tensor | None] = ()
+        super().__init__()
         self._config, self._network = replace(config, size=None), network
         self._guide, self._mask, self._limits = guide, mask, limits
 
@@ -49,34 +43,14 @@ class FramePainter:
             self._config,
             self._network,
             guide=self._guide,
-            mask=self._mask_now(),
+            mask=self.masks_now()[0],
             limits=self._limits(),
             held=held,
         )
 
-    def _mask_now(self) -> Tensor | None:
+    def masks_now(self) -> Sequence[Tensor | None]:
         own = self.masks[0] if self.masks else None
-        return self._mask if own is None else own
+        return [self._mask if own is None else own]
 
     def __call__(self, frame: Tensor, held: Held | None) -> Tensor:
-        """``held``: None where the frame begins a scene, which is dreamed on as a photo is."""
-        if self._config.strength == 0 or not applies([self._mask_now()]):
-            return frame.clone()
-        work = self.work(frame, held)
-        for step in work.steps():
-            image = step.image
-        self.warnings += [line for line in work.run.warnings if line not in self.warnings]
-        return work.finish(image).to(frame.device)
-
-    def where(self, frame: Tensor) -> Tensor | None:
-        """Where to dream in the next frame: ``1x1xHxW``; None: everywhere."""
-        mask = self._mask_now()
-        size = frame.shape[-2], frame.shape[-1]
-        return None if mask is None else covered([mask.to(frame.device)], *size)
-
-    def state_dict(self) -> dict[str, Any]:
-        """What the frames to come depend on, of those before, but for what they are held to."""
-        return {}
-
-    def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Go on from there."""
+        return frame.clone() if self._config.strength == 0 else super().__call__(frame, held)
