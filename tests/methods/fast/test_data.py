@@ -178,7 +178,9 @@ def test_a_pool_takes_no_more_than_its_photos_or_its_share(tmp_path: Path) -> No
     everything = PhotoPool(photos, 64, 1, torch.device("cpu"), capacity=1 << 40)
     assert everything.nbytes == sum(photos.decoded_bytes(64))
     taken = [read_photo(path, 64).numel() for path in photos.train]
-    assert all(0.98 * most < n <= most for n, most in zip(taken, photos.decoded_bytes(64), strict=True))
+    assert all(
+        0.98 * most < n <= most for n, most in zip(taken, photos.decoded_bytes(64), strict=True)
+    )
     share = PhotoPool(photos, 64, 1, torch.device("cpu"), capacity=500_000)
     assert (share.nbytes, share.holds_all) == (500_000, False)
 
