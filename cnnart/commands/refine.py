@@ -1,4 +1,8 @@
-"""``fast-stylize --refine``: a picture's style trained further, on the photos that it is for."""
+"""``fast-stylize --refine``: a network of its own for a picture, trained on the photos it is for.
+
+It begins as the network that the picture's style was found in, in that style, and all of it learns:
+with the affine pairs alone, there is next to nothing to be gained on those that were found.
+"""
 
 from __future__ import annotations
 
@@ -15,7 +19,7 @@ from cnnart.commands.fast_stylize import (
 from cnnart.commands.style_args import read_input
 from cnnart.errors import UsageError
 from cnnart.files import as_path, cache_folder, sha256_of
-from cnnart.methods.fast.checkpoint import save_checkpoint
+from cnnart.methods.fast.checkpoint import Checkpoint, save_checkpoint
 from cnnart.methods.fast.match import STYLE_SIZE
 from cnnart.methods.fast.train.config import CROP_MULTIPLE, TrainConfig
 from cnnart.methods.fast.train.data import find_photos
@@ -31,11 +35,11 @@ SUFFIX = ".safetensors"
 
 # Crops as large as the photos allow, within these bounds in pixels.
 SMALLEST_CROP, LARGEST_CROP = 64, 192
-LEARNING_RATE = 2e-3  # pairs that are nearly right are not to be forgotten first
+LEARNING_RATE = 5e-3
 
 
 class Refinement:
-    """Trains the affine pairs of one predicted style and keeps them as a checkpoint.
+    """Trains a network for the style of one picture and keeps it as a checkpoint.
 
     Args:
         command: with one style, a picture's.
@@ -73,7 +77,7 @@ class Refinement:
         style = self._style
         base = open_checkpoint(style.path)
         one = open_style(style, base, runtime)
-        low, high = base.strength_range or (0.5, 0.5)
+        ends = base.strength_range or (0.5,)
         try:
             found = find_photos(photos, SMALLEST_CROP, hold_out=False)
         except UsageError:
@@ -96,16 +100,13 @@ class Refinement:
             style.name,
             read_input(style.picture, runtime).rgb,
             sha256=sha256_of(style.picture) if isinstance(style.picture, Path) else "",
-            pairs=(one.pair(low), one.pair(high)),
-            recolored=True,
         )
-        others = tuple(s for s in base.styles if s.name != style.name)
-        if len(others) < len(base.styles):
-            raise UsageError(f"The network knows a style {style.name!r}: rename the picture.")
+        network = base.network.with_pairs([one.pair(strength) for strength in ends])
+        start = Checkpoint(network, (painting.info(),), base.strength_range)
         losses = make_losses(runtime.features(), config)
         compute = ComputeOptions(runtime.dtype, 0, seconds)
         with memory_errors_named():
-            trainer = Trainer(config, [painting], found, losses, compute, base)
+            trainer = Trainer(config, [painting], found, losses, compute, start=start)
         trainer.validator.stops = False
         return trainer
 

@@ -24,7 +24,7 @@ from cnnart.errors import UsageError
 from cnnart.image.read import read_image
 from cnnart.image.write import write_image
 from cnnart.methods.fast import match
-from cnnart.methods.fast.checkpoint import save_checkpoint
+from cnnart.methods.fast.checkpoint import load_checkpoint, save_checkpoint
 from cnnart.run.record import read_record_of
 from cnnart.run.report import Plain
 from tests.helpers.fast import arbitrary_checkpoint, saved
@@ -446,6 +446,9 @@ def test_a_style_is_refined_and_kept(any_style: Path, capsys: pytest.CaptureFixt
     assert run("wide.png", "-s", "glass.safetensors:glass", "-o", "kept.png") == 0
     assert (pixels("kept.png") == pixels("wide-refined.png")).all()
     assert (pixels("plain.png") != pixels("wide-refined.png")).any()
+    mine, base = load_checkpoint(Path("glass.safetensors")), load_checkpoint(any_style)
+    assert mine.bank.names == ("glass",)
+    assert not torch.equal(mine.network.head.weight, base.network.head.weight)  # all of it learns
 
 
 @pytest.mark.parametrize(

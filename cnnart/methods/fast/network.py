@@ -142,13 +142,20 @@ class StyleNetwork(nn.Module):
         self.pairs += count
 
     @torch.no_grad()
-    def set_pair(self, index: int, pair: AffinePair) -> None:
-        """Put the pair of all layers (``1xC`` each) into a row of each."""
-        parts = pair.split(self.channels)
-        for block, part in zip(self.normalized_blocks(), parts, strict=True):
-            assert block.norm is not None
-            block.norm.gamma[index] = part.gamma[0]
-            block.norm.beta[index] = part.beta[0]
+    def with_pairs(self, pairs: Sequence[AffinePair]) -> StyleNetwork:
+        """A copy with the same convolutions and these affine pairs of all layers (``1xC`` each) in
+        place of its own.
+        """
+        network = StyleNetwork(self.arch, len(pairs))
+        kept = {k: v for k, v in self.state_dict().items() if not k.endswith((".gamma", ".beta"))}
+        network.load_state_dict(kept, strict=False)
+        for index, pair in enumerate(pairs):
+            parts = pair.split(self.channels)
+            for block, part in zip(network.normalized_blocks(), parts, strict=True):
+                assert block.norm is not None
+                block.norm.gamma[index] = part.gamma[0]
+                block.norm.beta[index] = part.beta[0]
+        return network
 
 
 def make_noise(arch: Architecture, height: int, width: int, seeds: Sequence[int]) -> Tensor | None:

@@ -218,6 +218,14 @@ def test_extending_adds_the_mean_and_keeps_the_rest() -> None:
     assert torch.allclose(after[2], before.mean(0))
 
 
+def test_other_pairs_in_the_same_convolutions_are_another_style_of_it() -> None:
+    net, photo = network(pairs=2), picture(24, 20)
+    mixed = net.mixed_pair(torch.tensor([[0.25, 0.75]]))
+    alone = net.with_pairs([mixed])
+    assert alone.pairs == 1
+    assert torch.equal(alone(photo, torch.ones(1, 1)), net(photo, mixed))
+
+
 def test_a_picture_is_continued_by_reflection() -> None:
     arch = make_architecture("johnson,widths=4-4-4,outer=3")
     x = torch.arange(5.0).expand(1, 3, 5, 5)

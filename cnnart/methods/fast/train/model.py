@@ -22,14 +22,12 @@ class StyleModel(nn.Module):
         predictor: of the others'; None: there are none.
         described: ``SxD``, what the predictor sees of each style by its number.
         own: how many styles, the first, have pairs of their own.
-        colors: ``Sx3`` and ``Sx3x3``, of the paintings; see ``recolor_batch``.
-        recolored: ``S``, which styles get them; None: none.
+        colors: ``Sx3`` and ``Sx3x3``, of the paintings, for the others; see ``recolor_batch``.
     """
 
     described: Tensor
     mean: Tensor
     covariance: Tensor
-    recolored: Tensor
 
     def __init__(
         self,
@@ -38,7 +36,6 @@ class StyleModel(nn.Module):
         described: Tensor | None = None,
         own: int = 0,
         colors: tuple[Tensor, Tensor] | None = None,
-        recolored: Tensor | None = None,
     ) -> None:
         super().__init__()
         self.network, self.predictor, self.own = network, predictor, own
@@ -47,7 +44,6 @@ class StyleModel(nn.Module):
             ("described", described),
             ("mean", colors and colors[0]),
             ("covariance", colors and colors[1]),
-            ("recolored", recolored),
         ):
             self.register_buffer(name, none if value is None else value, persistent=False)
 
@@ -69,18 +65,16 @@ class StyleModel(nn.Module):
             noise, dtype: see ``StyleNetwork``.
         """
         pair = self.network.mixed_pair(style_vectors)
-        if self.predictor is not None:
-            predicted = self.predictor(self.described[styles], positions)
-            has_own = (styles < self.own)[:, None]
-            pair = AffinePair(
-                torch.where(has_own, pair.gamma, predicted.gamma),
-                torch.where(has_own, pair.beta, predicted.beta),
-            )
-        if not len(self.recolored):
+        if self.predictor is None:
             painted: Tensor = self.network(photos, pair, dtype, noise)
             return painted
-        colors = self.mean[styles], self.covariance[styles]
-        wanted = self.recolored[styles][:, None, None, None]
-        photos = torch.where(wanted, recolor_batch(photos, *colors).clamp(0, 1), photos)
+        predicted = self.predictor(self.described[styles], positions)
+        has_own = (styles < self.own)[:, None]
+        pair = AffinePair(
+            torch.where(has_own, pair.gamma, predicted.gamma),
+            torch.where(has_own, pair.beta, predicted.beta),
+        )
+        colors, own_colors = (self.mean[styles], self.covariance[styles]), has_own[..., None, None]
+        photos = torch.where(own_colors, photos, recolor_batch(photos, *colors).clamp(0, 1))
         painted = self.network(photos, pair, dtype, noise)
-        return torch.where(wanted, recolor_batch(painted, *colors), painted)
+        return torch.where(own_colors, painted, recolor_batch(painted, *colors))

@@ -23,7 +23,6 @@ from cnnart.errors import UsageError
 from cnnart.methods.fast.architecture import make_architecture
 from cnnart.methods.fast.checkpoint import Checkpoint, thumbnail
 from cnnart.methods.fast.header import UNSTATED, StyleInfo
-from cnnart.methods.fast.layers import AffinePair
 from cnnart.methods.fast.network import StyleBank, StyleNetwork, make_noise
 from cnnart.methods.fast.predictor import PredictorShape, StylePredictor, at_style_size
 from cnnart.methods.fast.train.balance import END, LossBalancer, LossScales
@@ -45,7 +44,6 @@ from cnnart.methods.fast.train.schedule import Schedule
 from cnnart.methods.fast.train.step import ComputeOptions, TrainBatch, TrainStep
 from cnnart.methods.fast.train.validation import JudgedStyle, Validator
 from cnnart.optim.capture import sent
-from cnnart.optim.color import color_gaussians
 from cnnart.optim.memory import free_memory
 from cnnart.optim.steps import Step
 
@@ -63,24 +61,15 @@ JUDGED_COST = 0.4  # of a step's for one photo: painting and judging it
 
 @dataclass(frozen=True)
 class Painting:
-    """A style to learn: ``image`` is ``1x3xHxW`` in [0, 1].
-
-    ``pairs``: the weak and the strong affine pair to begin with, of all layers; None: as it comes.
-    ``recolored``: pictures are brought to its colors, as those in predicted styles are.
-    """
+    """A style to learn: ``image`` is ``1x3xHxW`` in [0, 1]."""
 
     name: str
     image: Tensor
     license: str = UNSTATED
     sha256: str = ""
-    pairs: tuple[AffinePair, AffinePair] | None = None
-    recolored: bool = False
 
     def info(self) -> StyleInfo:
-        colors: tuple[float, ...] = ()
-        if self.recolored:
-            colors = tuple(torch.cat([v.flatten() for v in color_gaussians(self.image)]).tolist())
-        return StyleInfo(self.name, self.license, self.sha256, thumbnail(self.image), colors)
+        return StyleInfo(self.name, self.license, self.sha256, thumbnail(self.image))
 
 
 class Trainer:
@@ -212,10 +201,6 @@ class Trainer:
         if into:
             network = copy.deepcopy(into.network)
             network.add_pairs(self.bank.pairs - network.pairs)
-            for painting in self.paintings:
-                for strength, pair in zip(strength_range or (), painting.pairs or (), strict=False):
-                    vector = self.bank.style_vector({painting.name: 1.0}, strength)
-                    network.set_pair(int(vector.argmax()), pair)
         elif start:
             network = self._continued(start)
         else:
@@ -227,26 +212,19 @@ class Trainer:
 
     def _continued(self, start: Checkpoint) -> StyleNetwork:
         """A trained network for the styles here: new ones begin as the mean of those it knows."""
-        network = StyleNetwork(start.network.arch, self.bank.pairs)
-        shared = start.network.state_dict()
-        shared = {k: v for k, v in shared.items() if not k.endswith((".gamma", ".beta"))}
-        network.load_state_dict(shared, strict=False)
+        pairs = []
         for name in self.bank.names:
             like = [name] if name in start.bank.names else start.bank.names
             for strength in self.bank.strength_range or (0.5,):
-                pair = start.network.mixed_pair(mixed(start.bank, like, strength))
-                network.set_pair(int(mixed(self.bank, [name], strength).argmax()), pair)
-        return network
+                pairs.append(start.network.mixed_pair(mixed(start.bank, like, strength)))
+        return start.network.with_pairs(pairs)
 
     def _model(
         self, network: StyleNetwork, own: int, predicts: bool, start: Checkpoint | None
     ) -> StyleModel:
         """The network, with a predictor of the pairs of all styles but the first ``own``."""
-        recolored = torch.ones(len(self.targets), dtype=torch.bool, device=self.device)
-        recolored[:own] = torch.tensor([p.recolored for p in self.paintings])
-        colors = (self.targets.colors, recolored) if bool(recolored.any()) else ()
         if not predicts:
-            return StyleModel(network, None, None, own, *colors)
+            return StyleModel(network)
         described = self.targets.described()
         shape = PredictorShape(
             tuple(self.losses.style_layers),
@@ -264,7 +242,7 @@ class Trainer:
                 vectors = [mixed(start.bank, start.bank.names, s) for s in ends]
                 predictor.begin_at(*(start.network.mixed_pair(v) for v in vectors))
         predictor = predictor.requires_grad_(True).to(self.device)
-        return StyleModel(network, predictor, described, own, *colors)
+        return StyleModel(network, predictor, described, own, self.targets.colors)
 
     def _judged(self, name: str, number: int) -> JudgedStyle:
         """A style as validations see it."""
