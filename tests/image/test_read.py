@@ -351,6 +351,11 @@ def test_read_record_refuses_like_read_image(tmp_path):
         read_record(path, max_pixels=53)
 
 
+class Failing(io.BytesIO):
+    def read(self, size=-1):
+        raise OSError(5, "Input/output error")
+
+
 def test_a_disk_that_fails_is_not_taken_for_a_damaged_file(tmp_path, monkeypatch):
     def fail(*given):
         raise OSError(5, "Input/output error")
@@ -361,9 +366,6 @@ def test_a_disk_that_fails_is_not_taken_for_a_damaged_file(tmp_path, monkeypatch
     monkeypatch.setattr("cnnart.image.png_chunks.without_long_chunks", fail)
     line = refusal(tmp_path / "a.png")
     assert "a.png: the file cannot be read (input/output error: the disk, or the way to" in line
-    monkeypatch.setattr(
-        "cnnart.image.read.open_file",
-        lambda path, pipes: contextlib.nullcontext(SimpleNamespace(read=fail)),
-    )
+    stream = Failing()
     with pytest.raises(ImageError, match="cannot be read"):
         read_image(tmp_path / "a.png")
