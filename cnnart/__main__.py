@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import codecs
 import contextlib
 import os
+import re
 import sys
 import warnings
 from pathlib import Path
@@ -11,7 +13,7 @@ from typing import Any
 
 import click
 
-from cnnart.errors import INTERRUPTED, CnnartError, as_flags, in_words
+from cnnart.errors import INTERRUPTED, CnnartError, as_flags, in_words, on_one_line
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -28,6 +30,9 @@ def main(argv: list[str] | None = None) -> int:
     debug = "--debug" in argv or os.environ.get("CNNART_DEBUG", "") not in ("", "0")
     _print_any_text()
     _stand_somewhere()
+    for warning in _leave_out_odd_threads():
+        if not {"-q", "--quiet"} & set(argv):
+            click.echo(f"cnnart: warning: {warning}", err=True)
     try:
         code = cli.main(argv, prog_name="cnnart", standalone_mode=False)
         sys.stdout.flush()  # here, where a closed pipe can still be met quietly
@@ -71,7 +76,7 @@ def _fail(message: str, code: int, debug: bool = False) -> int:
         import traceback
 
         traceback.print_exc()
-    click.echo(f"cnnart: {message}", err=True)
+    click.echo(on_one_line(f"cnnart: {message}"), err=True)
     return code
 
 
@@ -88,6 +93,22 @@ def _stand_somewhere() -> None:
         from cnnart.files import leave_deleted_folder
 
         leave_deleted_folder()
+
+
+def _leave_out_odd_threads() -> list[str]:
+    """Take numbers of threads that are none out of the environment; returns what there is to tell.
+
+    The OpenMP library would tell of them on standard error, in its own words, as torch is loaded.
+    """
+    told = []
+    for name in ("OMP_NUM_THREADS", "OMP_THREAD_LIMIT"):
+        value = os.environ.get(name)
+        if value is None or re.fullmatch(r"\s*0*[1-9]\d{0,8}\s*(,\s*0*[1-9]\d{0,8}\s*)*", value):
+            continue
+        del os.environ[name]
+        if value.strip():
+            told.append(f"{name} is {value!r}, which is no number of threads: it is left out.")
+    return told
 
 
 class Unfailing:
@@ -131,10 +152,28 @@ def open_streams() -> None:
 
 def _print_any_text() -> None:
     """Never die of a file name that the console cannot show (Windows code pages, stray bytes)."""
+    codecs.register_error("cnnart", _shown)
     for stream in (sys.stdout, sys.stderr):
         if reconfigure := getattr(stream, "reconfigure", None):
-            utf8 = (stream.encoding or "").lower().replace("-", "") == "utf8"
-            reconfigure(errors="surrogateescape" if utf8 else "backslashreplace")
+            reconfigure(errors="cnnart")
+
+
+def _shown(error: UnicodeError) -> tuple[str | bytes, int]:
+    """What stands for text that a stream's encoding has no place for.
+
+    A byte of a name that is no text stays that byte, so that other programs find the file; anything
+    else is told by its number.
+    """
+    if not isinstance(error, UnicodeEncodeError):
+        raise error
+    text = error.object[error.start : error.end]
+    shown = b"".join(
+        bytes([ord(each) - 0xDC00])
+        if "\udc80" <= each <= "\udcff"
+        else each.encode("ascii", "backslashreplace")
+        for each in text
+    )
+    return shown, error.end
 
 
 def _flush_or_silence_stdout() -> None:

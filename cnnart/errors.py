@@ -54,6 +54,7 @@ NO_MEMORY = (
     "cannot allocate memory",
     "out_of_device_memory",  # Intel's Level Zero, past torch's own allocator
     "can't start new thread",  # its stack does not fit, or the number of threads is limited
+    "storage size calculation overflowed",
 )
 
 
@@ -95,18 +96,21 @@ def reason(error: BaseException) -> str:
         return REASONS.get(number) or error.strerror or " ".join(str(error).split())
     if isinstance(error, ValueError) and "null" in str(error):
         return "no file's name holds a NUL character"
-    return " ".join(str(error).split()) or type(error).__name__
+    # A library's backquotes name no setting of ours: see ``as_flags``.
+    return " ".join(str(error).split()).replace("`", "'") or type(error).__name__
 
 
 def in_words(error: BaseException) -> str | None:
     """One line about an error that is the world's doing; None for what is a bug in cnnart.
 
-    The world is a file system, a stream, the memory, the network.
+    The world is a file system, a stream, the memory, the network, and packages of others.
     """
     if isinstance(error, CnnartError):
         return str(error)
     if is_out_of_memory(error):
         return "Not enough memory: choose a smaller `size`, or close other programs."
+    if isinstance(error, ImportError):
+        return _unloaded(error)
     if not isinstance(error, OSError):
         return None
     where = "" if error.filename is None else f"{error.filename}: "
@@ -115,9 +119,33 @@ def in_words(error: BaseException) -> str | None:
     return f"{where}{why if where else why[:1].upper() + why[1:]}.{remedy and ' ' + remedy}"
 
 
+def _unloaded(error: ImportError) -> str | None:
+    """One line about a package that cannot be loaded; None where it is one of cnnart's own."""
+    name = (error.name or "").partition(".")[0]
+    if name == "cnnart":
+        return None
+    if isinstance(error, ModuleNotFoundError):
+        return f"The package {name} is missing: install cnnart again."
+    why = reason(error)
+    if "failed to map segment" in why:
+        return f"Not enough memory to load torch ({why}): close other programs, or raise ulimit -v."
+    return (
+        f"A library cannot be loaded ({why}): install cnnart again, in an environment of its own."
+    )
+
+
 def as_flags(message: str) -> str:
-    """A message for the command line: ```max_memory``` becomes ``--max-memory``.
+    """A message for the command line, ``on_one_line``: ```max_memory``` becomes ``--max-memory``.
 
     Only single words in backquotes are settings; a command (```cnnart styles list```) stays.
     """
+    message = on_one_line(message)
     return re.sub(r"`([a-z][a-z_]*)`", lambda found: f"--{found[1].replace('_', '-')}", message)
+
+
+def on_one_line(text: str) -> str:
+    """Text with ``\\n``, ``\\x1b`` and the like for its control characters.
+
+    A file's name may hold them: they would break the line, or tell the terminal what to do.
+    """
+    return re.sub(r"[\x00-\x1f\x7f-\x9f]", lambda found: repr(found[0])[1:-1], text)

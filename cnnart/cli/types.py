@@ -146,6 +146,17 @@ class TimeType(click.ParamType):
         return 3600 * hours + 60 * minutes + seconds
 
 
+class FiniteFloat(click.FloatRange):
+    """A float range that NaN is not in: each comparison with it is False, and Click's are not."""
+
+    def convert(self, value: Any, param: Any, ctx: Any) -> float:
+        """Fails as wrong usage for what is no number, and out of the range."""
+        number: float = super().convert(value, param, ctx)
+        if math.isnan(number):
+            self.fail(f"{value!r} is not in the range {self._describe_range()}.", param, ctx)
+        return number
+
+
 class StrokeType(click.ParamType):
     """A number, or text that the setting itself checks: ``pixels=2``."""
 
@@ -237,7 +248,7 @@ def _type_of(known: Setting, annotation: str) -> Any:
     if annotation.startswith("float"):
         if not ranged:
             return float
-        return click.FloatRange(
+        return FiniteFloat(
             least, most, min_open=known.above is not None, max_open=known.below is not None
         )
     return str

@@ -72,6 +72,26 @@ APPLEDOUBLE = Kind(
     "take the file of this name without ._ at its start",
 )
 HTML = Kind("a web page (HTML), not a picture", "web pages", "download the picture itself")
+XML = Kind("an XML file, not a picture", "XML files", "download the picture itself")
+LIGHT = "save it as TIFF or PNG with 16 bits first"
+EXR = Kind("an OpenEXR picture", "OpenEXR pictures", LIGHT)
+RADIANCE = Kind("a Radiance HDR picture", "Radiance HDR pictures", LIGHT)
+LARGE_PHOTOSHOP = Kind("a large Photoshop document (PSB)", "large Photoshop documents", EXPORT)
+GIMP = Kind("a GIMP document (XCF)", "GIMP documents", EXPORT)
+COREL = Kind("a CorelDRAW drawing", "CorelDRAW drawings", EXPORT)
+DJVU = Kind("a DjVu document", "DjVu documents", EXPORT)
+TEXTURE = Kind("a texture of a game (DDS or KTX)", "textures of games", EXPORT)
+JPEG_XR = Kind("a JPEG XR picture", "JPEG XR pictures", EXPORT)
+JPEG_LS = Kind("a JPEG-LS picture", "JPEG-LS pictures", EXPORT)
+BPG = Kind("a BPG or FLIF picture", "BPG or FLIF pictures", EXPORT)
+DICOM = Kind("a medical picture (DICOM)", "medical pictures (DICOM)", SCIENCE)
+CGBI = Kind(
+    "a PNG as iPhone apps hold it (CgBI), which other programs cannot read",
+    "PNGs as iPhone apps hold them",
+    "turn it back by `pngcrush -revert-iphone-optimizations`",
+)
+SOUND = Kind("a sound file", "sound files", "name a picture")
+PROGRAM = Kind("a program, not a picture", "programs", "delete it unless you know where it is from")
 
 RAW_SUFFIXES = frozenset(
     [
@@ -147,7 +167,33 @@ STARTS = (
     (b"7z\xbc\xaf\x27\x1c", ARCHIVE),
     (b"Rar!\x1a\x07", ARCHIVE),
     (b"\x1f\x8b", ARCHIVE),
+    (b"BZh", ARCHIVE),
+    (b"\xfd7zXZ\0", ARCHIVE),
+    (b"\x28\xb5\x2f\xfd", ARCHIVE),  # Zstandard
+    (b"\x76\x2f\x31\x01", EXR),
+    (b"#?RADIANCE", RADIANCE),
+    (b"#?RGBE", RADIANCE),
+    (b"8BPS\0\2", LARGE_PHOTOSHOP),
+    (b"gimp xcf", GIMP),
+    (b"AT&TFORM", DJVU),
+    (b"DDS ", TEXTURE),
+    (b"\xabKTX ", TEXTURE),
+    (b"II\xbc", JPEG_XR),
+    (b"\xff\xd8\xff\xf7", JPEG_LS),
+    (b"BPG\xfb", BPG),
+    (b"FLIF", BPG),
+    (b"FLV\1", VIDEO),
+    (b"\0\0\1\xba", VIDEO),  # MPEG's program stream, and its pictures alone
+    (b"\0\0\1\xb3", VIDEO),
+    (b"0&\xb2u\x8ef\xcf\x11", VIDEO),  # Windows Media
+    (b"OggS", SOUND),
+    (b"fLaC", SOUND),
+    (b"ID3", SOUND),
+    (b"\x7fELF", PROGRAM),
+    (b"MZ", PROGRAM),
 )
+# What may stand in a RIFF container beside WebP.
+RIFFS = {b"AVI ": VIDEO, b"WAVE": SOUND, b"CDR": COREL}
 # Of formats that are read.
 BEGINNINGS = (
     (b"\x89PNG\r\n\x1a\n", "a PNG"),
@@ -155,6 +201,7 @@ BEGINNINGS = (
     (b"GIF8", "a GIF"),
     (b"BM", "a BMP"),
     (b"RIFF", "a WebP"),
+    (b"8BPS", "a Photoshop document"),
     (b"\0\0\0\x0cjP  ", "a JPEG 2000 picture"),
     *((b"P%d%c" % (kind, space), "a PNM") for kind in range(1, 7) for space in b" \n\r\t"),
 )
@@ -201,6 +248,14 @@ def kind_by_content(head: bytes) -> Kind | None:
         if brand == b"crx ":  # Canon
             return RAW
         return HEIC if brand in HEIC_BRANDS else AVIF if brand in AVIF_BRANDS else VIDEO
+    if head[4:8] in (b"moov", b"mdat", b"wide"):  # QuickTime's older files
+        return VIDEO
+    if head.startswith(b"RIFF"):
+        return next((kind for form, kind in RIFFS.items() if head[8:].startswith(form)), None)
+    if head[12:16] == b"CgBI":
+        return CGBI
+    if head[128:132] == b"DICM":
+        return DICOM
     if head[40:44] == b" EMF" and head[:4] == b"\1\0\0\0":
         return METAFILE
     if head[6:14] == b"HEAPCCDR":  # Canon's older raw files
@@ -208,9 +263,21 @@ def kind_by_content(head: bytes) -> Kind | None:
     text = head.lstrip(b"\xef\xbb\xbf \t\r\n").lower()
     if text.startswith(b"<") and b"<svg" in text:
         return SVG
-    if text.startswith((b"<!doctype html", b"<html", b"<head", b"<?xml")):
+    if text.startswith((b"<!doctype html", b"<html", b"<head")):
         return HTML
+    if text.startswith(b"<?xml"):
+        return HTML if b"<html" in text else XML
     return None
+
+
+def is_text(head: bytes) -> bool:
+    """Whether the first bytes of a file are text, in UTF-8."""
+    try:
+        head.decode()
+    except UnicodeDecodeError as error:
+        if error.start < len(head) - 3:  # else a character that is cut off
+            return False
+    return not any(byte < 9 or 13 < byte < 32 for byte in head)
 
 
 def what_it_is(head: bytes) -> str:
@@ -218,12 +285,40 @@ def what_it_is(head: bytes) -> str:
     if not head:
         return "the file is empty; get it again."
     if kind := kind_by_content(head):
+        if _readable(kind):
+            return f"the file is truncated or damaged (it begins as {kind.one}); get it again."
         return str(kind)
     if name := next((name for start, name in BEGINNINGS if head.startswith(start)), None):
         return f"the file is truncated or damaged (it begins as {name}); get it again."
-    if not any(byte < 9 or 13 < byte < 32 for byte in head):
+    if is_text(head):
         return "this is a text file, not a picture."
     return "this is not a picture in a format that can be read; convert it to PNG or JPEG."
+
+
+def _readable(kind: Kind) -> bool:
+    """Whether what a format needs beside Pillow's oldest parts is installed."""
+    if kind is AVIF:
+        return find_spec("PIL._avif") is not None
+    return (kind is HEIC and plugin_installed("HEIF")) or (
+        kind is JPEG_XL and plugin_installed("JXL")
+    )
+
+
+def jpeg_of_a_kind(data: bytes) -> str | None:
+    """What a JPEG is that this Pillow may not know, by the header of its frame (ITU-T T.81, B.2.2).
+
+    None: an ordinary one, or none is found.
+    """
+    at = 2
+    while at + 5 <= len(data) and data[at] == 0xFF:
+        marker = data[at + 1]
+        if 0xC0 <= marker <= 0xCF and marker not in (0xC4, 0xC8, 0xCC):
+            bits, lossless = data[at + 4], marker & 3 == 3
+            if bits == 8 and not lossless and marker < 0xC5:
+                return None
+            return f"{bits} bits{', without loss' if lossless else ''}"
+        at += 2 + int.from_bytes(data[at + 2 : at + 4], "big")
+    return None
 
 
 def jpeg_xl_size(data: bytes) -> tuple[int, int]:

@@ -1,4 +1,4 @@
-"""PNG chunks that Pillow refuses a picture for, or does not know.
+"""PNG chunks that Pillow refuses a picture for, does not know, or does not look at.
 
 Pillow takes a text or color profile that unpacks to more than a megabyte for an attack and opens
 nothing. Image generators write their workflow into such texts, Photoshop its history, and printers'
@@ -16,21 +16,25 @@ TEXTS = (b"tEXt", b"zTXt", b"iTXt")
 LONGEST = 1 << 20  # bytes of one text, unpacked, or of a profile that Pillow takes
 ALL_TEXTS = 1 << 24  # bytes of all texts together
 LONGEST_PROFILE = 1 << 24
+BLOCK = 1 << 20
 
 
 class PngFile(NamedTuple):
     """``stream``: the file, without chunks that are too long. ``profile``: an ICC profile that was
     left out for its length. ``cicp``: the content of a cICP chunk (PNG, 3rd edition, 11.3.2.6).
+    ``is_altered``: a checksum of its pixels does not match, which Pillow does not look at.
     """
 
     stream: BinaryIO
     profile: bytes | None = None
     cicp: bytes | None = None
+    is_altered: bool = False
 
 
 def without_long_chunks(stream: BinaryIO) -> PngFile:
     """The PNG as Pillow opens it; ``stream`` itself where nothing is too long."""
     profile = cicp = None
+    is_altered = False
     left_out: list[tuple[int, int]] = []
     room = ALL_TEXTS
     start = stream.seek(len(SIGNATURE))
@@ -55,11 +59,21 @@ def without_long_chunks(stream: BinaryIO) -> PngFile:
                 profile = unpacked if len(unpacked) < LONGEST_PROFILE else None
         elif kind == b"cICP" and length == 4:
             cicp = stream.read(length)
+        elif kind == b"IDAT" and not is_altered:
+            is_altered = checksum(stream, kind, length) != int.from_bytes(stream.read(4), "big")
         start = stop
     if left_out:
         stream = io.BytesIO(cut_out(stream, left_out))
     stream.seek(0)
-    return PngFile(stream, profile, cicp)
+    return PngFile(stream, profile, cicp, is_altered)
+
+
+def checksum(stream: BinaryIO, kind: bytes, length: int) -> int:
+    """The CRC-32 of a chunk of which the content comes next."""
+    found = zlib.crc32(kind)
+    while length > 0 and (block := stream.read(min(length, BLOCK))):
+        found, length = zlib.crc32(block, found), length - len(block)
+    return found
 
 
 def text_size(kind: bytes, body: bytes, most: int) -> int:

@@ -6,6 +6,7 @@ Pillow's many pixel modes.
 
 from __future__ import annotations
 
+import ctypes
 import io
 import logging
 import math
@@ -14,7 +15,8 @@ import re
 import threading
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from functools import cache
 from pathlib import Path
 from typing import Any, BinaryIO, Literal
 
@@ -34,6 +36,7 @@ from cnnart.image.formats import (
     JPEG_XL,
     RAW,
     RAW_SUFFIXES,
+    jpeg_of_a_kind,
     jpeg_xl_size,
     jpeg_xl_xmp,
     kind_by_content,
@@ -56,10 +59,13 @@ UNKNOWN = re.compile(r"unsupported|not supported|unknown|(cannot|can't) handle",
 RARE_COMPRESSIONS = ("webp", "zstd", "lzma", "jpeg2000", "lerc")
 # Tags of TIFF 6.0, of its supplements and of DNG, and values of them.
 BITS, PHOTOMETRIC, MAX_SAMPLE, SAMPLES, WHITE_IS_ZERO, BLACK_IS_ZERO = 258, 262, 281, 339, 0, 1
-TIFF_STARTS = (b"II*\0", b"MM\0*")
+TIFF_STARTS = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
 NEGATIVE = "cnnart_negative"  # in an image's info: see ``as_negative``
+CHECKSUM = "cnnart_checksum"  # in an image's info: a checksum of its pixels does not match
 SENSORS = (32803, 34892)  # photometric interpretations of raw data
 SUBFILE_TYPE, SUB_IFDS, DNG_VERSION, REDUCED = 254, 330, 50706, 1
+WIDTH, PLANES, SEPARATE, SIGNED, MOST_BITS = 256, 284, 2, 2, 128
+JPEG_HEADER = 1 << 20  # bytes in which the header of a JPEG's frame is looked for
 MOST_THUMBNAILS = 16
 GRAY_MODES = ("1", "L", "LA", "La", "I", "F")
 PROFILE_SPACES = {"L": "GRAY", "RGB": "RGB", "CMYK": "CMYK", "LAB": "Lab"}
@@ -94,7 +100,7 @@ def read_image(source: Path | str | BinaryIO, *, max_pixels: int = MAX_PIXELS) -
     """
     with opened(source) as (stream, name), recognized(stream, name, max_pixels) as image:
         with pillow_limit(max_pixels):
-            notes = one_of_many(image)
+            notes = one_of_many(image) + of_doubt(image)
             decode(image, name)
         return unpacked(image, name, notes)
 
@@ -179,7 +185,10 @@ def recognized(stream: BinaryIO, name: str, max_pixels: int) -> Image.Image:
     Raises ImageError: for what is no picture, for a format that is not read, for a camera's raw
     file, and for more pixels.
     """
-    head = stream.read(512)
+    try:
+        head = stream.read(512)
+    except OSError as error:
+        raise damaged(name, error) from error
     kind = kind_by_content(head)
     if kind in (HEIC, JPEG_XL, AVIF):
         kind = None  # perhaps there is a plugin
@@ -190,13 +199,12 @@ def recognized(stream: BinaryIO, name: str, max_pixels: int) -> Image.Image:
             image = identified(stream, head, name, max_pixels)
             check_size(image.width * image.height, name, max_pixels)
             if isinstance(image, TiffImagePlugin.TiffImageFile):
+                quiet_libtiff()
                 skip_thumbnails(image, head, name)
+                refuse_misread(image, name)
                 check_size(image.width * image.height, name, max_pixels)
     except UnidentifiedImageError:
-        tiff = head[:4] in TIFF_STARTS
-        raise ImageError(
-            f"{name}: {tiff_of_a_kind(stream, name) if tiff else what_it_is(head)}"
-        ) from None
+        raise ImageError(f"{name}: {of_a_kind(stream, head, name)}") from None
     except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
         found = re.search(r"(\d+) pixels", str(error))
         check_size(int(found[1]) if found else max_pixels + 1, name, max_pixels)
@@ -218,6 +226,7 @@ def identified(stream: BinaryIO, head: bytes, name: str, max_pixels: int) -> Ima
         image = Image.open(file.stream, formats=["PNG"])
         image.info |= {"cicp": file.cicp} if file.cicp else {}
         image.info |= {"icc_profile": file.profile} if file.profile else {}
+        image.info |= {CHECKSUM: True} if file.is_altered else {}
         return image
     for load_plugins in (Image.preinit, Image.init):  # the common ones first: the others take long
         load_plugins()
@@ -243,7 +252,10 @@ def identified(stream: BinaryIO, head: bytes, name: str, max_pixels: int) -> Ima
         data = stream.read()
         width, height = jpeg_xl_size(data)  # the plugin decodes as it opens
         check_size(width * height, name, max_pixels)
-        image = Image.open(stream, formats=["JXL"])
+        try:
+            image = Image.open(stream, formats=["JXL"])
+        except RuntimeError as error:  # which says how to build libjxl
+            raise OSError("libjxl cannot decode it") from error
         image.info |= {"xmp": xmp} if (xmp := jpeg_xl_xmp(data)) else {}
         return image
     raise UnidentifiedImageError
@@ -302,24 +314,69 @@ def skip_thumbnails(image: TiffImagePlugin.TiffImageFile, head: bytes, name: str
             raise ImageError(f"{name}: {RAW}") from error
 
 
+def refuse_misread(image: TiffImagePlugin.TiffImageFile, name: str) -> None:
+    """Raise ImageError for the kinds of TIFF that Pillow opens and takes for others.
+
+    Color of more than 8 bits in separate planes, which it reads as if it had 8, and signed bytes,
+    which it reads as unsigned ones.
+    """
+    tags = image.tag_v2
+    bits = tags.get(BITS, (1,))
+    in_planes = tags.get(PLANES) == SEPARATE and len(bits) > 1
+    if max(bits) > 8 if in_planes else max(bits) == 8 and SIGNED in tags.get(SAMPLES, ()):
+        raise ImageError(f"{name}: {_cannot_read(tags)}")
+
+
+@cache
+def quiet_libtiff() -> None:
+    """Keep libtiff from writing to standard error; what it says there names no file."""
+    with suppress(AttributeError, OSError):  # linked into Pillow's own library (Windows)
+        ctypes.CDLL(Image.core.__file__).TIFFSetErrorHandler(None)
+
+
+def of_a_kind(stream: BinaryIO, head: bytes, name: str) -> str:
+    """One clause about what Pillow does not know."""
+    if head[:4] in TIFF_STARTS:
+        return tiff_of_a_kind(stream, name)
+    stream.seek(0)
+    if head.startswith(b"\xff\xd8") and (kind := jpeg_of_a_kind(stream.read(JPEG_HEADER))):
+        return f"this kind of JPEG cannot be read ({kind}); save it as PNG first."
+    return what_it_is(head)
+
+
 def tiff_of_a_kind(stream: BinaryIO, name: str) -> str:
     """One clause about a TIFF that Pillow does not know."""
     try:
         stream.seek(0)
-        tags = TiffImagePlugin.ImageFileDirectory_v2(stream.read(8))
+        head = stream.read(16)
+        if head.startswith(b"MM\0+"):
+            return (
+                "this kind of TIFF cannot be read (BigTIFF, big-endian); save it as PNG, or as "
+                "TIFF with 8 or 16 bits."
+            )
+        tags = TiffImagePlugin.ImageFileDirectory_v2(head if head[2] == 43 else head[:8])
         stream.seek(tags.next)
         with pillow_limit(None):
             tags.load(stream)
-            bits, samples = tags.get(BITS, (1,)), tags.get(SAMPLES, (1,))[0]
-            photometric = tags.get(PHOTOMETRIC)
+            bits, photometric = tags.get(BITS, (1,)), tags.get(PHOTOMETRIC)
+            line = _cannot_read(tags)
     except Exception as error:  # broken in any way
         return f"the file is truncated or damaged ({reason(error)}); get it again."
+    if not {WIDTH, PHOTOMETRIC} <= tags.keys() or not 0 < max(bits) <= MOST_BITS:
+        return "the file is truncated or damaged (it begins as a TIFF); get it again."
     if photometric in SENSORS or Path(name).suffix.lower() in RAW_SUFFIXES:
         return str(RAW)
-    kind = {2: "signed integers", 3: "floats"}.get(samples, "integers")
-    white = ", white as zero" if photometric == WHITE_IS_ZERO else ""
+    return line
+
+
+def _cannot_read(tags: Mapping[int, Any]) -> str:
+    """One clause about a TIFF with such tags."""
+    bits = tags.get(BITS, (1,))
+    kind = {2: "signed integers", 3: "floats"}.get(tags.get(SAMPLES, (1,))[0], "integers")
+    white = ", white as zero" if tags.get(PHOTOMETRIC) == WHITE_IS_ZERO else ""
+    planes = ", in separate planes" if tags.get(PLANES) == SEPARATE and len(bits) > 1 else ""
     return (
-        f"this kind of TIFF cannot be read ({len(bits)} x {bits[0]} bits, {kind}{white}); "
+        f"this kind of TIFF cannot be read ({len(bits)} x {bits[0]} bits, {kind}{white}{planes}); "
         "save it as PNG, or as TIFF with 8 or 16 bits."
     )
 
@@ -331,6 +388,12 @@ def one_of_many(image: Image.Image) -> list[str]:
         return [kind] if kind and image.is_animated else []  # type: ignore[attr-defined]
     except Exception:  # what lies behind the first picture is broken
         return []
+
+
+def of_doubt(image: Image.Image) -> list[str]:
+    """What there is to tell of a file that may be damaged, and decodes all the same."""
+    told = "a checksum in it does not match: it may be damaged; look at the result."
+    return [told] if image.info.get(CHECKSUM) else []
 
 
 def decode(image: Image.Image, name: str) -> None:
@@ -359,12 +422,14 @@ def decode(image: Image.Image, name: str) -> None:
 
 def damaged(name: str, error: Exception) -> ImageError:
     """The error for a file that fails to be decoded: for its content, or for a kind unknown."""
-    reason = " ".join(str(error).split()) or type(error).__name__
-    if isinstance(error, NotImplementedError) or UNKNOWN.search(reason):
+    why = reason(error)
+    if isinstance(error, OSError) and error.errno:  # the system's, not the decoder's
+        return ImageError(f"{name}: the file cannot be read ({why}).")
+    if isinstance(error, NotImplementedError) or UNKNOWN.search(why):
         return ImageError(
-            f"{name}: this kind of picture cannot be read ({reason}); save it as PNG first."
+            f"{name}: this kind of picture cannot be read ({why}); save it as PNG first."
         )
-    return ImageError(f"{name}: the file is truncated or damaged ({reason}); get it again.")
+    return ImageError(f"{name}: the file is truncated or damaged ({why}); get it again.")
 
 
 def to_picture(obj: Any) -> Picture:
@@ -578,7 +643,7 @@ def integer_white(
     bits = (tags.get(BITS) or (0,))[0]
     if isinstance(stated, int) and stated >= top and stated > 255 and stated & (stated + 1) == 0:
         return stated, False
-    white = 65535
+    white = 32767 if bits == 16 and tags.get(SAMPLES) == (SIGNED,) else 65535
     if 8 < bits < 16:
         white = 2**bits - 1
     if top > white:

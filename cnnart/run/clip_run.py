@@ -22,7 +22,7 @@ import torch
 from torch import Tensor
 
 from cnnart.errors import CnnartError, ImageError, reason
-from cnnart.files import is_file, sha256_of, write_atomically
+from cnnart.files import is_file, resolved, sha256_of, write_atomically
 from cnnart.optim.memory import memory_errors_named
 from cnnart.optim.steps import MemoryPlan, PyramidLevel, Step
 from cnnart.run.clip_task import NUMBERED, ClipTask, numbered_path
@@ -206,7 +206,7 @@ class Encoder:
 def _named(error: BaseException, folder: Path) -> BaseException:
     """The error, saying where; libav's own kinds are both OSErrors and not."""
     if isinstance(error, OSError):
-        return OSError(error.errno, reason(error), str(folder.parent))
+        return OSError(error.errno, reason(error), str(resolved(folder.parent)))
     if isinstance(error, ValueError | RuntimeError):
         return ImageError(f"{folder.parent}: the clip cannot be encoded: {reason(error)}.")
     return error
@@ -410,7 +410,7 @@ class ClipRun(Run):
                 sound_of=source.tracks,
                 start=work.reader.start + source.origin,
                 record=record,
-                tell=task.options.metadata != "none",
+                metadata=task.options.metadata,
             )
             self.findings += [Finding(line, {"note": line}) for line in notes]
         self.findings += work.painter.findings()

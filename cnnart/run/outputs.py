@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -186,7 +187,10 @@ def _beside(source: Source, style: str) -> Path:
 
 def _check_pattern(pattern: str) -> None:
     try:
-        fields = [field for _, field, _, _ in Formatter().parse(pattern) if field is not None]
+        parsed = list(Formatter().parse(pattern))
+        fields = [field for _, field, _, _ in parsed if field is not None]
+        if any(spec and re.search(r"[{}]|\d{4}", spec) for _, _, spec, _ in parsed):
+            raise ValueError("a field is too wide")
     except ValueError as error:
         raise UsageError(
             f"The output pattern {pattern!r} is malformed ({error}): write it like "

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from cnnart.errors import as_flags
+from cnnart.errors import as_flags, on_one_line
 from cnnart.files import json_line
 
 if TYPE_CHECKING:
@@ -147,9 +147,9 @@ class Plain(Reporter):
     def plan(self, plan: Plan) -> None:
         for line in plan_lines(plan):
             if self._paths:
-                self._print(line)
+                self._print(on_one_line(line))
             else:
-                print(line, file=sys.stderr)
+                print(on_one_line(line), file=sys.stderr)
 
     def planned(self, plans: Sequence[Plan]) -> None:
         known = [plan.seconds for plan in plans if plan.seconds is not None]
@@ -161,11 +161,11 @@ class Plain(Reporter):
         print(f"cnnart: warning: {as_flags(message)}", file=sys.stderr)
 
     def found(self, finding: Finding) -> None:
-        print(f"cnnart: {finding.text}", file=sys.stderr)
+        print(on_one_line(f"cnnart: {finding.text}"), file=sys.stderr)
 
     def saved(self, path: Path | None, kind: str, seconds: float) -> None:
         if path and self._paths and kind != "snapshot":
-            self._print(str(path))
+            self._print(on_one_line(str(path)) if sys.stdout.isatty() else str(path))
         if kind == "interrupted":
             self.warning(f"interrupted; the picture so far is {path or 'written'}.")
 

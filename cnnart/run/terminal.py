@@ -10,7 +10,7 @@ from rich.live import Live
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 from rich.text import Text
 
-from cnnart.errors import as_flags
+from cnnart.errors import as_flags, on_one_line
 from cnnart.optim.memory import gigabytes
 from cnnart.run.report import Eta, Finding, Plain, Start, about, duration
 
@@ -125,4 +125,4 @@ class Terminal(Plain):
             self._live = None
 
     def _show(self, text: str, style: str = "") -> None:
-        self._console.print(Text(text, style), soft_wrap=True)
+        self._console.print(Text(on_one_line(text), style), soft_wrap=True)

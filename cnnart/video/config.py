@@ -31,7 +31,7 @@ class ClipConfig(Settings):
     fps: float | None = setting(
         None,
         "Frames a second, evenly spaced.",
-        above=0,
+        low=0.001,
         high=240,
         metavar="N",
         shown="the clip's own times",

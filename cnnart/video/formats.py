@@ -17,7 +17,7 @@ CLIPS = (
 )
 ANIMATED = (".gif", ".webp", ".png", ".apng")
 
-FRAMES = re.compile(r"%0?\d*d")  # in a name: numbered pictures, frames/%04d.png
+FRAMES = re.compile(r"%0?\d{0,2}d")  # in a name: numbered pictures, frames/%04d.png
 
 
 class Container(NamedTuple):

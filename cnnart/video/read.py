@@ -17,7 +17,7 @@ import numpy as np
 from cnnart.errors import ImageError, UsageError, reason
 from cnnart.files import is_folder, obstacle, open_file
 from cnnart.image.animation import import_av
-from cnnart.image.formats import VIDEO, kind_by_content
+from cnnart.image.formats import VIDEO, is_text, kind_by_content
 from cnnart.image.read import MAX_PIXELS, check_size, read_image, recognized
 from cnnart.video.color import ToRgb, bits_of, is_hdr
 from cnnart.video.config import ClipConfig
@@ -290,10 +290,11 @@ def unreadable(path: Path, error: Exception, head: bytes = b"") -> ImageError:
     kind = kind_by_content(head)
     if kind is not None and kind is not VIDEO:
         return ImageError(f"{path}: {kind}")
-    if head and not any(byte < 9 or 13 < byte < 32 for byte in head):
+    if head and is_text(head):
         return ImageError(f"{path}: this is a text file, not a clip.")
     why = reason(error)
-    if "Invalid data" in str(error) or "End of file" in str(error):
+    # FFmpeg calls much of what it cannot make sense of an input/output error.
+    if any(sign in str(error) for sign in ("Invalid data", "End of file", "Input/output error")):
         why = "it is truncated, damaged or no video; get it again"
     return ImageError(f"{path}: cannot read the clip: {why}.")
 
@@ -373,7 +374,7 @@ class AnimatedPicture:
         from PIL import Image
 
         time = Fraction(0)
-        with Image.open(self.path) as image:
+        with Image.open(self.path, formats=("GIF", "WEBP", "PNG", "AVIF")) as image:
             for number in range(image.n_frames):
                 try:
                     image.seek(number)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import heapq
 import os
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from fractions import Fraction
@@ -36,7 +36,9 @@ ENCODERS: dict[str | None, tuple[str, str, dict[str, str]]] = {
     # Without loss, for animated and numbered pictures, which are made of the pieces in the end.
     None: ("libx264rgb", "rgb24", {"preset": "ultrafast", "qp": "0"}),
 }
-TOLD = ("title", "artist", "album", "copyright", "date", "creation_time", "genre", "language")
+# What a clip says of itself that is fit for others, and what is no longer true of the new one.
+PUBLIC_KEYS = ("copyright", "date", "creation_time", "genre", "language")
+STALE_KEYS = ("major_brand", "minor_version", "compatible_brands", "encoder", "duration")
 SOUND_RATE = 48000
 
 
@@ -167,7 +169,7 @@ def join(
     sound_of: Path | None = None,
     start: Fraction = Fraction(0),
     record: str | None = None,
-    tell: bool = True,
+    metadata: str = "public",
 ) -> list[str]:
     """Write pieces as one clip, whole or not at all; returns what went otherwise, a line each.
 
@@ -176,7 +178,8 @@ def join(
         sound_of: the clip whose sound, subtitles and chapters go with it.
         start: where the part of that clip begins, on its own clock, in seconds.
         record: text for ``read_mp4_record``.
-        tell: keep title, artist and the like.
+        metadata: what is kept of what the clip says of itself, as in ``OutputOptions``: ``public``
+            (time, copyright, genre; chapters with their titles), ``all``, or ``none``.
 
     Raises OSError.
     """
@@ -203,11 +206,15 @@ def join(
                 tracks += [
                     track
                     for given in (*source.streams.audio, *source.streams.subtitles)
-                    if (track := _track(out, given, sound_of, window, made.container, notes))
+                    if (
+                        track := _track(
+                            out, given, sound_of, window, made.container, notes, metadata
+                        )
+                    )
                 ]
-                _chapters(out, source, window)
-                if tell:
-                    out.metadata.update({k: v for k, v in source.metadata.items() if k in TOLD})
+                _chapters(out, source, window, titled=metadata != "none")
+                if metadata != "none":
+                    out.metadata.update(_told(source.metadata, metadata, PUBLIC_KEYS))
             if record:
                 out.metadata["comment"] = record
             # In the order of their times, or a muxer would keep one whole track in memory.
@@ -217,6 +224,14 @@ def join(
             if source:
                 source.close()
     return notes
+
+
+def _told(said: Mapping[str, str], metadata: str, public: Sequence[str]) -> dict[str, str]:
+    """What is kept of what a clip or a track says of itself; Matroska's keys are in capitals."""
+    by_key = {key.lower(): text for key, text in said.items()}
+    if metadata == "all":
+        return {key: text for key, text in by_key.items() if key not in STALE_KEYS}
+    return {key: text for key, text in by_key.items() if key in public}
 
 
 def _for(stream: Any, packets: Iterable[Any]) -> Iterator[Any]:
@@ -241,7 +256,13 @@ class Window:
 
 
 def _track(
-    out: Any, given: Any, path: Path | None, window: Window, container: str, notes: list[str]
+    out: Any,
+    given: Any,
+    path: Path | None,
+    window: Window,
+    container: str,
+    notes: list[str],
+    metadata: str,
 ) -> Iterator[Any] | None:
     """A track of the source in the result: its packets as they are, or encoded anew; None, and a
     note, where it cannot go there.
@@ -255,7 +276,8 @@ def _track(
     if played is None or name in played:
         with suppress(ValueError):  # of a codec that is not for this container
             stream = out.add_stream_from_template(given, opaque=True)
-            stream.metadata.update(given.metadata)
+            # A player picks a track by its language.
+            stream.metadata.update(_told(given.metadata, metadata, ("language",)))
             return _copied(stream, given, path, window)
     if given.type == "subtitle":
         notes.append(f"the subtitles ({name}) do not go into this kind of file: take .mkv.")
@@ -321,7 +343,7 @@ def _encoded(stream: Any, given: Any, path: Path, window: Window) -> Iterator[An
     yield from stream.encode(None)
 
 
-def _chapters(out: Any, source: Any, window: Window) -> None:
+def _chapters(out: Any, source: Any, window: Window, *, titled: bool) -> None:
     kept = []
     for chapter in source.chapters():
         base = Fraction(chapter["time_base"])
@@ -329,7 +351,8 @@ def _chapters(out: Any, source: Any, window: Window) -> None:
         end = min(chapter["end"] * base - window.start, window.length)
         if end > 0 and start < window.length:
             start = max(start, Fraction(0))
-            kept.append(chapter | {"start": int(start / base), "end": int(end / base)})
+            untitled: dict[str, Any] = {} if titled else {"metadata": {}}
+            kept.append(chapter | {"start": int(start / base), "end": int(end / base)} | untitled)
     if kept:
         out.set_chapters(kept)
 

@@ -14,7 +14,7 @@ import pytest
 from cnnart import __main__ as program
 from cnnart.__main__ import Unfailing, main, open_streams
 from cnnart.cli.options import FileOptions, TalkOptions, check_options
-from cnnart.errors import SOME_FAILED, UsageError, in_words, reason
+from cnnart.errors import SOME_FAILED, UsageError, as_flags, in_words, reason
 from cnnart.run.batch import BatchOptions, Outcomes
 from cnnart.run.inputs import Source
 from cnnart.run.journal import Journal
@@ -150,3 +150,89 @@ def test_a_batch_goes_on_past_what_the_world_does(capsys: pytest.CaptureFixture[
     outcomes.saved(tasks[1], "result", 1.0)
     assert outcomes.conclude() == SOME_FAILED
     assert "a.jpg  No space left on device. Free some space" in capsys.readouterr().err
+
+
+# Names that are no text, or too much of it
+
+
+@pytest.mark.parametrize(
+    ("encoding", "name", "written"),
+    [
+        ("utf-8", "gr\u00fc\udcff.png", b"gr\xc3\xbc\xff.png"),
+        ("ascii", "gr\udcc3\udcbc\udcff.png", b"gr\xc3\xbc\xff.png"),  # LC_ALL=C
+        ("ascii", "gr\u00fc.png", rb"gr\xfc.png"),
+        ("utf-8", "\ud800.png", rb"\ud800.png"),  # out of a record
+        ("cp1252", "\u4e2d.png", rb"\u4e2d.png"),
+    ],
+)
+def test_a_console_that_cannot_show_a_name(
+    monkeypatch: pytest.MonkeyPatch, encoding: str, name: str, written: bytes
+) -> None:
+    stream = io.TextIOWrapper(io.BytesIO(), encoding=encoding)
+    monkeypatch.setattr(sys, "stdout", stream)
+    program._print_any_text()
+    print(name, end="", flush=True)
+    assert stream.buffer.getvalue() == written  # type: ignore[attr-defined]
+
+
+def test_a_name_breaks_no_line_and_tells_the_terminal_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    name = "a\nb\x1b[31m.png"
+    Path(name).write_bytes(b"no picture")
+    assert main(["inspect", "classify", name]) == 1
+    said = capsys.readouterr().err
+    assert said.count("\n") == 1
+    assert r"a\nb\x1b[31m.png: this is a text file" in said
+    Plain().warning(f"{name}: odd")
+    JsonLines().warning(f"{name}: odd")
+    caught = capsys.readouterr()
+    assert caught.err == "cnnart: warning: a\\nb\\x1b[31m.png: odd\n"
+    assert caught.out.count("\n") == 1
+    Plain().saved(Path(name), "result", 1.0)
+    assert capsys.readouterr().out == f"{name}\n", "a program reads it, that wants the file"
+
+
+def test_what_a_library_puts_into_backquotes_is_no_flag() -> None:
+    said = reason(RuntimeError("build `libjxl` first"))
+    assert as_flags(f"It failed ({said}): see `max_memory`.") == (
+        "It failed (build 'libjxl' first): see --max-memory."
+    )
+
+
+@pytest.mark.parametrize("value", ["abc", "0", "-1", "1.5", " ", "4,", "9" * 30])
+def test_a_number_of_threads_that_is_none(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], value: str
+) -> None:
+    monkeypatch.setenv("OMP_NUM_THREADS", value)
+    assert main(["--version"]) == 0
+    assert "OMP_NUM_THREADS" not in os.environ
+    told = f"cnnart: warning: OMP_NUM_THREADS is {value!r}, which is no number of threads: "
+    assert capsys.readouterr().err == (f"{told}it is left out.\n" if value.strip() else "")
+
+
+@pytest.mark.parametrize("value", ["1", "4,2", " 2 "])
+def test_a_number_of_threads_that_is_one(monkeypatch: pytest.MonkeyPatch, value: str) -> None:
+    monkeypatch.setenv("OMP_NUM_THREADS", value)
+    assert main(["--version"]) == 0
+    assert os.environ["OMP_NUM_THREADS"] == value
+
+
+@pytest.mark.parametrize(
+    ("error", "says"),
+    [
+        (
+            ImportError("libtorch_cpu.so: failed to map segment from shared object"),
+            "Not enough memory to load torch (libtorch_cpu.so: failed to map segment",
+        ),
+        (
+            ImportError("libcudart.so.12: cannot open shared object file"),
+            "A library cannot be loaded (libcudart.so.12: cannot open shared object file): install",
+        ),
+        (ModuleNotFoundError("No module named 'torch'", name="torch"), "The package torch is miss"),
+    ],
+)
+def test_a_package_that_cannot_be_loaded_is_no_bug(error: ImportError, says: str) -> None:
+    assert str(in_words(error)).startswith(says)
+    assert in_words(ImportError("cannot import name 'x'", name="cnnart.files")) is None

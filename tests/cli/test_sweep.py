@@ -367,6 +367,7 @@ def test_strokes_of_a_fast_style(
         (["--strength", "0.2,0.20, 0.2"], "Nothing to sweep"),
         (["--variations", "0"], "0 is not in the range x>=2"),
         (["--strength", "0.2,7"], "7.0 is not in the range"),
+        (["--strength", "0.2,nan"], "'nan' is not in the range 0<=x<=1."),
         (["--strength", "0.2,,0.5"], "'0.2,,0.5' lacks a value beside a comma."),
         (["--preset", "draft,slow"], "No stylize preset 'slow'. There is draft"),
         (["--quality", "80,90"], "'80,90' is not a valid integer"),

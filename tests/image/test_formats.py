@@ -89,6 +89,36 @@ def test_with_the_extra_installed_its_suffixes_are_read(monkeypatch, no_plugins)
         (b"\x89PNG\r\n\x1a\n" + bytes(4), "it begins as a PNG"),
         (b"\xff\xd8\xff\xe0", "it begins as a JPEG"),
         (b"P6\n-9 5\n255\n", "it begins as a PNM"),
+        (b"RIFF\0\0\0\0XXXX" + bytes(9), "it begins as a WebP"),
+        (b"8BPS\0\1" + bytes(40), "it begins as a Photoshop document"),
+        (b"RIFF\0\0\0\0AVI LIST" + bytes(9), "a video"),
+        (b"RIFF\0\0\0\0WAVEfmt " + bytes(9), "a sound file; name a picture."),
+        (b"RIFF\0\0\0\0CDR8" + bytes(9), "a CorelDRAW drawing"),
+        (b"\0\0\0\x08wide\0\0\0\0mdat" + bytes(9), "a video"),
+        (b"OggS\0\2" + bytes(30), "a sound file"),
+        (b"\x76\x2f\x31\x01\2" + bytes(30), "an OpenEXR picture; save it as TIFF or PNG with 16"),
+        (b"#?RADIANCE\nFORMAT=32-bit_rle_rgbe\n", "a Radiance HDR picture"),
+        (b"8BPS\0\2" + bytes(40), "a large Photoshop document (PSB)"),
+        (b"gimp xcf file\0" + bytes(9), "a GIMP document (XCF)"),
+        (b"AT&TFORM\0\0\0\x09DJVU", "a DjVu document"),
+        (b"DDS |\0\0\0" + bytes(90), "a texture of a game"),
+        (b"II\xbc\1" + bytes(9), "a JPEG XR picture"),
+        (b"\xff\xd8\xff\xf7\0\x0b\x08" + bytes(9), "a JPEG-LS picture"),
+        (
+            b"\xff\xd8\xff\xe0\0\4\0\0\xff\xc1\0\x11\x0c" + bytes(60),
+            "kind of JPEG cannot be read (12",
+        ),
+        (b"\xff\xd8\xff\xc3\0\x0b\x10" + bytes(9), "(16 bits, without loss); save it as PNG"),
+        (bytes(128) + b"DICM" + bytes(9), "a medical picture (DICOM)"),
+        (b"\x89PNG\r\n\x1a\n\0\0\0\4CgBI" + bytes(9), "a PNG as iPhone apps hold it (CgBI)"),
+        (b"\x7fELF\2\1\1" + bytes(9), "a program, not a picture"),
+        (b"\xfd7zXZ\0" + bytes(9), "an archive"),
+        (b"<?xml version='1.0'?><Error><Code>AccessDenied</Code></Error>", "an XML file"),
+        (b"<?xml version='1.0'?>\n<html xmlns='x'>", "a web page (HTML)"),
+        (b"<?xml version='1.0'?><!-- Zeichnung --><svg>", "an SVG drawing"),
+        ("Gr\u00fc\u00dfe".encode(), "this is a text file, not a picture."),
+        (b"a" * 511 + "\u00fc".encode()[:1], "this is a text file, not a picture."),
+        (b"\xff" * 99, "this is not a picture in a format that can be read"),
     ],
 )
 def test_what_is_not_read_is_named(tmp_path, head, says):
@@ -118,6 +148,14 @@ def test_what_an_extra_reads_is_named_with_the_way_to_get_it(no_plugins, tmp_pat
     line = refusal(path)
     assert says in line
     assert "pip install 'cnnart[formats]'" in line
+
+
+@pytest.mark.parametrize(
+    "head", [b"\0\0\0\x18ftypheic\0\0\0\0mif1heic", b"\0\0\0\x18ftypavif\0\0\0\0mif1avif"]
+)
+def test_what_is_damaged_is_not_told_to_need_an_extra_that_is_there(monkeypatch, no_plugins, head):
+    monkeypatch.setattr(formats, "find_spec", lambda name: True)
+    assert "the file is truncated or damaged (it begins as a" in formats.what_it_is(head)
 
 
 def test_a_heic_is_read_by_its_plugin(monkeypatch, no_plugins):

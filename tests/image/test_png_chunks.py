@@ -55,7 +55,7 @@ def test_what_is_short_stays_as_it_is():
         chunk(b"tEXt", b"Title\0short"), after=chunk(b"zTXt", b"k\0\0" + zlib.compress(b"x"))
     )
     stream = io.BytesIO(data)
-    assert without_long_chunks(stream) == (stream, None, None)
+    assert without_long_chunks(stream) == (stream, None, None, False)
     assert stream.tell() == 0
 
 
@@ -98,3 +98,18 @@ def test_chunks_that_lie_about_their_length_are_left_to_pillow():
         broken = data[:33] + struct.pack(">L", length) + b"zTXt" + data[33:]
         file = without_long_chunks(io.BytesIO(broken))
         assert file.stream.read() == broken
+
+
+def test_pixels_that_do_not_match_their_checksum_are_read_with_a_warning(tmp_path):
+    data = bytearray(png())
+    (length,) = struct.unpack(">L", data[33:37])
+    data[41 + length] ^= 1  # the first byte of the checksum
+    path = tmp_path / "a.png"
+    path.write_bytes(data)
+    picture = read_image(path)
+    assert np.array_equal(hwc(picture), PIXELS)
+    assert picture.warnings == (
+        f"{path}: a checksum in it does not match: it may be damaged; look at the result.",
+    )
+    path.write_bytes(png())
+    assert read_image(path).warnings == ()

@@ -227,7 +227,7 @@ def test_path_through_a_file(tmp_path):
         (b"\n  <html lang='en'>", "a web page (HTML)"),
         (b"<?xml version='1.0'?><svg xmlns='http://www.w3.org/2000/svg'/>", "an SVG drawing"),
         ("Grüße, dies ist Text.\n".encode(), "a text file"),
-        (b"\0\0\0\x18ftypheic\0\0\0\0", "a HEIC photo; export it as JPEG or PNG, or pip install"),
+        (b"\0\0\0\x18ftypheic\0\0\0\0", "a HEIC photo"),
         (bytes(range(256)), "not a picture in a format that can be read"),
     ],
 )
@@ -349,3 +349,23 @@ def test_read_record_refuses_like_read_image(tmp_path):
     assert read_record(path) is None
     with pytest.raises(ImageError, match="54 pixels, the limit is 53"):
         read_record(path, max_pixels=53)
+
+
+class Failing(io.BytesIO):
+    def read(self, size=-1):
+        raise OSError(5, "Input/output error")
+
+
+def test_a_disk_that_fails_is_not_taken_for_a_damaged_file(tmp_path, monkeypatch):
+    def fail(*given):
+        raise OSError(5, "Input/output error")
+
+    stream = io.BytesIO(file(tmp_path).read_bytes())
+    stream.seek(0)
+    monkeypatch.setattr("cnnart.image.read.open_file", lambda path, pipes: stream)
+    monkeypatch.setattr("cnnart.image.png_chunks.without_long_chunks", fail)
+    line = refusal(tmp_path / "a.png")
+    assert "a.png: the file cannot be read (input/output error: the disk, or the way to" in line
+    stream = Failing()
+    with pytest.raises(ImageError, match="cannot be read"):
+        read_image(tmp_path / "a.png")

@@ -257,3 +257,68 @@ def test_by_its_suffix_a_tiff_is_raw_and_another_format_what_it_is(tmp_path):
     Image.fromarray((255 * RAMP).astype("u1")).save(tmp_path / "a.png")
     (tmp_path / "a.png").rename(tmp_path / "renamed.nef")
     assert read_image(tmp_path / "renamed.nef").rgb.shape == (1, 3, 24, 32)
+
+
+# Kinds that Pillow takes for others
+
+
+def color(planes, bits, **more):
+    """An uncompressed TIFF of three planes, each for itself."""
+    values = np.stack([planes] * 3).astype(f"<u{bits // 8}")
+    pixels, size = values.tobytes(), values[0].nbytes
+    height, width = planes.shape
+    at = 8 + len(pixels)
+    lists = struct.pack("<3H", *[bits] * 3) + b"\0\0"
+    lists += struct.pack("<3L", *(8 + n * size for n in range(3))) + struct.pack("<3L", *[size] * 3)
+    rows = [
+        (256, 4, 1, width),
+        (257, 4, 1, height),
+        (258, 3, 3, at),
+        (259, 3, 1, 1),
+        (262, 3, 1, 2),
+        (273, 4, 3, at + 8),
+        (277, 3, 1, 3),
+        (278, 4, 1, height),
+        (279, 4, 3, at + 20),
+        (284, 3, 1, 2),
+    ]
+    directory = struct.pack("<H", len(rows)) + b"".join(struct.pack("<HHLL", *row) for row in rows)
+    return b"II*\0" + struct.pack("<L", at + len(lists)) + pixels + lists + directory + bytes(4)
+
+
+def test_planes_of_16_bits_are_refused_and_of_8_read():
+    picture = read_image(io.BytesIO(color(RAMP * 255, 8)))
+    assert np.abs(picture.rgb[0].numpy() - RAMP).max() < 0.01
+    with pytest.raises(ImageError, match=r"\(3 x 16 bits, integers, in separate planes\); save"):
+        read_image(io.BytesIO(color(RAMP * 65535, 16)))
+
+
+def test_the_white_of_signed_integers():
+    picture = read_image(io.BytesIO(gray((RAMP * 32767).astype("<i2"), samples=2)))
+    assert np.abs(picture.rgb[0, 0].numpy() - RAMP).max() < 1e-3
+    assert picture.warnings == ()
+    with pytest.raises(ImageError, match=r"\(1 x 8 bits, signed integers\); save"):
+        read_image(io.BytesIO(gray((RAMP * 127).astype("i1"), samples=2)))
+
+
+def test_what_is_cut_off_is_damaged_and_no_kind():
+    data = gray((RAMP * 255).astype("u1"))
+    for cut in (data[:200], data[:8], data[:-100]):
+        with pytest.raises(ImageError, match="truncated or damaged"):
+            read_image(io.BytesIO(cut))
+
+
+def test_a_big_tiff_in_big_endian_is_named():
+    with pytest.raises(ImageError, match=r"\(BigTIFF, big-endian\)"):
+        read_image(io.BytesIO(b"MM\0+\0\x08\0\0" + bytes(50)))
+
+
+def test_libtiff_writes_nothing_to_standard_error(tmp_path, capfd):
+    path = tmp_path / "a.tif"
+    Image.fromarray((RAMP * 255).astype(np.uint8)).save(path, compression="tiff_lzw")
+    data = bytearray(path.read_bytes())
+    data[10:40] = b"\xff" * 30
+    path.write_bytes(data)
+    with pytest.raises(ImageError, match="truncated or damaged"):
+        read_image(path)
+    assert capfd.readouterr().err == ""

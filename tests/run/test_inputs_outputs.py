@@ -128,6 +128,9 @@ def test_patterns() -> None:
         "out/in/sub/c_mosaic_tif.jpg",
         f"out/{Path.cwd().name}/d_mosaic_png.jpg",
     ]
+    for pattern in ("{stem:>9999999999}.png", "{stem:>{ext}}.png"):
+        with pytest.raises(UsageError, match=r"is malformed \(a field is too wide\)"):
+            targets(["d.png"], pattern)
     for pattern in ("{name}.png", "{stem.__class__}.png", "{0}.png", "{}.png"):
         with pytest.raises(UsageError, match=r"Unknown field .* there is \{stem\}"):
             targets(["d.png"], pattern)

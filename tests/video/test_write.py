@@ -158,12 +158,23 @@ def test_the_sound_of_a_part(tmp_path: Path, painted) -> None:
         assert abs(float(first.pts * first.time_base)) < 0.03
 
 
-def test_chapters_and_titles_go_with_it(tmp_path: Path, painted) -> None:
+SAID = {
+    "title": "A walk",
+    "artist": "Anna B",
+    "location": "+48.1+011.5/",
+    "com.apple.quicktime.make": "Telefon",
+    "copyright": "2020 Anna",
+}
+
+
+def test_chapters_go_with_it_and_what_metadata_lets(tmp_path: Path, painted) -> None:
     source = save_clip(tmp_path / "source.mkv", 100, sound="aac")
     told = tmp_path / "told.mkv"
     with av.open(str(source)) as given, av.open(str(told), "w") as out:
-        out.metadata["title"] = "A walk"
+        out.metadata.update(SAID)
         stream = out.add_stream_from_template(given.streams.video[0])
+        heard = out.add_stream_from_template(given.streams.audio[0])
+        heard.metadata.update({"title": "Anna's microphone", "language": "deu"})
         chapter = {"time_base": Fraction(1, 1000), "metadata": {"title": "one"}}
         out.set_chapters(
             [
@@ -171,21 +182,35 @@ def test_chapters_and_titles_go_with_it(tmp_path: Path, painted) -> None:
                 {"id": 2, "start": 2500, "end": 4000, **chapter},
             ]
         )
-        for packet in given.demux(video=0):
+        for packet in given.demux(given.streams.video[0], given.streams.audio[0]):
             if packet.dts is not None:
-                packet.stream = stream
+                packet.stream = heard if packet.stream.type == "audio" else stream
                 out.mux(packet)
     out, _ = painted(told, ".mp4", start=Fraction(2), record="{}")
     with av.open(str(out)) as container:
-        assert container.metadata["title"] == "A walk"
+        assert container.metadata["copyright"] == "2020 Anna"
         assert container.metadata["comment"] == "{}"
+        assert container.streams.audio[0].metadata["language"] == "deu"
         kept = [
             (c["start"] * c["time_base"], c["end"] * c["time_base"]) for c in container.chapters()
         ]
     assert kept == [(0, 0.5), (0.5, 1)]
-    out, _ = painted(told, ".mp4", tell=False)
-    with av.open(str(out)) as container:
-        assert "title" not in container.metadata
+    private = (b"A walk", b"Anna B", b"+48.1", b"Telefon", b"Anna's microphone")
+    for suffix in (".mp4", ".mov", ".mkv"):
+        out, _ = painted(told, suffix)
+        said = out.read_bytes()
+        assert b"2020 Anna" in said
+        assert b"one" in said
+        assert not [each for each in private if each in said]
+        out, _ = painted(told, suffix, metadata="none")
+        said = out.read_bytes()
+        assert not [each for each in (*private, b"2020 Anna") if each in said]
+        with av.open(str(out)) as container:
+            assert [chapter["metadata"].get("title", "") for chapter in container.chapters()] == [
+                ""
+            ]
+    out, _ = painted(told, ".mkv", metadata="all")
+    assert all(each in out.read_bytes() for each in private)
 
 
 # Names

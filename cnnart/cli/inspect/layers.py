@@ -16,11 +16,14 @@ if TYPE_CHECKING:
     from cnnart.methods.inspect.layers import LayerFacts
 
 
+MOST_PIXELS = 1 << 16  # each way: networks of one's own are run on such a picture
+
+
 @cloup.command("layers")
 @cloup.argument("backbone", default="efficientnet-lite0", metavar="[BACKBONE]")
 @cloup.option(
     "--size",
-    type=click.IntRange(1),
+    type=click.IntRange(1, MOST_PIXELS),
     metavar="N",
     help="Side of the picture that the shapes are given for.  [default: 224, or as trained]",
 )

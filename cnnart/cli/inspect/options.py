@@ -13,7 +13,7 @@ import cloup
 
 from cnnart.cli.options import Decorator, section
 from cnnart.commands.inspect import FolderQuery, check_output, deliver, item_of, one_photo
-from cnnart.errors import SOME_FAILED, ImageError
+from cnnart.errors import SOME_FAILED, ImageError, on_one_line
 from cnnart.files import is_file
 from cnnart.settings import LARGEST_SEED, PRECISIONS
 
@@ -99,7 +99,7 @@ class InspectOptions:
     def print(self, line: str | None) -> None:
         """A line of results on standard output, if there is one."""
         if line is not None:
-            click.echo(line)
+            click.echo(on_one_line(line))
 
     def track(self, items: Iterable[T], total: int | None, label: str) -> Iterator[T]:
         """``items`` one by one, with a bar on standard error if that is a terminal."""
@@ -118,7 +118,7 @@ class InspectOptions:
 
     def warn(self, message: str) -> None:
         """One line on standard error, whatever ``--quiet`` says."""
-        click.echo(f"cnnart: {message}", err=True)
+        click.echo(on_one_line(f"cnnart: {message}"), err=True)
 
     def read(self, source: Source) -> Tensor:
         """The picture, ``1x3xHxW`` in [0, 1]; what there is to tell of its file is told."""
@@ -130,7 +130,7 @@ class InspectOptions:
     def say(self, message: str) -> None:
         """One line for people on standard error, unless ``--quiet``."""
         if not self.quiet:
-            click.echo(message, err=True)
+            click.echo(on_one_line(message), err=True)
 
     def report_failures(self, failures: Sequence[tuple[str, str]], total: int) -> int:
         """Name the pictures that could not be used, and why; returns the exit code."""

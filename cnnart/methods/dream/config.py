@@ -75,7 +75,11 @@ class DreamConfig(Settings):
         32, "How far the picture is shifted at random before a step, in pixels.", low=0
     )
     smoothing: float | None = setting(
-        None, "How far the gradient is blurred, in pixels; 0: not at all.", low=0, shown=AS_PRESET
+        None,
+        "How far the gradient is blurred, in pixels; 0: not at all.",
+        low=0,
+        high=100,
+        shown=AS_PRESET,
     )
     color: str = setting(
         "style",
