@@ -75,7 +75,7 @@ class Refinement:
         one = open_style(style, base, runtime)
         low, high = base.strength_range or (0.5, 0.5)
         try:
-            found = find_photos(photos, SMALLEST_CROP)
+            found = find_photos(photos, SMALLEST_CROP, hold_out=False)
         except UsageError:
             raise UsageError(
                 f"`refine` learns from the photos, and none of the {len(photos)} has as much as "

@@ -437,13 +437,15 @@ def test_a_damaged_file_in_the_cache_is_made_anew(quick_match: None) -> None:
 
 def test_a_style_is_refined_and_kept(any_style: Path, capsys: pytest.CaptureFixture[str]) -> None:
     _odd_styles()["glass"].save("glass.png")
-    save_picture("wide.png", height=80, width=96)
+    save_picture("wide.png", height=150, width=180)  # crops are larger than the smallest
+    save_picture("small.png", height=150, width=144)
     assert run("wide.png", "-s", "glass.png", "-o", "plain.png") == 0
     refine = ("--refine", "3s", "--save-style", "glass.safetensors")
-    assert run("wide.png", "-s", "glass.png", *refine, "-o", "refined.png") == 0
+    both = ("wide.png", "small.png")
+    assert run(*both, "-s", "glass.png", *refine, "-o", "{stem}-refined.png") == 0
     assert run("wide.png", "-s", "glass.safetensors:glass", "-o", "kept.png") == 0
-    assert (pixels("kept.png") == pixels("refined.png")).all()
-    assert (pixels("plain.png") != pixels("refined.png")).any()
+    assert (pixels("kept.png") == pixels("wide-refined.png")).all()
+    assert (pixels("plain.png") != pixels("wide-refined.png")).any()
 
 
 @pytest.mark.parametrize(

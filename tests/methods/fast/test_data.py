@@ -176,9 +176,11 @@ def test_a_ring_too_small_for_all_gives_the_same_crops(tmp_path: Path) -> None:
 def test_a_pool_takes_no_more_than_its_photos_or_its_share(tmp_path: Path) -> None:
     photos = find_photos(sorted(photo_folder(tmp_path / "photos", 40).iterdir()), 64)
     everything = PhotoPool(photos, 64, 1, torch.device("cpu"), capacity=1 << 40)
-    assert everything.nbytes == sum(photos.bytes)
+    assert everything.nbytes == sum(photos.decoded_bytes(64))
     taken = [read_photo(path, 64).numel() for path in photos.train]
-    assert all(0.98 * most < n <= most for n, most in zip(taken, photos.bytes, strict=True))
+    assert all(
+        0.98 * most < n <= most for n, most in zip(taken, photos.decoded_bytes(64), strict=True)
+    )
     share = PhotoPool(photos, 64, 1, torch.device("cpu"), capacity=500_000)
     assert (share.nbytes, share.holds_all) == (500_000, False)
 

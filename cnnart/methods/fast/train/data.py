@@ -38,15 +38,20 @@ DRAFT = 2  # a JPEG is decoded at that many times the size that is needed, and t
 class Photos:
     """``train`` and ``held_out`` files; ``skipped``: (path, why) of those that are of no use.
 
-    ``bytes``: what each one of ``train`` takes at most when ``read_photo`` has decoded it;
-    ``sizes``: the height and width of each.
+    ``sizes``: the height and width of each one of ``train``.
     """
 
     train: tuple[Path, ...]
     held_out: tuple[Path, ...]
     skipped: tuple[tuple[Path, str], ...] = ()
-    bytes: tuple[int, ...] = ()
     sizes: tuple[tuple[int, int], ...] = ()
+
+    def decoded_bytes(self, side: int) -> list[int]:
+        """What each one of ``train`` takes at most when ``read_photo`` has decoded it for crops of
+        that side.
+        """
+        # Decoded at a fraction of its size, a photo's sides are rounded once more.
+        return [math.ceil(3.03 * math.prod(reduced_size(*size, side))) for size in self.sizes]
 
 
 @dataclass(frozen=True)
@@ -59,11 +64,12 @@ class Sample:
     key: str
 
 
-def find_photos(paths: Sequence[Path], side: int) -> Photos:
+def find_photos(paths: Sequence[Path], side: int, *, hold_out: bool = True) -> Photos:
     """The photos among files; each is decoded once, to know that it can be.
 
     Args:
         side: of the largest crops in pixels, which is the shortest a photo's may be.
+        hold_out: keep some from training, to validate by.
 
     Raises UsageError when none is left to train on.
     """
@@ -73,6 +79,7 @@ def find_photos(paths: Sequence[Path], side: int) -> Photos:
     skipped = [(p, f) for p, f in zip(paths, found, strict=True) if isinstance(f, str)]
     good = list(sizes)
     count = min(MAX_HELD_OUT, len(good) // HELD_OUT) or min(1, len(good) // 2)
+    count = count if hold_out else 0
     if len(good) - count < 1:
         raise UsageError(
             f"No photo of {len(paths)} can be trained on: give a few hundred whole ones of at "
@@ -82,9 +89,7 @@ def find_photos(paths: Sequence[Path], side: int) -> Photos:
     held_out = good[every // 2 :: every][:count]
     left = set(held_out)
     train = tuple(p for p in good if p not in left)
-    # Decoded at a fraction of its size, a photo's sides are rounded once more.
-    taken = tuple(math.ceil(3.03 * math.prod(reduced_size(*sizes[p], side))) for p in train)
-    return Photos(train, tuple(held_out), tuple(skipped), taken, tuple(sizes[p] for p in train))
+    return Photos(train, tuple(held_out), tuple(skipped), tuple(sizes[p] for p in train))
 
 
 def examine(path: Path, smallest_side: int) -> tuple[int, int] | str:
@@ -250,7 +255,8 @@ class PhotoPool:
         workers: int = 0,
     ) -> None:
         self._paths, self._side, self.device = photos.train, side, device
-        self._largest, everything = max(photos.bytes), sum(photos.bytes)
+        taken = photos.decoded_bytes(side)
+        self._largest, everything = max(taken), sum(taken)
         self.holds_all = everything <= capacity
         size = everything if self.holds_all else max(capacity, 2 * (batch + 1) * self._largest)
         self._ring = torch.empty(min(size, everything), dtype=torch.uint8, device=device)

@@ -130,7 +130,8 @@ class Trainer:
         window = 0
         if not self.pool.holds_all and self.device.type != "cpu":
             # Reading would be the limit: half the ring is used again while the other is filled.
-            window = len(photos.train) * self.pool.nbytes // (2 * sum(photos.bytes))
+            decoded = sum(photos.decoded_bytes(config.size))
+            window = len(photos.train) * self.pool.nbytes // (2 * decoded)
         self._sampler = Sampler(
             len(photos.train),
             len(paintings),
