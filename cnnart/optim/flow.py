@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -34,6 +34,22 @@ SMALLEST = 16  # pixels: in a smaller frame there are no patches to compare
 CUT = 0.2  # of the frame: less than this found again in the one before is another scene
 
 LUMA = (0.299, 0.587, 0.114)
+
+
+class Search(NamedTuple):
+    """How flow is searched: how often the frame is halved at the finest scale, pixels from patch to
+    patch there, and steps that each patch takes.
+    """
+
+    finest: int
+    stride: int
+    steps: int
+
+
+# The flow that only says where the other is to be trusted is searched one scale coarser, for less
+# than half of the time: with larger strides trust ends far from what moves, with fewer steps it
+# would lose what moves fast.
+FINE, ROUGH = Search(1, 6, 5), Search(2, 3, 8)
 
 
 @dataclass(frozen=True)
@@ -114,7 +130,7 @@ def first_of(small: np.ndarray) -> Motion:
 
 def motion(before: np.ndarray, now: np.ndarray) -> Motion:
     """The motion between two frames given ``reduced``. Raises CnnartError without OpenCV."""
-    back, there = optical_flow(now, before), optical_flow(before, now)
+    back, there = optical_flow(now, before), optical_flow(before, now, ROUGH)
     trusted = trust(back, there)
     unlike = remapped(before.astype(np.float32), back) - now
     unlike *= 1 / (255 * RESIDUAL)
@@ -125,24 +141,27 @@ def motion(before: np.ndarray, now: np.ndarray) -> Motion:
     return Motion(now, back, trusted, cut=float(trusted.mean()) < CUT)
 
 
-def optical_flow(first: np.ndarray, second: np.ndarray) -> np.ndarray:
-    """Where each pixel of ``first`` is in ``second``: ``hxwx2``, for ``hxw`` uint8 each."""
+def optical_flow(first: np.ndarray, second: np.ndarray, search: Search = FINE) -> np.ndarray:
+    """Where each pixel of ``first`` is in ``second``: ``hxwx2``, for ``hxw`` uint8 each.
+
+    ``search``: ``FINE`` or ``ROUGH``.
+    """
     height, width = first.shape
     if min(height, width) < SMALLEST:
         return np.zeros((height, width, 2), np.float32)
-    return np.asarray(dense_inverse_search().calc(first, second, None))
+    return np.asarray(dense_inverse_search(search).calc(first, second, None))
 
 
-def dense_inverse_search() -> Any:
+def dense_inverse_search(how: Search) -> Any:
     """OpenCV's, between its presets ``FAST`` and ``MEDIUM``, with fewer and shorter searches and
     more refinement, which serves what is soft: there, errors of the flow are what flickers. Raises
     CnnartError.
     """
     cv2 = opencv()
     search = cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_FAST)
-    search.setFinestScale(1)
-    search.setPatchStride(6)
-    search.setGradientDescentIterations(5)
+    search.setFinestScale(how.finest)
+    search.setPatchStride(how.stride)
+    search.setGradientDescentIterations(how.steps)
     search.setVariationalRefinementIterations(6)
     return search
 
@@ -152,13 +171,14 @@ def trust(back: np.ndarray, there: np.ndarray) -> np.ndarray:
     from, falling to 0 at twice the distance that Sundaram et al. (2010) allow.
     """
     cv2 = opencv()
-    returned = remapped(there, back)
+    height, width = back.shape[:2]
+    places = cv2.add(back, pixel_places(height, width))
+    returned = sampled(there, places)
     lengths = _squares(back) + _squares(returned)
     apart = _squares(cv2.add(back, returned))
     trusted = np.clip(2 - apart / (RELATIVE * lengths + ABSOLUTE), 0, 1)
-    height, width = trusted.shape
-    places = cv2.add(back, pixel_places(height, width))
-    return np.asarray(trusted * (cv2.inRange(places, (0, 0), (width - 1, height - 1)) > 0))
+    within = cv2.inRange(places, (0, 0), (width - 1, height - 1))
+    return np.asarray(cv2.copyTo(trusted, within))
 
 
 def _squares(flow: np.ndarray) -> np.ndarray:
@@ -167,14 +187,21 @@ def _squares(flow: np.ndarray) -> np.ndarray:
     return np.asarray(across * across + down * down)
 
 
-def remapped(pixels: np.ndarray, flow: np.ndarray, *, cubic: bool = False) -> np.ndarray:
+def remapped(
+    pixels: np.ndarray, flow: np.ndarray, *, cubic: bool = False, rows: slice = slice(None)
+) -> np.ndarray:
     """``warp`` by OpenCV, for ``HxW`` or ``HxWxC`` float32: in half its time, between pixels to a
-    thirty-second of one.
+    thirty-second of one. ``rows``: of the result, those wanted.
     """
+    places = opencv().add(flow[rows], pixel_places(*flow.shape[:2])[rows])
+    return sampled(pixels, places, cubic=cubic)
+
+
+def sampled(pixels: np.ndarray, places: np.ndarray, *, cubic: bool = False) -> np.ndarray:
+    """What lies at ``places`` (``hxwx2``: columns before rows) of ``HxW`` or ``HxWxC`` float32."""
     cv2 = opencv()
     way = cv2.INTER_CUBIC if cubic else cv2.INTER_LINEAR
-    at = cv2.add(flow, pixel_places(*flow.shape[:2]))
-    return np.asarray(cv2.remap(pixels, at, None, way, borderMode=cv2.BORDER_REPLICATE))
+    return np.asarray(cv2.remap(pixels, places, None, way, borderMode=cv2.BORDER_REPLICATE))
 
 
 @lru_cache(maxsize=4)

@@ -348,8 +348,10 @@ class ClipPainting:
 
 
 def _levels(painted: Tensor) -> np.ndarray:
-    levels = (painted[0].detach() * 255).round_().clamp_(0, 255).to(torch.uint8)
-    return levels.permute(1, 2, 0).contiguous().cpu().numpy()
+    # By NumPy: its conversion to bytes is twice as quick as torch's.
+    levels = painted[0].detach().permute(1, 2, 0).contiguous().cpu().numpy() * np.float32(255)
+    np.rint(levels, out=levels)
+    return np.clip(levels, 0, 255, out=levels).astype(np.uint8)
 
 
 def _copied(value: Any) -> Any:

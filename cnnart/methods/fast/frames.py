@@ -13,6 +13,7 @@ from cnnart.methods.fast.config import FastConfig
 from cnnart.methods.fast.stylize import FastStyle, FastStylization, NetworkRunner, seed_of
 from cnnart.optim.memory import Limits
 from cnnart.optim.regions import applies, covered
+from cnnart.optim.steps import MemoryPlan
 
 
 class FramePainter:
@@ -40,6 +41,8 @@ class FramePainter:
         self._seed: int | None = None
         self._applied: list[bool] = []  # of the styles, in the frame before
         self._carried = None if alone else CarriedStatistics()
+        # Of all frames, as of the first: what else takes memory meanwhile changes no frame.
+        self._memory: MemoryPlan | None = None
 
     def planned(self, frame: Tensor, seed: int = 0) -> FastStylization:
         """What is to be done for a frame, with its network and its memory.
@@ -49,9 +52,12 @@ class FramePainter:
         return self._work(frame, seed, self._carried)
 
     def _work(self, frame: Tensor, seed: int, carried: CarriedStatistics | None) -> FastStylization:
-        return FastStylization(
-            frame, self._masked(), self._config, self._runner, self._limits, [seed], carried
+        work = FastStylization(
+            *(frame, self._masked(), self._config, self._runner, self._limits),
+            *([seed], carried, self._memory),
         )
+        self._memory = self._memory or work.memory
+        return work
 
     def _masked(self) -> list[FastStyle]:
         masks = self.masks or [None] * len(self._styles)

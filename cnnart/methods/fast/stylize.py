@@ -139,6 +139,7 @@ class FastStylization:
             place of every photo.
         carried: of a clip: the statistics of the frames before, which this one goes on with; None:
             each photo has its own.
+        memory: as it was planned for photos of this size; None: by what is free now.
 
     Raises UsageError for settings that make no sense, OutOfMemory for what cannot fit.
     """
@@ -152,6 +153,7 @@ class FastStylization:
         limits: Limits | None = None,
         seeds: Sequence[int] | None = None,
         carried: CarriedStatistics | None = None,
+        memory: MemoryPlan | None = None,
     ) -> None:
         if not styles:
             raise UsageError("No style given: name at least one.")
@@ -176,7 +178,7 @@ class FastStylization:
             raise UsageError("The masks are empty: no style applies anywhere in the picture.")
         dtypes = [runner.prepared(s.checkpoint, self.warnings).dtype for s in styles]
         self.features = NetworkFacts(styles[0].checkpoint.sha256, runner.device, dtypes[0])
-        self.memory = plan_strips(
+        self.memory = memory or plan_strips(
             max((s.checkpoint.network.arch for s in styles), key=lambda a: _per_pixel(a, 4)),
             len(photos),
             1 if runner.one_by_one else len(photos),

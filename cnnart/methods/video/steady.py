@@ -33,8 +33,11 @@ BLOCK = 4  # pixels: what is smaller is a detail
 SHARPER = 1.1  # times, at the most, that a frame's details get more contrast, or less
 FLAT = 1e-6  # variance of a block without details
 
+ROWS = 32  # that are blended at once: what is in between them stays in the processor's cache
+
 LAST = ("frame", "result", "small")  # names in the state
-MEASURED = 4  # frames: the warping error is that of one in so many
+# The warping error is that of one frame in so many, and of one row in so many of that.
+MEASURED = 4
 
 
 class Steady:
@@ -121,7 +124,9 @@ class Steady:
 
     def _measure(self, pairs: list[tuple[Tensor, Tensor]], flow: Tensor, trust: Tensor) -> None:
         for i, (now, before) in enumerate(pairs):
-            self._squares[i] += warping_error(now, moved(before, flow), trust) ** 2
+            row = slice(None, None, MEASURED)
+            there = moved(before, flow, rows=row)
+            self._squares[i] += warping_error(now[..., row, :], there, trust[..., row, :]) ** 2
         self._measured += 1
 
     def state_dict(self) -> dict[str, Tensor]:
@@ -146,14 +151,16 @@ class Steady:
             self._last = frame.to(device), result.to(device), small.numpy()
 
 
-def moved(picture: Tensor, flow: Tensor, *, cubic: bool = False) -> Tensor:
+def moved(
+    picture: Tensor, flow: Tensor, *, cubic: bool = False, rows: slice = slice(None)
+) -> Tensor:
     """``picture`` (``1x3xHxW``) moved along a flow (``1x2xHxW``), by what is quickest there.
 
-    ``cubic``: sharper, for two to four times the work.
+    ``cubic``: sharper, for two to four times the work. ``rows``: of the result, those wanted.
     """
     if picture.device.type != "cpu":
-        return warp(picture, flow, "bicubic" if cubic else "bilinear")
-    return as_tensor(remapped(as_array(picture), as_array(flow), cubic=cubic))
+        return warp(picture, flow, "bicubic" if cubic else "bilinear")[..., rows, :]
+    return as_tensor(remapped(as_array(picture), as_array(flow), cubic=cubic, rows=rows))
 
 
 def blended(painted: Tensor, held: Held, share: float) -> Tensor:
@@ -215,10 +222,16 @@ def blended_arrays(
     details = cv2.subtract(luma, cv2.resize(mean, size, interpolation=cv2.INTER_LINEAR))
     details = cv2.multiply(details, cv2.resize(gain, size, interpolation=cv2.INTER_LINEAR))
     details = cv2.multiply(details, trust)
-    result = cv2.add(painted, cv2.merge([details] * 3))
     kept = cv2.multiply(trust, share)
-    cv2.accumulateProduct(cv2.subtract(held, painted), cv2.merge([kept] * 3), result)
-    return np.clip(result, 0, 1, out=result)
+    result = np.empty_like(painted)
+    for top in range(0, len(painted), ROWS):
+        rows = slice(top, top + ROWS)
+        change = cv2.subtract(held[rows], painted[rows])
+        change = cv2.multiply(change, cv2.merge([kept[rows]] * 3))
+        change = cv2.add(change, cv2.merge([details[rows]] * 3))
+        change = cv2.add(change, painted[rows])
+        np.clip(change, 0, 1, out=result[rows])
+    return result
 
 
 def array_moments(luma: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -11,6 +11,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from cnnart.errors import OutOfMemory
 from cnnart.methods.fast import styled as styled_module
 from cnnart.methods.fast.carried import EVERY, RATE, CarriedLayer, CarriedPass, CarriedStatistics
 from cnnart.methods.fast.config import FastConfig
@@ -235,3 +236,16 @@ def test_where_a_mask_empties_the_other_styles_statistics_are_their_own() -> Non
     assert torch.equal(found, fresh(photo))
     paint.masks = [nothing, nothing]
     assert torch.equal(paint(photo), photo)
+
+
+def test_frames_are_painted_alike_whatever_else_takes_memory_meanwhile(monkeypatch: Any) -> None:
+    """Planned anew, a frame would be painted in strips, or be refused, in the midst of a clip."""
+    expected = painter()
+    frames = [frame(), frame().flip(-1)]
+    pictures = [expected(each) for each in frames]
+    paint = painter()
+    paint.planned(frames[0])
+    monkeypatch.setattr("cnnart.methods.fast.stylize.free_memory", lambda device: 0)
+    assert all(torch.equal(paint(a), b) for a, b in zip(frames, pictures, strict=True))
+    with pytest.raises(OutOfMemory):
+        painter()(frames[0])

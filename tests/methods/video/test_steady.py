@@ -164,3 +164,11 @@ def test_frames_of_two_pixels_are_held_too():
     steady = Steady(lambda x: 1 - x, STABILITY)
     frames = [torch.full((1, 3, 2, 3), value) for value in (0.2, 0.21)]
     assert [frame.shape for frame in held_steady(steady, frames)] == [(1, 3, 2, 3)] * 2
+
+
+def test_rows_of_a_moved_picture_are_those_of_all_of_it():
+    picture, rows = texture(), slice(None, None, 4)
+    flow = torch.full((1, 2, 120, 160), 2.3)
+    for cubic in (False, True):
+        whole = moved(picture, flow, cubic=cubic)
+        assert torch.equal(moved(picture, flow, cubic=cubic, rows=rows), whole[..., rows, :])
