@@ -44,6 +44,7 @@ from cnnart.settings import COARSEST, SMALLEST_SIDE
 FEWEST = 12  # evaluations below which a level is not worth its start
 MEASURING = 0.04  # of a time budget, what may go into learning what a second size takes
 MOST = 3.0  # times the preset that a generous time budget may buy
+SHALLOW_STRIDE = 4  # up to relu3_4: layers whose units see few pixels
 
 
 class LevelProblem(Protocol):
@@ -431,16 +432,39 @@ def level_sizes(height: int, width: int, smallest: int = SMALLEST_SIDE) -> list[
     return sizes
 
 
-def schedule_of(
-    counts: Sequence[int], sizes: Sequence[tuple[int, int]], steps: int | None = None
-) -> list[PyramidLevel]:
-    """The levels of a run: a preset's evaluations for each size; ``steps`` replaces the last one's.
+def shallow_layers(features: FeatureExtractor, layers: Sequence[str]) -> list[str]:
+    """Those of ``layers`` that a shallow level looks at; none where all or none of them are."""
+    shallow = [k for k in layers if features.geometry[k].stride <= SHALLOW_STRIDE]
+    return shallow if len(shallow) < len(layers) else []
 
-    Sizes beyond the preset's last entry get as many as that.
+
+def schedule_of(
+    counts: Sequence[tuple[int, int]],
+    sizes: Sequence[tuple[int, int]],
+    steps: int | None = None,
+    *,
+    split: bool,
+) -> list[PyramidLevel]:
+    """The levels of a run, coarsest first: at each size the shallow layers alone, then all.
+
+    Args:
+        counts: a preset's evaluations for each size, of the shallow layers and of all. Sizes beyond
+            the last entry get as many as that.
+        sizes: (height, width) of each, coarsest first.
+        steps: in place of the preset's sum at the last size, divided as it is there.
+        split: whether there are shallow layers among others; else all get all evaluations.
     """
-    levels = [PyramidLevel(*size, counts[min(i, len(counts) - 1)]) for i, size in enumerate(sizes)]
-    if steps is not None:
-        levels[-1] = replace(levels[-1], iterations=steps)
+    levels = []
+    for index, size in enumerate(sizes):
+        first, then = counts[min(index, len(counts) - 1)]
+        if steps is not None and index == len(sizes) - 1:
+            first = steps * first // (first + then)
+            then = steps - first
+        if split and first:
+            levels.append(PyramidLevel(*size, first, shallow=True))
+            levels.append(PyramidLevel(*size, then))
+        else:
+            levels.append(PyramidLevel(*size, first + then))
     return levels
 
 

@@ -11,21 +11,27 @@ import torch
 from torch import Tensor
 
 LBFGS_HISTORY = 20
+SHALLOW_WORK = 0.35  # of an evaluation up to relu5_1, those of relu1_1 to relu3_1 alone
 
 
 @dataclass(frozen=True)
 class PyramidLevel:
-    """One size of the picture in the coarse-to-fine pyramid, and the iterations spent on it."""
+    """One size of the picture in the coarse-to-fine pyramid, and the iterations spent on it.
+
+    ``shallow``: only the layers whose units see few pixels are looked at: an enlarged picture lacks
+    only details, and those are theirs.
+    """
 
     height: int
     width: int
     iterations: int
     cost: float = 1.0  # of an iteration, relative to one of the whole picture at once
+    shallow: bool = False
 
     @property
     def work(self) -> float:
         """The work of one iteration, in pixels."""
-        return self.height * self.width * self.cost
+        return self.height * self.width * self.cost * (SHALLOW_WORK if self.shallow else 1.0)
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,7 @@ from cnnart.methods.stylize.transfer import schedule
 from cnnart.optim import multiscale
 from cnnart.optim import steps as module
 from cnnart.optim.memory import Limits
-from cnnart.optim.multiscale import CoarseToFine, fit_to_time, level_sizes
+from cnnart.optim.multiscale import CoarseToFine, fit_to_time, level_sizes, schedule_of
 from cnnart.optim.steps import Clock, Evaluation, MemoryPlan, PyramidLevel
 from cnnart.settings import COARSEST, SMALLEST_SIDE
 
@@ -33,13 +33,32 @@ def test_a_smallest_side_ends_the_halving():
     assert level_sizes(100, 1000, smallest=50) == [(50, 500), (100, 1000)]
 
 
+@pytest.mark.parametrize(
+    ("steps", "split", "expected"),
+    [
+        (None, True, [(False, 12), (True, 4), (False, 2), (True, 6), (False, 3)]),
+        (None, False, [(False, 12), (False, 6), (False, 9)]),
+        (6, True, [(False, 12), (True, 4), (False, 2), (True, 4), (False, 2)]),
+        (1, True, [(False, 12), (True, 4), (False, 2), (False, 1)]),
+    ],
+)
+def test_at_each_size_shallow_layers_come_first(steps, split, expected):
+    sizes = [(32, 40), (64, 80), (128, 160)]
+    levels = schedule_of(((0, 12), (4, 2), (6, 3)), sizes, steps, split=split)
+    assert [(level.shallow, level.iterations) for level in levels] == expected
+    assert list(dict.fromkeys((s.height, s.width) for s in levels)) == sizes
+    assert all(s.work < s.height * s.width for s in levels if s.shallow)
+
+
 def test_presets_say_the_evaluations_and_steps_replace_the_last():
     counts = PRESETS["standard"]
     found = schedule(StylizeConfig(), 512, 512)
-    assert [s.iterations for s in found] == list(counts[:3])
-    assert schedule(StylizeConfig(steps=7), 512, 512)[-1].iterations == 7
-    very_large = schedule(StylizeConfig(), 128 << 8, 128)
-    assert all(s.iterations == counts[-1] for s in very_large[len(counts) :])
+    assert [s.iterations for s in found] == [n for pair in counts[:3] for n in pair if n]
+    asked = schedule(StylizeConfig(steps=7), 512, 512)
+    assert sum(s.iterations for s in asked if s.width == 512) == 7
+    very_large = schedule(StylizeConfig(), 128 << 8, 128 << 8)
+    beyond = [s.iterations for s in very_large if s.height >= 128 << len(counts)]
+    assert beyond == [n for n in counts[-1] * (9 - len(counts)) if n]
 
 
 @pytest.mark.parametrize("preset", PRESETS)

@@ -100,7 +100,7 @@ def test_the_example_notebook_runs(
     displays: list[Display], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(runtime, "load_vgg", load_vgg)
-    monkeypatch.setitem(PRESETS, "draft", (4, 2))
+    monkeypatch.setitem(PRESETS, "draft", ((0, 4), (0, 2)))
     monkeypatch.chdir(EXAMPLES)
     before = sorted(EXAMPLES.iterdir())
     book = json.loads(Path("notebook.ipynb").read_text(encoding="utf-8"))

@@ -48,7 +48,7 @@ def texture() -> NeuralTexture:
 @pytest.fixture(autouse=True)
 def short(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(multiscale, "COARSEST", 32)
-    monkeypatch.setitem(PRESETS, "draft", (3, 2))
+    monkeypatch.setitem(PRESETS, "draft", ((0, 3), (0, 2)))
     monkeypatch.setitem(TEXTURE_PRESETS, "draft", ((1, 2), (1, 2)))
 
 

@@ -27,12 +27,12 @@ STYLE_LAYERS = {"relu1_1": 1.0, "relu2_1": 1.0, "relu3_1": 1.0, "relu4_1": 1.0, 
 
 CONTENT_LAYERS = {"relu4_2": 1.0}
 
-# How much work to spend: iterations at each pyramid level, from the coarsest to the finest; levels
-# beyond the last entry get as many as that.
-PRESETS: dict[str, tuple[int, ...]] = {
-    "draft": (60, 30, 12, 8, 6),
-    "standard": (100, 40, 24, 16, 10),
-    "fine": (200, 200, 120, 60, 30),
+# How much work to spend: iterations at each size, from the coarsest to the finest; sizes beyond the
+# last entry get as many as that. The first number counts those of the shallow layers alone.
+PRESETS: dict[str, tuple[tuple[int, int], ...]] = {
+    "draft": ((0, 60), (8, 8), (4, 4), (3, 3), (0, 6)),
+    "standard": ((0, 100), (12, 12), (6, 6), (5, 5), (0, 10)),
+    "fine": ((0, 200), (60, 60), (30, 30), (15, 15), (0, 30)),
 }
 
 

@@ -2,13 +2,16 @@
 
 Departures from the paper, each because it measures better (docs/design.md):
 the picture is optimized at a small size first, then at twice the size until the output's, so that
-strokes come out at every size; it starts from the photo recolored with the style's palette; the
-colors of the pixels are part of the objective; losses are relative, so one strength fits all.
+strokes come out at every size; at each of the next sizes shallow layers come first, which paint
+the details that enlarging does not give; it starts from the photo recolored with the style's
+palette; the colors of the pixels are part of the objective; losses are relative, so one strength
+fits all.
 """
 
 from __future__ import annotations
 
 import functools
+import math
 import threading
 from collections import OrderedDict
 from collections.abc import Callable, Hashable, Iterator, Sequence
@@ -40,11 +43,12 @@ from cnnart.optim.multiscale import (
     MultiscaleSynthesis,
     level_sizes,
     schedule_of,
+    shallow_layers,
 )
 from cnnart.optim.objective import Held, PerceptualObjective, Region, Weights
 from cnnart.optim.regions import StyledRegion, StyleImage, coverage, style_regions
 from cnnart.optim.steps import PyramidLevel, State, Step
-from cnnart.optim.tiles import gather_moments
+from cnnart.optim.tiles import content_bytes, gather_moments
 from cnnart.settings import SMALLEST_SIDE
 
 # The terms' weights at strength 0.5, all losses being relative (about 1 for unrelated pictures).
@@ -54,6 +58,12 @@ TV_TO_CONTENT = 0.02
 DETAIL = 1.0  # how much of what a pyramid level adds to the photo the picture starts with
 TEMPORAL_TO_CONTENT = 200.0  # of a frame of a clip: what holds it to the one before
 PIXEL_TO_CONTENT = 4.0  # below strength 0.5: what holds the photo's colors and details
+
+# What content counts at a shallow level, at the deepest of its layers: so little, because that one
+# would otherwise hold the details, too.
+SHALLOW_CONTENT = 0.1
+
+FRAME_SHARE = 0.75  # of the last size's iterations, what a frame takes that is held to another
 
 # In faces, where they are kept: how much more content counts, and what holds their pixels.
 FACE_CONTENT, FACE_PIXEL = 2.0, 6.0
@@ -101,8 +111,8 @@ class StyleTransfer(MultiscaleSynthesis[FeatureExtractor]):
         limits: of memory and time.
         cache: shared by photos whose styles are the very same tensors, on the network's device.
         held: of a frame of a clip, the last one's result, moved to meet it: it starts there, and is
-            held to it, where it can be trusted; so it needs no sizes but the last, and half of
-            that one's iterations.
+            held to it, where it can be trusted; so it needs no sizes but the last, and three
+            quarters of that one's iterations, all of them with all layers.
 
     Nothing long happens before the first step. Raises UsageError for settings that make no sense,
     and OutOfMemory for a picture that cannot fit.
@@ -131,8 +141,8 @@ class StyleTransfer(MultiscaleSynthesis[FeatureExtractor]):
         if config.init == "fast" and init is None:
             raise UsageError(FAST_IS_FOR_PHOTOS)
         self.config = config
-        # In the photo's colors a style is another one for each photo.
-        self.cache = None if keeps_photo_colors(config.color) else cache
+        # In the photo's colors a style is another one for each photo and size.
+        self.cache = None if keeps_photo_colors(config.color) else cache or TargetCache()
         device = features.device
         size = output_size(photo.shape[-2], photo.shape[-1], config.size)
         if min(size) < (least := features.smallest_side(self.layers)):
@@ -141,15 +151,26 @@ class StyleTransfer(MultiscaleSynthesis[FeatureExtractor]):
                 f"{least} pixels. Ask for more with `size`."
             )
         self.smallest = max(least, SMALLEST_SIDE)
-        levels = schedule(config, *size, self.smallest)
+        style, content = (
+            [name for name, weight in layers.items() if weight > 0]
+            for layers in (config.style_layers, config.content_layers)
+        )
+        found = shallow_layers(features, [*style, *content])
+        self.shallow = sorted({*found} & {*style}, key=lambda k: features.geometry[k].reach)
+        levels = schedule(config, *size, self.smallest, split=bool(self.shallow))
+        final = [level for level in levels if (level.height, level.width) == size]
         if held is not None:
-            levels = [replace(levels[-1], iterations=-(-levels[-1].iterations // 2))]
+            count = math.ceil(FRAME_SHARE * sum(level.iterations for level in final))
+            levels = final = [PyramidLevel(*size, count)]
+        kept = [list(self.weights(level).content_layers) for level in final]
         self.run = CoarseToFine(
             features,
             self.layers,
             levels,
             update=Descent(config.optimizer),
-            content=list(config.content_layers),
+            content=max(
+                kept, key=functools.partial(content_bytes, features, pixels=math.prod(size))
+            ),
             limits=limits,
             photo=photo,
         )
@@ -238,14 +259,33 @@ class StyleTransfer(MultiscaleSynthesis[FeatureExtractor]):
             result += amount * (change if region.mask is None else change * region.mask)
         return result
 
+    def weights(self, level: PyramidLevel) -> Weights:
+        """The terms' weights at a level.
+
+        At a shallow one, of the layers that it looks at, with the weights that they have in the
+        whole; content is compared at the deepest of them.
+        """
+        weights = term_weights(self.config)
+        if not level.shallow:
+            return weights
+        style = {name: weights.style_layers[name] for name in self.shallow}
+        return replace(
+            weights,
+            content=SHALLOW_CONTENT * weights.content,
+            content_layers={self.shallow[-1]: 1.0},
+            style=weights.style * sum(style.values()) / sum(weights.style_layers.values()),
+            style_layers=style,
+        )
+
     def objective(self, level: PyramidLevel, tile: int) -> PerceptualObjective:
         height, width = level.height, level.width
+        weights = self.weights(level)
         photo, regions = self._scaled(height, width)
         return PerceptualObjective(
             self.features,
             photo,
             [self._target(region, height, width, tile) for region in regions],
-            term_weights(self.config),
+            weights,
             statistic=self.config.statistic,
             tile=tile,
             held=self._held(height, width),
@@ -253,7 +293,10 @@ class StyleTransfer(MultiscaleSynthesis[FeatureExtractor]):
         )
 
     def _target(self, region: StyledRegion, height: int, width: int, tile: int) -> Region:
-        """What a region aims at: its styles, seen at the size the picture has at this level."""
+        """What a region aims at: its styles, seen at the size the picture has at this level.
+
+        At all layers: a shallow level is followed by one that needs them.
+        """
         layers = list(self.config.style_layers)
         parts: list[tuple[dict[str, Moments], float]] = []
         pictures: list[tuple[Tensor, float]] = []
@@ -313,7 +356,13 @@ def _on(device: torch.device, style: StyleImage) -> StyleImage:
 
 
 def schedule(
-    config: StylizeConfig, height: int, width: int, smallest: int = SMALLEST_SIDE
+    config: StylizeConfig,
+    height: int,
+    width: int,
+    smallest: int = SMALLEST_SIDE,
+    *,
+    split: bool = True,
 ) -> list[PyramidLevel]:
-    """The scales of a run as its preset says; ``config.steps`` replaces the last one's."""
-    return schedule_of(PRESETS[config.preset], level_sizes(height, width, smallest), config.steps)
+    """The levels of a run as its preset says; see ``schedule_of``."""
+    sizes = level_sizes(height, width, smallest)
+    return schedule_of(PRESETS[config.preset], sizes, config.steps, split=split)

@@ -12,7 +12,6 @@ objective, and matched at the end; losses are relative.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 
 import torch
 import torch.nn.functional as F
@@ -37,26 +36,19 @@ from cnnart.methods.texture.wrap import (
 from cnnart.networks.vgg import FeatureExtractor
 from cnnart.optim.color import PaletteLoss, match_palette
 from cnnart.optim.memory import Limits
-from cnnart.optim.multiscale import CoarseToFine, Descent, MultiscaleSynthesis
+from cnnart.optim.multiscale import (
+    CoarseToFine,
+    Descent,
+    MultiscaleSynthesis,
+    schedule_of,
+    shallow_layers,
+)
 from cnnart.optim.objective import PerceptualObjective, Region, Weights
 from cnnart.optim.steps import Evaluation, Objective, PyramidLevel, State, Step
 
 PALETTE_TO_STYLE = 1.0  # all losses being relative
 TV_TO_STYLE = 0.001
 MATCH_ROUNDS = 20  # of matching colors, after which the sliced distance has stopped falling
-SHALLOW_STRIDE = 4  # up to relu3_4: layers whose units see few pixels
-SHALLOW_WORK = 0.35  # of an evaluation up to relu5_1, those of relu1_1 to relu3_1 alone
-
-
-@dataclass(frozen=True)
-class TextureLevel(PyramidLevel):
-    """A canvas's size, and what is matched there: all layers, or only the ``shallow`` ones."""
-
-    shallow: bool = False
-
-    @property
-    def work(self) -> float:
-        return super().work * (SHALLOW_WORK if self.shallow else 1.0)
 
 
 class NeuralTexture(MultiscaleSynthesis[FeatureExtractor]):
@@ -110,15 +102,15 @@ class NeuralTexture(MultiscaleSynthesis[FeatureExtractor]):
             for image, weight in zip(exemplars, weights, strict=True)
         ]
         self.targets = self._targets(shown, guide)
-        self.shallow = [k for k in self.layers if features.geometry[k].stride <= SHALLOW_STRIDE]
+        self.shallow = shallow_layers(features, self.layers)
         self.run = CoarseToFine(
             features,
             self.layers,
-            texture_schedule(
+            schedule_of(
                 TEXTURE_PRESETS[config.preset],
                 self._canvases(),
                 config.steps,
-                split=0 < len(self.shallow) < len(self.layers),
+                split=bool(self.shallow),
             ),
             update=Descent(config.optimizer),
             limits=limits,
@@ -188,8 +180,7 @@ class NeuralTexture(MultiscaleSynthesis[FeatureExtractor]):
         """The loss of a canvas: how far its statistics are from the exemplars'."""
         size = (scale.height, scale.width)
         device = self.features.device
-        is_shallow = isinstance(scale, TextureLevel) and scale.shallow
-        layers = self.shallow if is_shallow else self.layers
+        layers = self.shallow if scale.shallow else self.layers
         objective = PerceptualObjective(
             self.features,
             torch.zeros(1, 1, 1, 1, device=device).expand(1, 3, *size),  # no content: its size
@@ -246,34 +237,6 @@ class NeuralTexture(MultiscaleSynthesis[FeatureExtractor]):
                 palette = [(e.pixels(), e.weight) for e in target.exemplars]
                 result = match_palette(result, palette, mask, MATCH_ROUNDS)
         return result.cpu()
-
-
-def texture_schedule(
-    counts: Sequence[tuple[int, int]],
-    sizes: Sequence[tuple[int, int]],
-    steps: int | None,
-    *,
-    split: bool,
-) -> list[TextureLevel]:
-    """The levels of a run, coarsest first: at each size the shallow layers alone, then all.
-
-    Args:
-        counts: a preset's; see ``TEXTURE_PRESETS``.
-        steps: in place of the preset's sum at the last size, divided as it is there.
-        split: whether some layers are shallow and some are not; else all get all iterations.
-    """
-    levels = []
-    for index, size in enumerate(sizes):
-        first, then = counts[min(index, len(counts) - 1)]
-        if steps is not None and index == len(sizes) - 1:
-            first = steps * first // (first + then)
-            then = steps - first
-        if split and first:
-            levels.append(TextureLevel(*size, first, shallow=True))
-            levels.append(TextureLevel(*size, then))
-        else:
-            levels.append(TextureLevel(*size, first + then))
-    return levels
 
 
 def color_noise(

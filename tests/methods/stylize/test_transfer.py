@@ -38,7 +38,7 @@ TINY = FeatureExtractor(tiny_weights())
 def short(monkeypatch):
     """Several scales even of a small picture, with a handful of evaluations at each."""
     monkeypatch.setattr(schedule_module, "COARSEST", 32)
-    monkeypatch.setitem(PRESETS, "standard", (6, 5, 4))
+    monkeypatch.setitem(PRESETS, "standard", ((0, 6), (2, 3), (2, 2)))
 
 
 def prepare(photo, styles, features, tile=0, **settings):
@@ -80,16 +80,54 @@ def test_every_scale_has_evaluations(preset):
     sizes = (COARSEST, 8 * COARSEST)
     for side in sizes:
         scales = schedule(config, side, side)
-        assert [(s.height, s.width) for s in scales] == level_sizes(side, side)
+        found = [size for size, _ in itertools.groupby((s.height, s.width) for s in scales)]
+        assert found == level_sizes(side, side)
         assert all(s.iterations >= 1 for s in scales)
+
+
+@pytest.mark.parametrize(
+    ("style", "content", "shallow"),
+    [
+        (["relu1_1", "relu3_1", "relu4_1"], "relu4_2", ["relu1_1", "relu3_1"]),
+        (["relu2_1", "relu1_1"], "relu4_2", ["relu1_1", "relu2_1"]),
+        (["relu1_1", "relu2_1"], "relu3_1", None),
+        (["relu4_1"], "relu4_2", None),
+    ],
+)
+def test_a_shallow_level_looks_at_shallow_layers_alone(
+    photo_of, painting, short, style, content, shallow
+):
+    """With the weights that they have among all, and little of the content, at the deepest."""
+    layers = {"style_layers": dict.fromkeys(style, 2.0), "content_layers": {content: 1.0}}
+    work = prepare(photo_of(128, 128), [painting], TINY, **layers)
+    usual = work.weights(work.schedule[-1])
+    assert usual.content_layers == {content: 1.0}
+    found = [level for level in work.schedule if level.shallow]
+    assert [level.height for level in found] == ([] if shallow is None else [64, 128])
+    for level in found:
+        weights = work.weights(level)
+        assert sorted(weights.style_layers) == shallow
+        assert weights.style / len(shallow) == pytest.approx(usual.style / len(style))
+        assert weights.content_layers == {shallow[-1]: 1.0}
+        assert 0 < weights.content < usual.content
+        losses = work.objective(level, 0)(work.start(level.height, level.width)).losses
+        assert min(losses["style"], losses["content"]) > 0
+
+
+def test_at_full_strength_no_level_looks_at_the_content(photo_of, painting, short):
+    layers = {"style_layers": {"relu1_1": 1.0}, "content_layers": {"relu4_2": 1.0}}
+    work = prepare(photo_of(96, 96), [painting], TINY, strength=1.0, **layers)
+    assert {work.weights(level).content for level in work.schedule} == {0.0}
 
 
 def test_steps_are_those_of_the_last_scale():
     usual = schedule(StylizeConfig(), 4 * COARSEST, 4 * COARSEST)
     asked = schedule(StylizeConfig(steps=7), 4 * COARSEST, 4 * COARSEST)
-    assert asked[-1].iterations == 7
-    assert asked[:-1] == usual[:-1]
-    assert len(asked) == 3
+    side = 4 * COARSEST
+    assert sum(s.iterations for s in asked if s.width == side) == 7
+    assert [s for s in asked if s.width < side] == [s for s in usual if s.width < side]
+    assert asked[-1].width == side
+    assert not asked[-1].shallow
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,7 @@ from cnnart.errors import UsageError
 from cnnart.image.picture import resize
 from cnnart.methods.texture.config import TEXTURE_PRESETS, TextureConfig
 from cnnart.methods.texture.guide import Guide
-from cnnart.methods.texture.neural import NeuralTexture, texture_schedule
+from cnnart.methods.texture.neural import NeuralTexture
 from cnnart.methods.texture.seam_error import seam_error
 from cnnart.networks.vgg import FeatureExtractor
 from cnnart.optim.losses import style_loss
@@ -112,23 +112,6 @@ def test_steps_count_and_the_loss_falls(short, features, painting_of):
         losses = [sum(s.losses.values()) for s in group]
         assert losses[-1] < 0.5 * losses[0]
     assert set(steps[0].losses) == {"style", "palette", "tv"}
-
-
-@pytest.mark.parametrize(
-    ("steps", "split", "expected"),
-    [
-        (None, True, [(False, 12), (True, 4), (False, 2), (True, 6), (False, 3)]),
-        (None, False, [(False, 12), (False, 6), (False, 9)]),
-        (6, True, [(False, 12), (True, 4), (False, 2), (True, 4), (False, 2)]),
-        (1, True, [(False, 12), (True, 4), (False, 2), (False, 1)]),
-    ],
-)
-def test_at_each_size_shallow_layers_come_first(steps, split, expected):
-    sizes = [(32, 40), (64, 80), (128, 160)]
-    levels = texture_schedule(((0, 12), (4, 2), (6, 3)), sizes, steps, split=split)
-    assert [(level.shallow, level.iterations) for level in levels] == expected
-    assert list(dict.fromkeys((s.height, s.width) for s in levels)) == sizes
-    assert all(s.work < s.height * s.width for s in levels if s.shallow)
 
 
 @pytest.mark.parametrize(
