@@ -52,7 +52,7 @@ from cnnart.optim.tiles import content_bytes, gather_moments
 from cnnart.settings import SMALLEST_SIDE
 
 # The terms' weights at strength 0.5, all losses being relative (about 1 for unrelated pictures).
-STYLE_TO_CONTENT = 4.05
+STYLE_TO_CONTENT = 3.6
 PALETTE_TO_CONTENT = 7.0
 TV_TO_CONTENT = 0.02
 DETAIL = 1.0  # how much of what a pyramid level adds to the photo the picture starts with
@@ -61,9 +61,7 @@ PIXEL_TO_CONTENT = 4.0  # below strength 0.5: what holds the photo's colors and 
 
 # What content counts at a shallow level, at the deepest of its layers: so little, because that one
 # would otherwise hold the details, too.
-SHALLOW_CONTENT = 0.1
-
-FRAME_SHARE = 0.75  # of the last size's iterations, what a frame takes that is held to another
+SHALLOW_CONTENT = 0.07
 
 # In faces, where they are kept: how much more content counts, and what holds their pixels.
 FACE_CONTENT, FACE_PIXEL = 2.0, 6.0
@@ -111,8 +109,8 @@ class StyleTransfer(MultiscaleSynthesis[FeatureExtractor]):
         limits: of memory and time.
         cache: shared by photos whose styles are the very same tensors, on the network's device.
         held: of a frame of a clip, the last one's result, moved to meet it: it starts there, and is
-            held to it, where it can be trusted; so it needs no sizes but the last, and three
-            quarters of that one's iterations, all of them with all layers.
+            held to it, where it can be trusted; so it needs no size but the last, and that one's
+            iterations look at all layers.
 
     Nothing long happens before the first step. Raises UsageError for settings that make no sense,
     and OutOfMemory for a picture that cannot fit.
@@ -160,7 +158,7 @@ class StyleTransfer(MultiscaleSynthesis[FeatureExtractor]):
         levels = schedule(config, *size, self.smallest, split=bool(self.shallow))
         final = [level for level in levels if (level.height, level.width) == size]
         if held is not None:
-            count = math.ceil(FRAME_SHARE * sum(level.iterations for level in final))
+            count = sum(level.iterations for level in final)
             levels = final = [PyramidLevel(*size, count)]
         kept = [list(self.weights(level).content_layers) for level in final]
         self.run = CoarseToFine(
