@@ -126,16 +126,15 @@ def _photo(height: int, width: int) -> torch.Tensor:
 
 
 def _step(run: Run, what: Measurements) -> float:
-    """Seconds that a step at the final size takes."""
-    final: tuple[int, int] | None = None
+    """Seconds that a step of the last level takes."""
+    before = sum(steps for _, steps in run.schedule()[:-1])
     times: list[float] = []
     for step in run.steps():
-        if step.scale != final:
-            final, times = step.scale, []
+        if step.index <= before:
+            continue
         _wait(run.runtime.device)
         times.append(time.perf_counter())
-        is_last = final == run.schedule()[-1][0]
-        if is_last and len(times) > what.warming_up + 1 and times[-1] - times[0] > what.seconds:
+        if len(times) > what.warming_up + 1 and times[-1] - times[0] > what.seconds:
             break
     return _middle([after - before for before, after in itertools.pairwise(times)], what)
 

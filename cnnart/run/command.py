@@ -138,7 +138,7 @@ class Run:
             seed=self.seed,
             memory=self.work.memory.peak,
             tile=self.work.memory.tile,
-            schedule=self.schedule(),
+            schedule=[(level.work, level.iterations) for level in self.work.schedule],
         )
 
     def schedule(self) -> list[tuple[tuple[int, int], int]]:

@@ -40,7 +40,7 @@ class Start:
     tile: int
     details: Mapping[str, Any] = field(default_factory=dict)
     preview: str | None = None
-    schedule: Sequence[tuple[tuple[int, int], int]] = ()
+    schedule: Sequence[tuple[float, int]] = ()  # what a step costs, and how many: see Eta
     index: int = 1
     count: int = 1
     unit: str = "step"  # or frame: what a Step is
@@ -182,7 +182,7 @@ class JsonLines(Reporter):
 
     def start(self, start: Start) -> None:
         self._event("start", **_facts(start))
-        self._eta = Eta([(height * width, steps) for (height, width), steps in start.schedule])
+        self._eta = Eta(start.schedule)
         self._unit = start.unit
 
     def first_look(self, path: Path, seconds: float) -> None:

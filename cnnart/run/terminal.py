@@ -45,7 +45,7 @@ class Terminal(Plain):
         self._show(f"memory: {gigabytes(start.memory)} at the most{tiles}")
         if start.preview:
             self._show(f"preview while it works: {start.preview}")
-        self._eta = Eta([(height * width, steps) for (height, width), steps in start.schedule])
+        self._eta = Eta(start.schedule)
         self._unit = start.unit
         self._bar = Progress(
             TextColumn("{task.description:>7}"),

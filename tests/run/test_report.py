@@ -47,7 +47,7 @@ START = Start(
     memory=2 << 30,
     tile=0,
     preview="out/a.preview.jpg",
-    schedule=[((24, 32), 2), ((48, 64), 2)],
+    schedule=[(24 * 32, 2), (48 * 64, 2)],
     index=2,
     count=3,
 )

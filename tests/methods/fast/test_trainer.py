@@ -70,7 +70,7 @@ def test_it_learns_and_the_best_is_kept(photos: Path) -> None:
 def test_crops_are_small_first(photos: Path) -> None:
     run = trainer(photos, size=128, steps=10, small_crop_fraction=0.3)
     assert [run.schedule.side(i) for i in (1, 3, 4, 10)] == [64, 64, 128, 128]
-    assert run.schedule.stages() == [((64, 64), 3), ((128, 128), 7)]
+    assert run.schedule.stages() == [(64 * 64, 3), (128 * 128, 7)]
 
 
 def test_a_continued_run_is_bit_for_bit_the_uninterrupted_one(photos: Path) -> None:

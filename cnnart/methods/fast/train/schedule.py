@@ -69,10 +69,10 @@ class Schedule:
         """Whether a step is followed by a validation."""
         return index - self._validated >= self.validate_every or index == self.total
 
-    def stages(self) -> list[tuple[tuple[int, int], int]]:
-        """``((side, side), steps)`` of the whole run: what time left is reckoned from."""
+    def stages(self) -> list[tuple[float, int]]:
+        """The pixels of a step's photos, and how many steps: what time left is reckoned from."""
         sides = [self.side(index) for index in range(1, self.total + 1)]
-        return [((side, side), sides.count(side)) for side in dict.fromkeys(sides)]
+        return [(side * side, sides.count(side)) for side in dict.fromkeys(sides)]
 
     # The clock. ``spent`` is always the seconds that the run has taken so far.
 
