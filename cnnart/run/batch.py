@@ -149,7 +149,8 @@ class Batch:
                 for index, task in enumerate(tasks, start=1):
                     if not outcomes.skips(task):
                         try:
-                            self._make(task, index, outcomes)
+                            with self._journal.at_work_on(task):
+                                self._make(task, index, outcomes)
                         except Exception as error:
                             outcomes.failed(task, error)
                     if self._interrupt.asked:

@@ -4,21 +4,20 @@ results, so that the same command goes on after a kill, a power cut or a full di
 ``.cnnart-KEY.journal`` is JSON: what makes the results, and which are whole. ``.cnnart-KEY.state``
 is the picture in progress (``cnnart.run.saved_state``). The first is written after some seconds and
 then now and again, so that a short run writes neither; both go when all results are whole.
-``.cnnart-KEY.lock`` is held while a run is at work. Nothing here imports torch at once.
+A ``Lock`` is held while a run is at work. Nothing here imports torch at once.
 """
 
 from __future__ import annotations
 
 import json
 import os
-import sys
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import suppress
+from contextlib import AbstractContextManager, ExitStack, nullcontext, suppress
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any
 
-from cnnart.errors import CnnartError, UsageError, reason
+from cnnart.errors import UsageError, reason
 from cnnart.files import (
     is_file,
     is_folder,
@@ -27,6 +26,7 @@ from cnnart.files import (
     sha256_of,
     write_atomically,
 )
+from cnnart.run.lock import Lock, hidden_beside
 from cnnart.run.outputs import Task
 
 if TYPE_CHECKING:
@@ -75,41 +75,47 @@ class Journal:
             if task.target and not task.trouble and _is_plain(task.target)
         ]
         self._folder: Path | None = None
-        self._lock: IO[bytes] | None = None
-        self._made_folders: list[Path] = []
+        self._lock: Lock | None = None
         self._whole: dict[str, dict[str, Any]] = {}
         self._in_progress: str | None = None  # the result whose state is kept
         self._ended = False
         self._on_disk = self._changed = self._warned = False
+        self._locked = ExitStack()
         self._lines: list[str] = []
         self._warn: Callable[[str], None] = self._lines.append
         self._begun = time.monotonic()
         self._next = self._begun + FIRST
         if self._targets:
-            # Of the name alone: the folder may be moved with all that is in it.
-            name = sha256_of(os.fsencode(self._targets[0].name))[:12]
-            self._folder = self._targets[0].parent
-            self.path = self._folder / f".cnnart-{name}.journal"
-            self.state_path = self.path.with_suffix(".state")
-            self._lock_path = self.path.with_suffix(".lock")
+            first = self._targets[0]
+            self._folder = first.parent
+            self.path = hidden_beside(first, "journal")
+            self.state_path = hidden_beside(first, "state")
+            self._lock = Lock(first)
 
     def __enter__(self) -> Journal:
-        if self._folder is None:
+        if self._lock is None:
             return self
         if self._read_only:
-            self._look_at_lock()
+            self._lock.look()
             self._read()
             return self
-        self._take_lock()
-        try:
+        with ExitStack() as stack:
+            stack.enter_context(self._lock)
             self._read()
-        except BaseException:
-            self._release()
-            raise
+            self._locked = stack.pop_all()
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._release()
+        self._locked.close()
+
+    def at_work_on(self, task: Task) -> AbstractContextManager[object]:
+        """To be entered while a result is made: raises CnnartError where another run makes it, of
+        other tasks.
+        """
+        if self._lock is None or task.target is None or task.target == self._targets[0]:
+            return nullcontext()
+        is_other = is_there(task.target) and not (is_file(task.target) or is_folder(task.target))
+        return nullcontext() if is_other else Lock(task.target)
 
     def tell(self, warn: Callable[[str], None]) -> None:
         """From now on ``warn`` is told what people should know; first what it has missed."""
@@ -337,73 +343,6 @@ class Journal:
             return os.path.relpath(target, self._folder)
         except (ValueError, OSError):  # on another drive of Windows; the current folder is gone
             return str(target)
-
-    # One run at a time
-
-    def _take_lock(self) -> None:
-        assert self._folder is not None
-        try:
-            folder, missing = self._folder, []
-            while not is_folder(folder) and folder != folder.parent:
-                missing.append(folder)
-                folder = folder.parent
-            self._folder.mkdir(parents=True, exist_ok=True)
-            self._made_folders = missing
-            self._lock = self._lock_path.open("ab")
-            _lock_file(self._lock)
-        except BlockingIOError:
-            self._close_lock()
-            raise self._busy() from None
-        except OSError:  # no permission, or no locks on this file system: it goes without
-            self._close_lock()
-
-    def _look_at_lock(self) -> None:
-        """Refuse as ``_take_lock`` does, without making anything."""
-        try:
-            with self._lock_path.open("rb+") as lock:
-                _lock_file(lock)
-        except BlockingIOError:
-            raise self._busy() from None
-        except OSError:  # nobody has one
-            pass
-
-    def _busy(self) -> CnnartError:
-        return CnnartError(
-            f"Another run of cnnart is at work on {str(self._targets[0])!r}: wait for it, or "
-            "choose another `output`."
-        )
-
-    def _close_lock(self) -> None:
-        if self._lock:
-            with suppress(OSError):  # nothing was written into it
-                self._lock.close()
-            self._lock = None
-
-    def _release(self) -> None:
-        if self._lock:
-            if sys.platform == "win32":
-                self._close_lock()
-            with suppress(OSError):
-                self._lock_path.unlink(missing_ok=True)
-            self._close_lock()
-        for folder in self._made_folders:
-            with suppress(OSError):
-                folder.rmdir()  # where nothing came into it
-
-
-def _lock_file(file: IO[bytes]) -> None:
-    """Lock an open file until it is closed. Raises BlockingIOError if another process has."""
-    if sys.platform == "win32":
-        import msvcrt
-
-        try:
-            msvcrt.locking(file.fileno(), msvcrt.LK_NBLCK, 1)
-        except OSError as error:
-            raise BlockingIOError from error
-    else:
-        import fcntl
-
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
 
 
 def _is_plain(target: Path) -> bool:

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from cnnart.files import sha256_of, write_atomically
+from cnnart.run.lock import hidden_beside
 
 if TYPE_CHECKING:
     from cnnart.optim.steps import State
@@ -111,7 +112,5 @@ class Pieces:
 
 
 def pieces_folder(target: Path) -> Path:
-    """``out/clip.mp4`` -> ``out/.cnnart-KEY.pieces``; of the name alone, as the folder may move."""
-    return target.with_name(
-        f".cnnart-{sha256_of(target.name.encode(errors='surrogateescape'))[:12]}.pieces"
-    )
+    """``out/clip.mp4`` -> ``out/.cnnart-KEY.pieces``"""
+    return hidden_beside(target, "pieces")

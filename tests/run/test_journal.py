@@ -20,7 +20,7 @@ from cnnart.__main__ import main
 from cnnart.errors import CnnartError, UsageError
 from cnnart.image.read import read_record
 from cnnart.run import journal as journals
-from cnnart.run import saved_state
+from cnnart.run import lock, saved_state
 from cnnart.run.inputs import expand
 from cnnart.run.journal import Journal, differences
 from cnnart.run.outputs import Task, plan
@@ -479,7 +479,7 @@ def test_without_permission_it_goes_without(monkeypatch: pytest.MonkeyPatch) -> 
     def refused(*_: Any) -> None:
         raise PermissionError(errno.EACCES, "Permission denied")
 
-    monkeypatch.setattr(journals, "_lock_file", refused)
+    monkeypatch.setattr(lock, "_lock_file", refused)
     with Journal(tasks("a.png")) as journal:
         assert not journal.goes_on
 
