@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from cnnart.errors import ImageError
+from cnnart.files import open_file
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -54,8 +55,11 @@ class Parts:
             )
 
     def _recorded(self) -> str | None:
-        with contextlib.suppress(OSError, UnicodeDecodeError):
-            return (self.folder / SETTINGS).read_text(encoding="utf-8")
+        with (
+            contextlib.suppress(OSError, UnicodeDecodeError),
+            open_file(self.folder / SETTINGS) as file,
+        ):
+            return file.read().decode()
         return None
 
     def _files(self) -> list[Path]:

@@ -38,6 +38,7 @@ FIRST = 10.0  # seconds until it is written first
 EVERY = 20.0  # seconds between two times
 SHARE = 20  # what takes a second to write is written again 20 seconds later at the soonest
 TOLD = 3  # changed settings that are named
+LONGEST = 100  # characters of what one was, or is
 EACH = "each"  # what makes each of several kinds of results is under this name
 
 
@@ -129,7 +130,7 @@ class Journal:
         if self._fresh:
             self._remove()
             return
-        if not is_there(self.path):
+        if not os.path.lexists(self.path):  # a link that leads nowhere is damage
             self._remove()  # the state is of no use alone
             return
         try:
@@ -397,8 +398,10 @@ def differences(then: Any, now: Any, name: str = "") -> Iterator[str]:
 def _brief(value: Any) -> str:
     """A value in a few words."""
     if isinstance(value, dict):
-        return str(value.get("name", "another"))
-    if isinstance(value, list):
+        text = str(value.get("name", "another"))
+    elif isinstance(value, list):
         names = [each["name"] for each in value if isinstance(each, dict) and "name" in each]
-        return ", ".join(map(str, names or value)) or "none"
-    return "not given" if value is None else repr(value)
+        text = ", ".join(map(str, names or value)) or "none"
+    else:
+        text = "not given" if value is None else repr(value)
+    return text if len(text) <= LONGEST else f"{text[:LONGEST]}..."

@@ -13,7 +13,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from cnnart.files import sha256_of, write_atomically
+from cnnart.files import open_file, sha256_of, write_atomically
 from cnnart.run.lock import hidden_beside
 
 if TYPE_CHECKING:
@@ -52,8 +52,8 @@ class Pieces:
             self._stale = not self.count
 
     def _recorded(self) -> str | None:
-        with suppress(OSError, UnicodeDecodeError):
-            return (self.folder / SETTINGS).read_text(encoding="utf-8")
+        with suppress(OSError, UnicodeDecodeError), open_file(self.folder / SETTINGS) as file:
+            return file.read().decode()
         return None
 
     def _take_up(self) -> None:

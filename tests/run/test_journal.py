@@ -231,8 +231,24 @@ def test_less_memory_is_no_other_setting(
     assert "going on from step 4" in capsys.readouterr().err
 
 
+def in_place_of(path: Path, kind: str) -> None:
+    """What is no file, under a name that one is looked for."""
+    if kind == "folder":
+        path.mkdir()
+    elif kind == "link":
+        path.symlink_to(Path("b.png").absolute())
+    elif kind == "loop":
+        path.symlink_to(path.name)
+    elif hasattr(os, "mkfifo"):
+        os.mkfifo(path)
+    else:
+        pytest.skip("needs named pipes")
+
+
 @pytest.mark.parametrize("suffix", [".journal", ".state"])
-@pytest.mark.parametrize("damage", ["empty", "cut", "foreign", "flipped", "nested", "folder"])
+@pytest.mark.parametrize(
+    "damage", ["empty", "cut", "foreign", "flipped", "nested", "folder", "pipe", "link", "loop"]
+)
 def test_a_damaged_file_is_one_line_and_the_work_begins_anew(
     suffix: str,
     damage: str,
@@ -249,11 +265,11 @@ def test_a_damaged_file_is_one_line_and_the_work_begins_anew(
         data[-3] ^= 255
     kinds = {"empty": b"", "cut": data[: len(data) // 2], "foreign": b'{"a": 1}', "flipped": data}
     kinds["nested"] = b"[" * 100_000
-    if damage == "folder":
-        path.unlink()
-        path.mkdir()
-    else:
+    if damage in kinds:
         path.write_bytes(kinds[damage])
+    else:
+        path.unlink()
+        in_place_of(path, damage)
     capsys.readouterr()
     assert main(command) == 0
     error = capsys.readouterr().err
@@ -482,6 +498,29 @@ def test_without_permission_it_goes_without(monkeypatch: pytest.MonkeyPatch) -> 
     monkeypatch.setattr(lock, "_lock_file", refused)
     with Journal(tasks("a.png")) as journal:
         assert not journal.goes_on
+
+
+@pytest.mark.parametrize("kind", ["folder", "pipe", "link", "loop"])
+def test_what_lies_where_a_state_is_written_is_not_written_into(kind: str, tmp_path: Path) -> None:
+    """A link, say, in a folder that others may write in."""
+    photo = Path("b.png").read_bytes()
+    in_place_of(tmp_path / "x.state.part", kind)
+    if kind == "folder":
+        with pytest.raises(OSError, match=r"x\.state\.part"):
+            write_state(tmp_path / "x.state", {"target": "a"}, STATE)
+    else:
+        write_state(tmp_path / "x.state", {"target": "a"}, STATE)
+        assert read_state(tmp_path / "x.state")[0] == {"target": "a"}
+    assert Path("b.png").read_bytes() == photo
+
+
+def test_what_a_setting_was_is_told_in_a_few_words() -> None:
+    deep: Any = "x" * 10_000
+    for _ in range(400):
+        deep = [deep]
+    for value in (deep, "y" * 10_000, 10**400, {"name": "z" * 10_000}):
+        (told,) = differences({"seed": value}, {"seed": 0})
+        assert len(told) < 150
 
 
 STATE = {

@@ -1,4 +1,4 @@
-"""Two runs that would make the same result: the second says so, whatever else each of them makes."""
+"""Of two runs that would make the same result the second says so, whatever else each makes."""
 
 from __future__ import annotations
 
