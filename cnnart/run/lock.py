@@ -104,10 +104,13 @@ class Lock:
 
 
 def _open(path: Path) -> IO[bytes]:
+    def without_following(path: str, flags: int) -> int:
+        return without_waiting(path, flags | getattr(os, "O_NOFOLLOW", 0))
+
     try:
-        return open(path, "ab", opener=without_waiting)
+        return open(path, "ab", opener=without_following)
     except PermissionError:  # it is another user's, who shares the folder
-        return open(path, "rb", opener=without_waiting)
+        return open(path, "rb", opener=without_following)
 
 
 def _lock_file(file: IO[bytes]) -> None:
