@@ -1,6 +1,7 @@
 """Devices and precisions, on machines this one is not."""
 
 import threading
+import time
 from types import SimpleNamespace
 
 import pytest
