@@ -174,7 +174,7 @@ def test_cores_that_it_may_run_on(monkeypatch: pytest.MonkeyPatch) -> None:
     "odd", ["", "\n", "-1", "0", "abc", "1e9", "9" * 30, "9" * 5000, "1,5", "\0", "8G"]
 )
 def test_a_limit_that_is_none_does_not_count(odd: str, tmp_path: Path) -> None:
-    files = {name: odd for name in ("memory.max", "memory.high", "memory.current", "memory.stat")}
+    files = dict.fromkeys(("memory.max", "memory.high", "memory.current", "memory.stat"), odd)
     put({**files, "cpu.max": odd}, second(tmp_path, "/"))
     assert machine.total_memory() == 64 * GIB
     assert machine.available_memory() == 60 * GIB

@@ -219,6 +219,12 @@ class Journal:
             return None
         return state
 
+    def forget_state(self) -> None:
+        """The picture in progress is to be begun anew."""
+        self._in_progress = None
+        with suppress(OSError):
+            self.state_path.unlink(missing_ok=True)
+
     def _facts(self, task: Task, photo: str | None) -> dict[str, Any]:
         made_of = json.dumps(self._made_of, sort_keys=True).encode()
         name = self._name(task.target) if task.target else ""
@@ -279,8 +285,7 @@ class Journal:
         if len(self._whole) < len(self._targets) and (self._is_due() or was_in_progress):
             self._save()
         if was_in_progress:
-            with suppress(OSError):
-                self.state_path.unlink(missing_ok=True)
+            self.forget_state()
 
     def close(self, *, interrupted: bool, failed: bool) -> None:
         """The run has ended: keep what the next one needs, nothing if all is whole."""

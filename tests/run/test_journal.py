@@ -500,6 +500,41 @@ def test_without_permission_it_goes_without(monkeypatch: pytest.MonkeyPatch) -> 
         assert not journal.goes_on
 
 
+@pytest.mark.parametrize(
+    ("place", "value"),
+    [
+        *((("seconds",), None), (("rate",), "x"), (("index",), -5), (("tile",), "x")),
+        *((("memory", "optimizer"), "y" * 5000), (("memory", "tile"), "\0")),
+        *((("levels", 0, 1), None), (("level",), {}), (("levels",), [])),
+    ],
+)
+def test_a_state_that_is_none_of_ours_is_told_when_it_shows(
+    place: tuple[Any, ...],
+    value: Any,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """Of another version, say, with the checksum right; perhaps after some steps."""
+    command = [*ONE, *HERE]
+    assert main(command) == 0
+    expected = results()
+    assert interrupted(monkeypatch, command, signal.SIGINT) == 130
+    path = next(p for p in Path().iterdir() if p.suffix == ".state")
+    facts, state = read_state(path)
+    within: Any = state
+    for key in place[:-1]:
+        within = within[key]
+    within[place[-1]] = value
+    write_state(path, facts, state)
+    capsys.readouterr()
+    assert main(command) == 0
+    error = capsys.readouterr().err
+    assert error.count(f"{path} cannot be used: the picture is begun anew") == 1
+    assert all(len(line) < 300 for line in error.splitlines())
+    assert results() == expected
+    assert hidden() == []
+
+
 @pytest.mark.parametrize("kind", ["folder", "pipe", "link", "loop"])
 def test_what_lies_where_a_state_is_written_is_not_written_into(kind: str, tmp_path: Path) -> None:
     """A link, say, in a folder that others may write in."""
