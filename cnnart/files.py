@@ -172,7 +172,10 @@ def cache_folder() -> Path:
         if (path := Path(user_cache_dir("cnnart", appauthor=False))).is_absolute():
             return path
     user = os.getuid() if hasattr(os, "getuid") else "cache"
-    return Path(tempfile.gettempdir(), f"cnnart-{user}")
+    folder = str(Path(os.sep, "tmp"))
+    with suppress(FileNotFoundError):  # none can be written: the cache cannot, either
+        folder = tempfile.gettempdir()
+    return Path(folder, f"cnnart-{user}")
 
 
 def config_folder() -> Path:
