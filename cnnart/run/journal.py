@@ -152,12 +152,7 @@ class Journal:
             if ended:  # it had come to its end, but for what could not be made
                 self._remove()
                 return
-            more = f"; and {len(changes) - TOLD} more" if len(changes) > TOLD else ""
-            raise UsageError(
-                f"An unfinished run with other settings has left {str(self.path)!r}: "
-                f"{'; '.join(changes[:TOLD])}{more}. Give the same settings to go on with it, or "
-                "`fresh` to begin anew."
-            )
+            raise other_settings(self.path, changes)
         self._on_disk, self._whole, self._in_progress = True, whole, in_progress
         done = sum(self._name(target) in whole for target in self._targets)
         if done:
@@ -375,6 +370,16 @@ def _is_other_photo(task: Task, entry: Mapping[str, Any]) -> bool:
         return entry.get("photo") != sha256_of(task.source.path)
     except OSError:  # reading it will tell
         return True
+
+
+def other_settings(path: Path, changes: Sequence[str]) -> UsageError:
+    """That an unfinished run has left ``path``, which was made with others."""
+    more = f"; and {len(changes) - TOLD} more" if len(changes) > TOLD else ""
+    return UsageError(
+        f"An unfinished run with other settings has left {str(path)!r}: "
+        f"{'; '.join(changes[:TOLD])}{more}. Give the same settings to go on with it, or "
+        "`fresh` to begin anew."
+    )
 
 
 def differences(then: Any, now: Any, name: str = "") -> Iterator[str]:

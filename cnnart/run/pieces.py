@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from cnnart.optim.steps import State
 
 SETTINGS = "settings.json"
+CLIP = "photo"  # the setting that is the clip's checksum
 FORMAT = 3  # of a state, and of how frames are made: another one where either changes
 
 
@@ -28,9 +29,12 @@ class Pieces:
 
     Args:
         folder: made by the first piece.
-        settings: all that decides what the frames look like, as JSON holds it. Pieces that lie
-            there and were made with other settings are removed by ``begin``; ``warnings`` says so.
+        settings: all that decides what the frames look like, as JSON holds it; of the clip, under
+            CLIP.
         fresh: those that lie there do not count.
+
+    Raises UsageError where pieces lie that were made with other settings. Those of another clip, or
+    of another version, are removed by ``begin``; ``warnings`` says so.
     """
 
     def __init__(self, folder: Path, settings: Mapping[str, Any], *, fresh: bool = False) -> None:
@@ -42,14 +46,23 @@ class Pieces:
         self._stale = folder.is_dir()
         if not self._stale or fresh:
             return
-        if self._recorded() != self._settings:
-            self.warnings.append(
-                "an unfinished run with other settings has left pieces of this clip: it is begun "
-                "anew."
-            )
+        if (recorded := self._recorded()) != self._settings:
+            self._refuse_others(recorded)
         else:
             self._take_up()
             self._stale = not self.count
+
+    def _refuse_others(self, recorded: str | None) -> None:
+        from cnnart.run.journal import differences, other_settings
+
+        now, why = json.loads(self._settings), "an earlier run has left pieces of another version"
+        with suppress(TypeError, ValueError, RecursionError):
+            then = dict(json.loads(recorded or ""))
+            if then.get("pieces") == FORMAT:
+                if then.get(CLIP) == now[CLIP] and self.path(0).is_file():
+                    raise other_settings(self.folder, list(differences(then, now)))
+                why = "the clip has changed since an earlier run has left pieces of it"
+        self.warnings.append(f"{why}: it is begun anew.")
 
     def _recorded(self) -> str | None:
         with suppress(OSError, UnicodeDecodeError), open_file(self.folder / SETTINGS) as file:
