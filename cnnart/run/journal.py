@@ -401,7 +401,7 @@ def differences(then: Any, now: Any, name: str = "") -> Iterator[str]:
         for before, after in zip(then, now, strict=True):
             yield from differences(before, after, name)
     elif then != now:
-        shown = f"`{name}`" if name.isidentifier() else name
+        shown = f"`{name}`" if name.replace("_", "").isalpha() else name  # a layer is no flag
         yield f"{shown} was {_brief(then)}, now {_brief(now)}"
 
 

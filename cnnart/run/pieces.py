@@ -117,8 +117,9 @@ class Pieces:
     def remove(self) -> None:
         """Remove the pieces, and the folder if nothing else is in it."""
         with suppress(OSError):
-            for path in [*self.folder.glob("*.mp4"), *self.folder.glob("*.state*")]:
-                path.unlink(missing_ok=True)
+            for kind in ("*.mp4", "*.state*", ".cnnart-*.part"):
+                for path in self.folder.glob(kind):
+                    path.unlink(missing_ok=True)
             (self.folder / SETTINGS).unlink(missing_ok=True)
             self.folder.rmdir()
         self.count, self.state, self._stale = 0, None, False
