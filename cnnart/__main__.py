@@ -6,9 +6,13 @@ import codecs
 import contextlib
 import os
 import re
+import signal
 import sys
+import threading
 import warnings
+from collections.abc import Iterator
 from pathlib import Path
+from types import FrameType
 from typing import Any
 
 import click
@@ -34,7 +38,8 @@ def main(argv: list[str] | None = None) -> int:
         if not {"-q", "--quiet"} & set(argv):
             click.echo(f"cnnart: warning: {warning}", err=True)
     try:
-        code = cli.main(argv, prog_name="cnnart", standalone_mode=False)
+        with _interrupted_by_signals():
+            code = cli.main(argv, prog_name="cnnart", standalone_mode=False)
         sys.stdout.flush()  # here, where a closed pipe can still be met quietly
         return code if isinstance(code, int) else 0
     except BrokenPipeError:
@@ -60,6 +65,27 @@ def main(argv: list[str] | None = None) -> int:
         )
     finally:
         _flush_or_silence_stdout()
+
+
+@contextlib.contextmanager
+def _interrupted_by_signals() -> Iterator[None]:
+    """Take what a scheduler sends (SIGTERM), and a terminal that is closed (SIGHUP), for Ctrl-C:
+    what is under way is removed, or kept to be gone on with. What is ignored stays so (``nohup``).
+    """
+
+    def interrupt(number: int, frame: FrameType | None) -> None:
+        raise KeyboardInterrupt
+
+    found = [getattr(signal, name) for name in ("SIGTERM", "SIGHUP") if hasattr(signal, name)]
+    is_main = threading.current_thread() is threading.main_thread()
+    taken = [each for each in found if is_main and signal.getsignal(each) is signal.SIG_DFL]
+    for each in taken:
+        signal.signal(each, interrupt)
+    try:
+        yield
+    finally:
+        for each in taken:
+            signal.signal(each, signal.SIG_DFL)
 
 
 def _usage(error: click.ClickException) -> int:

@@ -80,6 +80,7 @@ REASONS = {
     errno.EMFILE: "too many files are open (ulimit -n)",
     errno.EIO: "input/output error: the disk, or the way to it, has failed",
 }
+NO_TEMPORARY = "No usable temporary directory"  # as tempfile says it
 # What can be done about it.
 REMEDIES = {
     errno.ENOSPC: "Free some space or choose another place; what is finished stays.",
@@ -93,6 +94,8 @@ def reason(error: BaseException) -> str:
     """Why a file or a stream could not be used, in a clause."""
     if isinstance(error, OSError):
         number = error.errno or 0
+        if NO_TEMPORARY in str(error):
+            return "no folder for temporary files can be written: set TMPDIR to one that can"
         return REASONS.get(number) or error.strerror or " ".join(str(error).split())
     if isinstance(error, ValueError) and "null" in str(error):
         return "no file's name holds a NUL character"

@@ -172,7 +172,10 @@ def cache_folder() -> Path:
         if (path := Path(user_cache_dir("cnnart", appauthor=False))).is_absolute():
             return path
     user = os.getuid() if hasattr(os, "getuid") else "cache"
-    return Path(tempfile.gettempdir(), f"cnnart-{user}")
+    folder = str(Path(os.sep, "tmp"))
+    with suppress(FileNotFoundError):  # none can be written: the cache cannot, either
+        folder = tempfile.gettempdir()
+    return Path(folder, f"cnnart-{user}")
 
 
 def config_folder() -> Path:
@@ -225,7 +228,7 @@ def open_file(path: Path, *, pipes: bool = False) -> BinaryIO:
 
     Raises OSError, for what is no file, too. ``pipes``: take a pipe, too, and read it to its end.
     """
-    stream = open(path, "rb", opener=_without_waiting)  # noqa: SIM115
+    stream = open(path, "rb", opener=without_waiting)  # noqa: SIM115
     mode = os.fstat(stream.fileno()).st_mode
     if stat.S_ISREG(mode):
         return stream
@@ -236,8 +239,10 @@ def open_file(path: Path, *, pipes: bool = False) -> BinaryIO:
         raise OSError(0, what, str(path))
 
 
-def _without_waiting(path: str, flags: int) -> int:
-    return os.open(path, flags | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_NOCTTY", 0))
+def without_waiting(path: str, flags: int) -> int:
+    """An opener that does not wait for whoever is at the other end of a pipe."""
+    flags |= getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_NOCTTY", 0)
+    return os.open(path, flags, 0o666)
 
 
 def is_pipe(path: Path) -> bool:
@@ -315,7 +320,7 @@ def new_file(target: Path) -> Iterator[Path]:
 def _write_to_other(target: Path, data: bytes) -> None:
     """Write to a pipe or a device, which must not be replaced by a file."""
     try:
-        stream = open(target, "wb", buffering=0, opener=_without_waiting)  # noqa: SIM115
+        stream = open(target, "wb", buffering=0, opener=without_waiting)  # noqa: SIM115
     except OSError as error:
         if is_pipe(target):  # opened for writing without a reader
             raise OSError(0, "nobody reads from the pipe", str(target)) from error

@@ -118,7 +118,12 @@ def _groups(controller: str) -> Iterator[tuple[Path, tuple[str, ...]]]:
             groups[not controllers] = path
     for line in mounts.splitlines():
         about, _, kind = line.partition(" - ")
-        (*_, root, point), (kind, _, options) = about.split()[:5], (kind.split() + [""] * 3)[:3]
+        if len(where := about.split()[:5]) < 5:
+            continue
+        (*_, root, point), (kind, _, options) = (
+            map(_unescaped, where),
+            (kind.split() + [""] * 3)[:3],
+        )
         is_second = kind == "cgroup2"
         if is_second not in groups or not (
             is_second or (kind == "cgroup" and controller in options.split(","))
@@ -136,12 +141,17 @@ def _groups(controller: str) -> Iterator[tuple[Path, tuple[str, ...]]]:
                 break
 
 
+def _unescaped(path: str) -> str:
+    """A path as it is: the kernel writes ``\\040`` for a space."""
+    return re.sub(r"\\([0-7]{3})", lambda found: chr(int(found[1], 8)), path)
+
+
 def _limits(folder: Path, names: tuple[str, ...]) -> Iterator[int]:
     """The bytes that a group may have, for each of its files that says so."""
     for name in names:
         with suppress(OSError, ValueError):
             limit = int((folder / name).read_text(encoding="ascii"))  # "max" is no number
-            if limit < UNLIMITED:
+            if 0 < limit < UNLIMITED:
                 yield limit
 
 

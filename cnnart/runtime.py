@@ -79,7 +79,8 @@ class Runtime:
         self.max_pixels = max_pixels
         self._memory = None if max_memory is None else int(max_memory)
         self._seconds = time_budget
-        self._begun = begun
+        # By a clock that nobody sets, from now on.
+        self._begun = None if begun is None else time.monotonic() - max(0, time.time() - begun)
         self._loaded: dict[str, FeatureExtractor] = {}
         self._network: Network | None = None
 
@@ -163,7 +164,7 @@ class Runtime:
         """What the next picture may take. The first one's time includes starting up."""
         seconds = self._seconds
         if seconds is not None and self._begun is not None:
-            seconds = max(1.0, seconds - (time.time() - self._begun))
+            seconds = max(1.0, seconds - (time.monotonic() - self._begun))
             self._begun = None
         return Limits(self._memory, seconds)
 

@@ -7,6 +7,7 @@ import os
 import socket
 import subprocess
 import sys
+import tempfile
 import threading
 from pathlib import Path
 
@@ -66,6 +67,13 @@ def test_without_a_home_the_cache_is_among_temporary_files(
     monkeypatch.setattr(os.path, "expanduser", lambda path: path)  # no passwd entry either
     assert cache_folder().is_absolute()
     assert cache_folder().name == f"cnnart-{os.getuid()}"
+    with monkeypatch.context() as undone:  # a container of which nothing can be written
+        undone.setattr(tempfile, "tempdir", None)
+        undone.setattr(tempfile, "_candidate_tempdir_list", lambda: ["/proc/nowhere"])
+        assert cache_folder().is_absolute()
+        with pytest.raises(FileNotFoundError) as found:
+            tempfile.mkdtemp()
+        assert "set TMPDIR to one that can" in str(in_words(found.value))
     monkeypatch.setenv("CNNART_CACHE", "/mine")
     assert cache_folder() == Path("/mine")
 

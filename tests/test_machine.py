@@ -168,3 +168,30 @@ def test_cores_that_it_may_run_on(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.undo()
     assert 1 <= machine.available_cores() <= len(os.sched_getaffinity(0))
     assert 0 < machine.available_memory() <= machine.total_memory()
+
+
+@pytest.mark.parametrize(
+    "odd", ["", "\n", "-1", "0", "abc", "1e9", "9" * 30, "9" * 5000, "1,5", "\0", "8G"]
+)
+def test_a_limit_that_is_none_does_not_count(odd: str, tmp_path: Path) -> None:
+    files = dict.fromkeys(("memory.max", "memory.high", "memory.current", "memory.stat"), odd)
+    put({**files, "cpu.max": odd}, second(tmp_path, "/"))
+    assert machine.total_memory() == 64 * GIB
+    assert machine.available_memory() == 60 * GIB
+    assert machine.available_cores() == 64
+
+
+@pytest.mark.parametrize("odd", ["", "\n \n", "garbage\n", "1 2 - cgroup2\n", " - cgroup2 a b\n"])
+def test_lists_of_mounts_and_groups_that_are_none(odd: str, tmp_path: Path) -> None:
+    put({"mountinfo": odd, "cgroup": f"0::/\n{odd}:::\n"}, tmp_path / "proc")
+    assert machine.total_memory() == 64 * GIB
+    assert machine.cpu_quota() is None
+
+
+def test_groups_whose_names_hold_spaces_and_colons(tmp_path: Path) -> None:
+    top = second(tmp_path, "/my pod: a")
+    mounts = tmp_path / "proc" / "mountinfo"
+    top.rename(spaced := tmp_path / "c group")
+    mounts.write_text(mounts.read_text().replace(str(top), str(spaced).replace(" ", "\\040")))
+    put({"my pod: a/memory.max": f"{GIB}"}, spaced)
+    assert machine.total_memory() == GIB

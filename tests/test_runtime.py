@@ -1,6 +1,7 @@
 """Devices and precisions, on machines this one is not."""
 
 import threading
+import time
 from types import SimpleNamespace
 
 import pytest
@@ -307,3 +308,19 @@ def test_cuda_computes_what_the_cpu_does(
     assert on_cuda.losses == pytest.approx(expected.losses, rel=tolerance, abs=1e-6)
     error = (on_cuda.gradient.cpu() - expected.gradient).norm() / expected.gradient.norm()
     assert float(error) < tolerance
+
+
+@pytest.mark.parametrize("set_by", [-86_400, 86_400])
+def test_the_first_pictures_time_includes_starting_up_whatever_the_clock_is_set_to(
+    set_by: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    runtime = Runtime(device="cpu", time_budget=60, begun=time.time() - 10)
+    now = time.time()
+    monkeypatch.setattr(time, "time", lambda: now + set_by)
+    first = runtime.limits().seconds
+    assert first is not None
+    assert 40 < first <= 50
+    assert runtime.limits().seconds == 60
+    early = Runtime(device="cpu", time_budget=60, begun=now + 86_400 + 10).limits().seconds
+    assert early is not None
+    assert early <= 60

@@ -11,7 +11,7 @@ import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
 from functools import partial
 from itertools import pairwise
 from pathlib import Path
@@ -427,6 +427,7 @@ def work_through(
         from cnnart.weights.embedded import expand_ahead
 
         expand_ahead()
+    tasks = [replace(task, fresh=files.fresh) for task in tasks]
     with journal_of(command, tasks, files, run) as journal, caches_for(files):
         from cnnart.run.batch import Batch
 

@@ -313,7 +313,7 @@ def open_clip(
     from cnnart.image.picture import Picture, output_size
     from cnnart.image.read import MAX_PIXELS
     from cnnart.run.clip_run import ClipPainting, ClipRun, describe_clip
-    from cnnart.run.pieces import Pieces, pieces_folder
+    from cnnart.run.pieces import CLIP, Pieces, pieces_folder
     from cnnart.video.read import ClipReader, open_source
     from cnnart.video.write import ClipFormat
 
@@ -336,7 +336,7 @@ def open_clip(
     how = {"guided": guided, "blend": blend}
     painter = SteadyPainter(make_painter(black), config.stability, moving, **how)
     recorded = {**recorded, "clip": asdict(config)}
-    facts: dict[str, Any] = {"photo": describe_clip(task.source)["sha256"], "recorded": recorded}
+    facts: dict[str, Any] = {CLIP: describe_clip(task.source)["sha256"], "recorded": recorded}
     facts |= {"format": [task.format, task.codec], "device": str(runtime.device)}
     # Bits hang on these, too: by them memory decides on tiles, and torch on its kernels.
     facts |= {"precision": str(runtime.dtype), "max_memory": runtime.limits().memory}

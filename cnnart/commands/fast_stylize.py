@@ -28,6 +28,7 @@ from cnnart.files import (
     identity,
     is_file,
     obstacle,
+    open_file,
     resolved,
     sha256_of,
     write_atomically,
@@ -415,6 +416,7 @@ def open_style(style: TrainedStyle, checkpoint: Checkpoint, runtime: Runtime) ->
         return replace(one, matched=MatchedStyle.from_tensors(found))
 
     with contextlib.suppress(OSError, SafetensorError, KeyError, ValueError):
+        open_file(kept).close()  # safetensors would wait for whoever writes into a pipe
         return made(load_file(kept))
     if rgb is None:
         rgb = read_input(picture, runtime).rgb

@@ -146,7 +146,8 @@ class Flight:
                 "precision": precision_name(network.dtype),
             }
             only = {"read_only": runtime.read_only}
-            parts = Parts(own or folder_for(task, FRAMES, **only), all_that_decides, **only)
+            folder = own or folder_for(task, FRAMES, **only)
+            parts = Parts(folder, all_that_decides, fresh=task.fresh, **only)
             limits = runtime.limits()
             maker = self._frame_maker(dreamer, photo, task.source.given, limits)
             frames = FlightFrames(maker, flight, parts, limits.seconds)

@@ -23,6 +23,7 @@ from cnnart.files import (
     as_path,
     check_writable,
     identity,
+    open_file,
     readable,
     resolved,
     write_atomically,
@@ -356,7 +357,8 @@ def every(seconds: float) -> Callable[[], bool]:
 def read_state(path: Path) -> dict[str, Any] | None:
     """The state in a file, or None if there is none. Raises CnnartError if it is damaged."""
     try:
-        state = json.loads(path.read_text(encoding="utf-8"))
+        with open_file(path) as file:
+            state = json.loads(file.read())
     except FileNotFoundError:
         return None
     except (OSError, ValueError, RecursionError) as error:

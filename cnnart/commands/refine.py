@@ -18,7 +18,7 @@ from cnnart.commands.fast_stylize import (
 )
 from cnnart.commands.style_args import read_input
 from cnnart.errors import UsageError
-from cnnart.files import as_path, cache_folder, sha256_of
+from cnnart.files import as_path, cache_folder, check_writable, sha256_of
 from cnnart.methods.fast.checkpoint import Checkpoint, save_checkpoint
 from cnnart.methods.fast.match import STYLE_SIZE
 from cnnart.methods.fast.train.config import CROP_MULTIPLE, TrainConfig
@@ -66,7 +66,20 @@ class Refinement:
         self.path = self._kept_at(photos, seconds) if keep is None else as_path(keep)
         if self.path.suffix.lower() != SUFFIX:
             raise UsageError(f"`save_style` {str(keep)!r} must end in {SUFFIX}.")
+        self._check_place(keep)
         self.trainer = self._trainer(photos, seconds, runtime)
+
+    def _check_place(self, keep: str | None) -> None:
+        """Raise UsageError where the network could not be kept, before it is trained."""
+        try:
+            check_writable(self.path)
+        except UsageError as error:
+            if keep is not None:
+                raise
+            raise UsageError(
+                f"{error} The refined style is kept in the cache: give `save_style` FILE, or set "
+                "CNNART_CACHE to a folder that you can write to."
+            ) from None
 
     def _kept_at(self, photos: Sequence[Path], seconds: float) -> Path:
         parts = [sha256_of(path) for path in (*photos, self._style.path)]

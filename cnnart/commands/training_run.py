@@ -42,6 +42,7 @@ from cnnart.optim.memory import FREE_SHARE, free_memory, idle_memory, memory_err
 from cnnart.optim.steps import Step
 from cnnart.optim.tiles import evaluation_bytes
 from cnnart.run.batch import Interrupt
+from cnnart.run.lock import Lock
 from cnnart.run.report import Reporter, Start, Summary
 from cnnart.runtime import Runtime, device_reason, keep_freed_memory, precision_name
 
@@ -96,7 +97,7 @@ class TrainingRun:
         began = time.monotonic()
         code = 0
         try:
-            with memory_errors_named(), Interrupt() as interrupt:
+            with self._lock(), memory_errors_named(), Interrupt() as interrupt:
                 trainer = self._open()
                 try:
                     code = self._follow(trainer, interrupt)
@@ -111,6 +112,9 @@ class TrainingRun:
         seconds = time.monotonic() - began
         self.reporter.done(Summary(saved=1, seconds=seconds, exit_code=code))
         return code
+
+    def _lock(self) -> contextlib.AbstractContextManager[object]:
+        return Lock(self.command.output) if self.group.leads else contextlib.nullcontext()
 
     # Before the first step
 

@@ -181,7 +181,8 @@ class LayerSheet:
                 "settings": asdict(config),
             }
             only = {"read_only": runtime.read_only}
-            parts = Parts(folder_for(task, "cells", **only), all_that_decides, **only)
+            folder = folder_for(task, "cells", **only)
+            parts = Parts(folder, all_that_decides, fresh=task.fresh, **only)
             return PartsRun(
                 command=self,
                 recorded=replace(self, channels=channels).record(),

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from cnnart.errors import ImageError
+from cnnart.files import open_file
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -25,6 +26,7 @@ class Parts:
         folder: made by the first part; need not be empty, but nothing else in it is touched.
         settings: all that decides what the parts look like, as JSON can hold it. Parts that lie
             there and were made with other settings are removed; ``warnings`` says so.
+        fresh: those that lie there do not count, and are removed.
         read_only: remove nothing.
 
     Raises ImageError if other pictures lie where parts would.
@@ -34,7 +36,12 @@ class Parts:
     """
 
     def __init__(
-        self, folder: Path, settings: Mapping[str, Any], *, read_only: bool = False
+        self,
+        folder: Path,
+        settings: Mapping[str, Any],
+        *,
+        fresh: bool = False,
+        read_only: bool = False,
     ) -> None:
         self.folder = folder
         self.warnings: list[str] = []
@@ -44,18 +51,22 @@ class Parts:
             raise ImageError(
                 f"{folder} holds pictures that cnnart has not made there: move them away."
             )
-        if found and before != self._settings:
-            if not read_only:
-                self.remove()
+        is_other = before != self._settings
+        if found and (fresh or is_other) and not read_only:
+            self.remove()
+        if found and is_other and not fresh:
             self.warnings.append(f"{folder} is from a run with other settings: starting anew.")
-        elif found:
+        elif found and not fresh:
             self.warnings.append(
                 f"{folder} holds {len(found)} finished parts: going on from there."
             )
 
     def _recorded(self) -> str | None:
-        with contextlib.suppress(OSError, UnicodeDecodeError):
-            return (self.folder / SETTINGS).read_text(encoding="utf-8")
+        with (
+            contextlib.suppress(OSError, UnicodeDecodeError),
+            open_file(self.folder / SETTINGS) as file,
+        ):
+            return file.read().decode()
         return None
 
     def _files(self) -> list[Path]:
@@ -97,7 +108,8 @@ class Parts:
 
     def remove(self) -> None:
         """Remove the parts, and the folder if nothing else is in it."""
-        for path in [*self._files(), self.folder / SETTINGS]:
+        unfinished = self.folder.glob(".cnnart-*.part")  # what a kill has left
+        for path in [*self._files(), self.folder / SETTINGS, *unfinished]:
             path.unlink(missing_ok=True)
         with contextlib.suppress(OSError):
             self.folder.rmdir()

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import BinaryIO
 
+from cnnart.errors import ImageError
 from cnnart.files import open_file
 
 TAIL = 1 << 16  # bytes at the end of a JPEG among which its last marker is looked for
@@ -15,19 +16,19 @@ SIZES = {1: 1, 2: 1, 3: 2, 4: 4, 5: 8, 6: 1, 7: 1, 8: 2, 9: 4, 10: 8, 11: 4, 12:
 
 
 def is_whole(path: Path) -> bool:
-    """Whether nothing is missing at the end of a PNG, JPEG, WebP, TIFF, GIF, MP4, AVIF, HEIC file.
+    """Whether nothing is missing at the end of a file of a kind that cnnart writes.
 
-    Of another kind of file (JPEG XL says nothing of its end): whether there is anything in it.
+    Zeros, say, which a power cut can leave under a name, are no such file.
     """
     try:
         with open_file(path) as file:
             head = file.read(16)
             size = file.seek(0, 2)
             check = next((found for mark, found in CHECKS.items() if head.startswith(mark)), None)
-            if check is None and head[4:8] == b"ftyp":
+            if head[4:8] in (b"ftyp", b"JXL "):
                 check = _boxes
-            return bool(head) and (check is None or check(file, size))
-    except (OSError, struct.error, ValueError, OverflowError):
+            return check is not None and check(file, size)
+    except (OSError, struct.error, ValueError, OverflowError, IndexError):
         return False
 
 
@@ -114,11 +115,41 @@ def _boxes(file: BinaryIO, size: int) -> bool:
         length, kind = struct.unpack(">I4s", file.read(8))
         if length == 1:
             (length,) = struct.unpack(">Q", file.read(8))
+        if kind == b"jxlp" and file.read(1)[0] & 0x80:  # of the parts the last one says so
+            kind = b"jxlc"
         kinds.add(kind)
         at = at + length if length else size
         if 0 < length < 8:
             return False
-    return at == size and not kinds.isdisjoint((b"moov", b"meta"))
+    return at == size and not kinds.isdisjoint((b"moov", b"meta", b"jxlc"))
+
+
+def _jxl(file: BinaryIO, size: int) -> bool:
+    """JPEG XL without boxes says nothing of its end."""
+    from cnnart.image.read import read_image
+
+    try:
+        read_image(Path(file.name))
+    except ImageError:
+        return False
+    return True
+
+
+def _matroska(file: BinaryIO, size: int) -> bool:
+    """MKV and WebM: the size of all is written when all is there."""
+    at = 0
+    for name in (b"\x1a\x45\xdf\xa3", b"\x18\x53\x80\x67"):  # its head, and all else
+        file.seek(at)
+        if file.read(4) != name:
+            return False
+        (first,) = file.read(1)
+        more = 8 - first.bit_length()  # bytes of the size
+        length = bytes([first & (0x7F >> more)]) + file.read(more)
+        value = int.from_bytes(length, "big")
+        if len(length) <= more or value == (1 << 7 * (more + 1)) - 1:  # cut, or not known yet
+            return False
+        at = file.tell() + value
+    return at <= size
 
 
 CHECKS: dict[bytes, Callable[[BinaryIO, int], bool]] = {
@@ -126,6 +157,8 @@ CHECKS: dict[bytes, Callable[[BinaryIO, int], bool]] = {
     b"\xff\xd8": _jpeg,
     b"RIFF": _webp,
     b"GIF8": _gif,
+    b"\xff\x0a": _jxl,
+    b"\x1a\x45\xdf\xa3": _matroska,
     b"II": _tiff,
     b"MM": _tiff,
 }

@@ -19,7 +19,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from cnnart.files import cache_folder, open_file, write_atomically
+from cnnart.files import cache_folder, open_file, without_waiting, write_atomically
 
 CHANNELS_LAST = torch.channels_last
 FUSED_TOLERANCE = 0.01  # of bfloat16; float32 differs by 1e-6
@@ -527,7 +527,7 @@ def _one_at_a_time() -> Iterator[None]:
         import fcntl
 
         path.parent.mkdir(parents=True, exist_ok=True)
-        lock = path.open("ab")
+        lock = open(path, "ab", opener=without_waiting)  # noqa: SIM115
     except (ImportError, OSError):  # Windows; a cache that cannot be written
         yield
         return

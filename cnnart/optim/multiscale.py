@@ -167,11 +167,14 @@ class CoarseToFine(Generic[N]):
             }
 
         if state is not None:
-            index, done, spent = state["index"] - 1, state["done"], state["seconds"]
+            index, done, spent = state["index"] - 1, state["done"], float(state["seconds"])
             planned = self.schedule[done:]
             self._take_memory(state)
-            budget = self.limits.seconds
-            clock = Clock(None if budget is None else max(0.0, budget - spent), state["rate"])
+            budget, rate = self.limits.seconds, state["rate"]
+            clock = Clock(
+                None if budget is None else max(0.0, budget - spent),
+                None if rate is None else float(rate),
+            )
         while planned:
             if state is None:
                 levels, before = self._fit_to_time(problem, planned, clock, image), index

@@ -15,7 +15,14 @@ from dataclasses import dataclass, replace
 from types import FrameType, TracebackType
 from typing import TYPE_CHECKING, Any
 
-from cnnart.errors import INTERRUPTED, SOME_FAILED, CnnartError, WeightsError, in_words
+from cnnart.errors import (
+    INTERRUPTED,
+    SOME_FAILED,
+    CnnartError,
+    UsageError,
+    WeightsError,
+    in_words,
+)
 from cnnart.files import identity
 from cnnart.optim.steps import Step
 from cnnart.run.command import Run
@@ -30,6 +37,15 @@ if TYPE_CHECKING:
 # The empty line at the end is what the live display of two lines clears when it redraws itself.
 MESSAGE = b"\ncnnart: stopping; the picture so far will be saved (Ctrl-C again quits at once)\n\n"
 QUICK_ON_ACCELERATOR = 2 << 20  # pixels of a picture
+# What a run raises, sooner or later, that goes on from a state which is none of its own.
+UNUSABLE = (
+    *(KeyError, IndexError, TypeError, ValueError, AttributeError, ArithmeticError, RuntimeError),
+    UsageError,
+)
+
+
+class UnusableState(Exception):
+    """What an earlier run has left of a picture is none of cnnart's."""
 
 
 @dataclass(frozen=True)
@@ -149,7 +165,8 @@ class Batch:
                 for index, task in enumerate(tasks, start=1):
                     if not outcomes.skips(task):
                         try:
-                            self._make(task, index, outcomes)
+                            with self._journal.at_work_on(task):
+                                self._make(task, index, outcomes)
                         except Exception as error:
                             outcomes.failed(task, error)
                     if self._interrupt.asked:
@@ -166,6 +183,17 @@ class Batch:
         self._interrupt.asked = True
 
     def _make(self, task: Task, index: int, outcomes: Outcomes) -> None:
+        with contextlib.suppress(UnusableState):
+            self._begin_or_go_on(task, index, outcomes)
+            return
+        self._reporter.warning(
+            f"{self._journal.state_path} cannot be used: the picture is begun anew."
+        )
+        self._journal.forget_state()
+        self._begin_or_go_on(task, index, outcomes)
+
+    def _begin_or_go_on(self, task: Task, index: int, outcomes: Outcomes) -> None:
+        """Raises UnusableState where nothing can be made of what an earlier run has left."""
         began = time.monotonic()
         task.check()
         run = self._open_run(task)
@@ -235,24 +263,34 @@ class Batch:
         return step, kept
 
     def _steps(self, task: Task, run: Run) -> Iterator[Step]:
-        """A run's steps, from where one that was cut off stood."""
+        """A run's steps, from where one that was cut off stood.
+
+        Raises UnusableState, perhaps after some steps.
+        """
         state = self._journal.state_of(task, photo_of(run))
-        if state is not None:
-            steps, state = run.steps(state), None  # a run frees what it has taken over
-            try:
-                first = next(steps)
-            except (KeyError, IndexError, TypeError, ValueError, AttributeError, RuntimeError):
-                self._reporter.warning(
-                    f"{self._journal.state_path} cannot be used: the picture is begun anew."
-                )
-            else:
-                self._reporter.warning(
-                    f"going on from step {first.index} of {first.steps} (`fresh` begins anew)."
-                )
-                yield first
-                yield from steps
-                return
-        yield from run.steps()
+        if state is None:
+            yield from run.steps()
+            return
+        steps, state = run.steps(state), None  # a run frees what it has taken over
+        goes_on = False
+        try:
+            for step in steps:
+                if not goes_on:
+                    self._tell_going_on(step)
+                    goes_on = True
+                yield step
+        except UNUSABLE:
+            goes_on = False
+        if not goes_on:
+            raise UnusableState
+
+    def _tell_going_on(self, first: Step) -> None:
+        """Raises one of ``UNUSABLE`` for a step that cannot be."""
+        if not (0 <= first.index <= first.steps and math.isfinite(first.seconds)):
+            raise ValueError("no step of a run")
+        self._reporter.warning(
+            f"going on from step {first.index} of {first.steps} (`fresh` begins anew)."
+        )
 
     def _previews(self, task: Task, run: Run) -> Previews | None:
         options = self._options

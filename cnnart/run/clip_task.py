@@ -19,7 +19,6 @@ class ClipTask(Task):
     """A clip, and where its result goes. ``codec``: None for animated and numbered pictures."""
 
     codec: str | None = None
-    fresh: bool = False
     is_clip: ClassVar[bool] = True
 
     @property

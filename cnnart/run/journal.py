@@ -4,21 +4,20 @@ results, so that the same command goes on after a kill, a power cut or a full di
 ``.cnnart-KEY.journal`` is JSON: what makes the results, and which are whole. ``.cnnart-KEY.state``
 is the picture in progress (``cnnart.run.saved_state``). The first is written after some seconds and
 then now and again, so that a short run writes neither; both go when all results are whole.
-``.cnnart-KEY.lock`` is held while a run is at work. Nothing here imports torch at once.
+A ``Lock`` is held while a run is at work. Nothing here imports torch at once.
 """
 
 from __future__ import annotations
 
 import json
 import os
-import sys
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import suppress
+from contextlib import AbstractContextManager, ExitStack, nullcontext, suppress
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any
 
-from cnnart.errors import CnnartError, UsageError, reason
+from cnnart.errors import UsageError, reason
 from cnnart.files import (
     is_file,
     is_folder,
@@ -27,6 +26,7 @@ from cnnart.files import (
     sha256_of,
     write_atomically,
 )
+from cnnart.run.lock import Lock, hidden_beside
 from cnnart.run.outputs import Task
 
 if TYPE_CHECKING:
@@ -38,6 +38,7 @@ FIRST = 10.0  # seconds until it is written first
 EVERY = 20.0  # seconds between two times
 SHARE = 20  # what takes a second to write is written again 20 seconds later at the soonest
 TOLD = 3  # changed settings that are named
+LONGEST = 100  # characters of what one was, or is
 EACH = "each"  # what makes each of several kinds of results is under this name
 
 
@@ -75,41 +76,47 @@ class Journal:
             if task.target and not task.trouble and _is_plain(task.target)
         ]
         self._folder: Path | None = None
-        self._lock: IO[bytes] | None = None
-        self._made_folders: list[Path] = []
+        self._lock: Lock | None = None
         self._whole: dict[str, dict[str, Any]] = {}
         self._in_progress: str | None = None  # the result whose state is kept
         self._ended = False
         self._on_disk = self._changed = self._warned = False
+        self._locked = ExitStack()
         self._lines: list[str] = []
         self._warn: Callable[[str], None] = self._lines.append
         self._begun = time.monotonic()
         self._next = self._begun + FIRST
         if self._targets:
-            # Of the name alone: the folder may be moved with all that is in it.
-            name = sha256_of(os.fsencode(self._targets[0].name))[:12]
-            self._folder = self._targets[0].parent
-            self.path = self._folder / f".cnnart-{name}.journal"
-            self.state_path = self.path.with_suffix(".state")
-            self._lock_path = self.path.with_suffix(".lock")
+            first = self._targets[0]
+            self._folder = first.parent
+            self.path = hidden_beside(first, "journal")
+            self.state_path = hidden_beside(first, "state")
+            self._lock = Lock(first)
 
     def __enter__(self) -> Journal:
-        if self._folder is None:
+        if self._lock is None:
             return self
         if self._read_only:
-            self._look_at_lock()
+            self._lock.look()
             self._read()
             return self
-        self._take_lock()
-        try:
+        with ExitStack() as stack:
+            stack.enter_context(self._lock)
             self._read()
-        except BaseException:
-            self._release()
-            raise
+            self._locked = stack.pop_all()
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._release()
+        self._locked.close()
+
+    def at_work_on(self, task: Task) -> AbstractContextManager[object]:
+        """To be entered while a result is made: raises CnnartError where another run makes it, of
+        other tasks.
+        """
+        if self._lock is None or task.target is None or task.target == self._targets[0]:
+            return nullcontext()
+        is_other = is_there(task.target) and not (is_file(task.target) or is_folder(task.target))
+        return nullcontext() if is_other else Lock(task.target)
 
     def tell(self, warn: Callable[[str], None]) -> None:
         """From now on ``warn`` is told what people should know; first what it has missed."""
@@ -123,7 +130,7 @@ class Journal:
         if self._fresh:
             self._remove()
             return
-        if not is_there(self.path):
+        if not os.path.lexists(self.path):  # a link that leads nowhere is damage
             self._remove()  # the state is of no use alone
             return
         try:
@@ -145,12 +152,7 @@ class Journal:
             if ended:  # it had come to its end, but for what could not be made
                 self._remove()
                 return
-            more = f"; and {len(changes) - TOLD} more" if len(changes) > TOLD else ""
-            raise UsageError(
-                f"An unfinished run with other settings has left {str(self.path)!r}: "
-                f"{'; '.join(changes[:TOLD])}{more}. Give the same settings to go on with it, or "
-                "`fresh` to begin anew."
-            )
+            raise other_settings(self.path, changes)
         self._on_disk, self._whole, self._in_progress = True, whole, in_progress
         done = sum(self._name(target) in whole for target in self._targets)
         if done:
@@ -212,6 +214,12 @@ class Journal:
             return None
         return state
 
+    def forget_state(self) -> None:
+        """The picture in progress is to be begun anew."""
+        self._in_progress = None
+        with suppress(OSError):
+            self.state_path.unlink(missing_ok=True)
+
     def _facts(self, task: Task, photo: str | None) -> dict[str, Any]:
         made_of = json.dumps(self._made_of, sort_keys=True).encode()
         name = self._name(task.target) if task.target else ""
@@ -272,8 +280,7 @@ class Journal:
         if len(self._whole) < len(self._targets) and (self._is_due() or was_in_progress):
             self._save()
         if was_in_progress:
-            with suppress(OSError):
-                self.state_path.unlink(missing_ok=True)
+            self.forget_state()
 
     def close(self, *, interrupted: bool, failed: bool) -> None:
         """The run has ended: keep what the next one needs, nothing if all is whole."""
@@ -338,73 +345,6 @@ class Journal:
         except (ValueError, OSError):  # on another drive of Windows; the current folder is gone
             return str(target)
 
-    # One run at a time
-
-    def _take_lock(self) -> None:
-        assert self._folder is not None
-        try:
-            folder, missing = self._folder, []
-            while not is_folder(folder) and folder != folder.parent:
-                missing.append(folder)
-                folder = folder.parent
-            self._folder.mkdir(parents=True, exist_ok=True)
-            self._made_folders = missing
-            self._lock = self._lock_path.open("ab")
-            _lock_file(self._lock)
-        except BlockingIOError:
-            self._close_lock()
-            raise self._busy() from None
-        except OSError:  # no permission, or no locks on this file system: it goes without
-            self._close_lock()
-
-    def _look_at_lock(self) -> None:
-        """Refuse as ``_take_lock`` does, without making anything."""
-        try:
-            with self._lock_path.open("rb+") as lock:
-                _lock_file(lock)
-        except BlockingIOError:
-            raise self._busy() from None
-        except OSError:  # nobody has one
-            pass
-
-    def _busy(self) -> CnnartError:
-        return CnnartError(
-            f"Another run of cnnart is at work on {str(self._targets[0])!r}: wait for it, or "
-            "choose another `output`."
-        )
-
-    def _close_lock(self) -> None:
-        if self._lock:
-            with suppress(OSError):  # nothing was written into it
-                self._lock.close()
-            self._lock = None
-
-    def _release(self) -> None:
-        if self._lock:
-            if sys.platform == "win32":
-                self._close_lock()
-            with suppress(OSError):
-                self._lock_path.unlink(missing_ok=True)
-            self._close_lock()
-        for folder in self._made_folders:
-            with suppress(OSError):
-                folder.rmdir()  # where nothing came into it
-
-
-def _lock_file(file: IO[bytes]) -> None:
-    """Lock an open file until it is closed. Raises BlockingIOError if another process has."""
-    if sys.platform == "win32":
-        import msvcrt
-
-        try:
-            msvcrt.locking(file.fileno(), msvcrt.LK_NBLCK, 1)
-        except OSError as error:
-            raise BlockingIOError from error
-    else:
-        import fcntl
-
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-
 
 def _is_plain(target: Path) -> bool:
     """Whether a result is or will be a file, and not a folder, a pipe or a device."""
@@ -432,6 +372,16 @@ def _is_other_photo(task: Task, entry: Mapping[str, Any]) -> bool:
         return True
 
 
+def other_settings(path: Path, changes: Sequence[str]) -> UsageError:
+    """That an unfinished run has left ``path``, which was made with others."""
+    more = f"; and {len(changes) - TOLD} more" if len(changes) > TOLD else ""
+    return UsageError(
+        f"An unfinished run with other settings has left {str(path)!r}: "
+        f"{'; '.join(changes[:TOLD])}{more}. Give the same settings to go on with it, or "
+        "`fresh` to begin anew."
+    )
+
+
 def differences(then: Any, now: Any, name: str = "") -> Iterator[str]:
     """What differs between two sets of settings, each in a phrase.
 
@@ -451,15 +401,17 @@ def differences(then: Any, now: Any, name: str = "") -> Iterator[str]:
         for before, after in zip(then, now, strict=True):
             yield from differences(before, after, name)
     elif then != now:
-        shown = f"`{name}`" if name.isidentifier() else name
+        shown = f"`{name}`" if name.replace("_", "").isalpha() else name  # a layer is no flag
         yield f"{shown} was {_brief(then)}, now {_brief(now)}"
 
 
 def _brief(value: Any) -> str:
     """A value in a few words."""
     if isinstance(value, dict):
-        return str(value.get("name", "another"))
-    if isinstance(value, list):
+        text = str(value.get("name", "another"))
+    elif isinstance(value, list):
         names = [each["name"] for each in value if isinstance(each, dict) and "name" in each]
-        return ", ".join(map(str, names or value)) or "none"
-    return "not given" if value is None else repr(value)
+        text = ", ".join(map(str, names or value)) or "none"
+    else:
+        text = "not given" if value is None else repr(value)
+    return text if len(text) <= LONGEST else f"{text[:LONGEST]}..."

@@ -56,7 +56,8 @@ class Task:
     """One input, and where and how its result goes; ``target`` is None for standard output.
 
     ``trouble``: why the result cannot be written there, known beforehand. ``style``: which of
-    several styles it is made in, each by itself.
+    several styles it is made in, each by itself. ``fresh``: parts of it that an earlier run has
+    left do not count.
     """
 
     source: Source
@@ -65,6 +66,7 @@ class Task:
     options: OutputOptions = AS_USUAL
     trouble: str | None = None
     style: str | None = None
+    fresh: bool = False
     is_clip: ClassVar[bool] = False
 
     @property

@@ -13,12 +13,14 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from cnnart.files import sha256_of, write_atomically
+from cnnart.files import open_file, sha256_of, write_atomically
+from cnnart.run.lock import hidden_beside
 
 if TYPE_CHECKING:
     from cnnart.optim.steps import State
 
 SETTINGS = "settings.json"
+CLIP = "photo"  # the setting that is the clip's checksum
 FORMAT = 3  # of a state, and of how frames are made: another one where either changes
 
 
@@ -27,9 +29,12 @@ class Pieces:
 
     Args:
         folder: made by the first piece.
-        settings: all that decides what the frames look like, as JSON holds it. Pieces that lie
-            there and were made with other settings are removed by ``begin``; ``warnings`` says so.
+        settings: all that decides what the frames look like, as JSON holds it; of the clip, under
+            CLIP.
         fresh: those that lie there do not count.
+
+    Raises UsageError where pieces lie that were made with other settings. Those of another clip, or
+    of another version, are removed by ``begin``; ``warnings`` says so.
     """
 
     def __init__(self, folder: Path, settings: Mapping[str, Any], *, fresh: bool = False) -> None:
@@ -41,18 +46,27 @@ class Pieces:
         self._stale = folder.is_dir()
         if not self._stale or fresh:
             return
-        if self._recorded() != self._settings:
-            self.warnings.append(
-                "an unfinished run with other settings has left pieces of this clip: it is begun "
-                "anew."
-            )
+        if (recorded := self._recorded()) != self._settings:
+            self._refuse_others(recorded)
         else:
             self._take_up()
             self._stale = not self.count
 
+    def _refuse_others(self, recorded: str | None) -> None:
+        from cnnart.run.journal import differences, other_settings
+
+        now, why = json.loads(self._settings), "an earlier run has left pieces of another version"
+        with suppress(TypeError, ValueError, RecursionError):
+            then = dict(json.loads(recorded or ""))
+            if then.get("pieces") == FORMAT:
+                if then.get(CLIP) == now[CLIP] and self.path(0).is_file():
+                    raise other_settings(self.folder, list(differences(then, now)))
+                why = "the clip has changed since an earlier run has left pieces of it"
+        self.warnings.append(f"{why}: it is begun anew.")
+
     def _recorded(self) -> str | None:
-        with suppress(OSError, UnicodeDecodeError):
-            return (self.folder / SETTINGS).read_text(encoding="utf-8")
+        with suppress(OSError, UnicodeDecodeError), open_file(self.folder / SETTINGS) as file:
+            return file.read().decode()
         return None
 
     def _take_up(self) -> None:
@@ -103,15 +117,14 @@ class Pieces:
     def remove(self) -> None:
         """Remove the pieces, and the folder if nothing else is in it."""
         with suppress(OSError):
-            for path in [*self.folder.glob("*.mp4"), *self.folder.glob("*.state*")]:
-                path.unlink(missing_ok=True)
+            for kind in ("*.mp4", "*.state*", ".cnnart-*.part"):
+                for path in self.folder.glob(kind):
+                    path.unlink(missing_ok=True)
             (self.folder / SETTINGS).unlink(missing_ok=True)
             self.folder.rmdir()
         self.count, self.state, self._stale = 0, None, False
 
 
 def pieces_folder(target: Path) -> Path:
-    """``out/clip.mp4`` -> ``out/.cnnart-KEY.pieces``; of the name alone, as the folder may move."""
-    return target.with_name(
-        f".cnnart-{sha256_of(target.name.encode(errors='surrogateescape'))[:12]}.pieces"
-    )
+    """``out/clip.mp4`` -> ``out/.cnnart-KEY.pieces``"""
+    return hidden_beside(target, "pieces")

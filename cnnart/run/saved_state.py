@@ -20,6 +20,7 @@ import torch
 from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
+from cnnart.files import open_file
 from cnnart.optim.steps import State
 
 FORMAT = 1
@@ -53,7 +54,8 @@ def write_state(path: Path, facts: Mapping[str, Any], state: State) -> None:
         raise OSError(ENOSPC, os.strerror(ENOSPC), str(path))
     part = path.with_name(f"{path.name}.part")
     try:
-        with part.open("wb") as file:
+        part.unlink(missing_ok=True)  # what a kill has left; or a link, which is not to be followed
+        with part.open("xb") as file:
             file.write(_header(text, 0, tensors, numbers))
             check = zlib.crc32(text.encode())
             for i in numbers:
@@ -72,6 +74,7 @@ def write_state(path: Path, facts: Mapping[str, Any], state: State) -> None:
 
 def read_state(path: Path) -> tuple[dict[str, Any], State]:
     """The facts and the state in a file. Raises DamagedState, and OSError."""
+    open_file(path).close()  # safetensors would wait for whoever writes into a pipe
     try:
         with safe_open(path, framework="pt") as file:
             metadata = file.metadata() or {}

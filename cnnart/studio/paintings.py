@@ -175,7 +175,7 @@ class Painting:
             self._end("failed")
         elif (preview := self.preview) is not None:
             with suppress(OSError):
-                if (shown := preview.stat().st_mtime) > self._shown:
+                if (shown := preview.stat().st_mtime) != self._shown:
                     self._shown = shown
                     self.events.tell(self.id, {"event": "preview"})
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import os
 import signal
 import subprocess
 import sys
@@ -20,6 +21,7 @@ from cnnart.__main__ import main
 from cnnart.api import fast_stylize, styles
 from cnnart.commands import fast_stylize as command
 from cnnart.commands.fast_stylize import parse_trained
+from cnnart.commands.refine import Refinement
 from cnnart.errors import UsageError
 from cnnart.image.read import read_image
 from cnnart.image.write import write_image
@@ -433,6 +435,27 @@ def test_a_damaged_file_in_the_cache_is_made_anew(quick_match: None) -> None:
         kept.write_bytes(damaged)
         assert run("photo.png", "-s", "glass.png", "-o", "again.png") == 0
         assert (pixels("again.png") == pixels("first.png")).all()
+    kept.unlink()
+    if hasattr(os, "mkfifo"):
+        os.mkfifo(kept)  # nobody writes into it
+        assert run("photo.png", "-s", "glass.png", "-o", "again.png") == 0
+        assert (pixels("again.png") == pixels("first.png")).all()
+
+
+def test_where_a_refined_style_cannot_be_kept_is_told_before_it_is_trained(
+    any_style: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    save_picture("wide.png", height=80, width=96)
+    Path("full").write_text("no folder")
+    monkeypatch.setenv("CNNART_CACHE", "full")
+    monkeypatch.setattr(Refinement, "_trainer", None)
+    refine = ("wide.png", "-s", "photo.png", "--refine", "3s")
+    assert run(*refine) == 2
+    told = capsys.readouterr().err
+    assert "'full' is a file, not a folder." in told
+    assert "give --save-style FILE, or set CNNART_CACHE" in told
+    assert run(*refine, "--save-style", "full/x.safetensors") == 2
+    assert "CNNART_CACHE" not in capsys.readouterr().err
 
 
 def test_a_style_is_refined_and_kept(any_style: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -408,21 +408,50 @@ def test_ctrl_c_leaves_what_is_done_and_the_same_command_goes_on(
     assert left_over() == []
 
 
-def test_other_settings_begin_anew_and_so_does_fresh(
-    whole: list[np.ndarray], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
+@pytest.fixture
+def killed(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What a run leaves that was killed."""
     monkeypatch.setattr(clip_run, "PIECE", 4)
-    for more, told in ((["--crf", "30"], "it is begun anew"), (["--fresh"], "")):
-        with monkeypatch.context() as undone:
-            paint_only(undone, 6, Killed())
-            with pytest.raises(Killed):
-                run("clip.mp4", "-o", "out.mp4")
-        capsys.readouterr()
-        assert run("clip.mp4", "-o", "out.mp4", *more) == 0
-        error = capsys.readouterr().err
-        assert told in error
-        assert "going on" not in error
-        assert len(frames_in("out.mp4")) == 14
+    with monkeypatch.context() as undone:
+        paint_only(undone, 6, Killed())
+        with pytest.raises(Killed):
+            run("clip.mp4", "-o", "out.mp4")
+    assert left_over()
+
+
+def test_other_settings_are_refused_and_fresh_begins_anew(
+    whole: list[np.ndarray], killed: None, capsys: pytest.CaptureFixture[str]
+) -> None:
+    capsys.readouterr()
+    for dry in ([], ["--dry-run"]):
+        assert run("clip.mp4", "-o", "out.mp4", "--crf", "30", *dry) == 2
+        told = capsys.readouterr().err
+        assert "An unfinished run with other settings has left" in told
+        assert "--crf was not given, now 30" in told
+    assert run("clip.mp4", "-o", "out.mp4", "--crf", "30", "--fresh") == 0
+    assert "going on" not in capsys.readouterr().err
+    assert len(frames_in("out.mp4")) == 14
+    assert not left_over()
+
+
+@pytest.mark.parametrize("what", ["clip", "version", "nothing", "no JSON", "a list"])
+def test_pieces_of_another_clip_or_version_are_left_out(
+    what: str, whole: list[np.ndarray], killed: None, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (settings,) = Path().glob(".cnnart-*.pieces/settings.json")
+    odd = {"version": '{"pieces": 99}', "nothing": "", "no JSON": "{", "a list": "[1]"}
+    if what == "clip":
+        with Path("clip.mp4").open("ab") as file:  # what is behind its end is not read
+            file.write(b"\0\0\0\x08free")
+    else:
+        settings.write_text(odd[what])
+    capsys.readouterr()
+    assert run("clip.mp4", "-o", "out.mp4") == 0
+    told = capsys.readouterr().err
+    assert told.count("begun anew") == 1
+    assert ("the clip has changed since" in told) is (what == "clip")
+    assert same(frames_in("out.mp4"), whole)
+    assert not left_over()
 
 
 @pytest.mark.parametrize(
@@ -443,10 +472,10 @@ def test_frames_of_two_kinds_are_never_mixed(
             run("clip.mp4", "-o", "out.mp4")
     assert left_over()
     capsys.readouterr()
-    assert run("clip.mp4", "-o", "out.mp4", *other) == 0
-    told = capsys.readouterr().err
-    assert "an unfinished run with other settings has left pieces of this clip" in told
-    assert "going on" not in told
+    assert run("clip.mp4", "-o", "out.mp4", *other) == 2
+    assert f"{other[0]} was " in capsys.readouterr().err
+    assert run("clip.mp4", "-o", "out.mp4", *other, "--fresh") == 0
+    assert "going on" not in capsys.readouterr().err
     assert same(frames_in("out.mp4"), frames_in("expected.mp4"))
     assert not same(frames_in("out.mp4"), whole)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+import signal
 import sys
 from pathlib import Path
 
@@ -82,17 +83,23 @@ def test_an_earlier_result_is_not_searched_and_no_photo_is_overwritten(capsys, m
     assert Path("1.png").read_bytes() == before
 
 
-def test_patches_go_on_where_they_were_interrupted(capsys, monkeypatch):
+@pytest.mark.parametrize("name", ["SIGINT", "SIGTERM", "SIGHUP"])
+def test_patches_go_on_where_they_were_interrupted(name, capsys, monkeypatch):
+    if not hasattr(signal, name):
+        pytest.skip("no such signal here")
+    number = getattr(signal, name)
+    before = signal.getsignal(number)
     _, whole = run(capsys, *PATCHES)
     look = patches.TopPatchSearch._look
 
     def interrupted(self, image, name):
         if name == "3.png":
-            raise KeyboardInterrupt
+            signal.raise_signal(number)
         look(self, image, name)
 
     monkeypatch.setattr(patches.TopPatchSearch, "_look", interrupted)
     assert main(PATCHES) == 130
+    assert signal.getsignal(number) is before
     state = Path("photos-patches.png.state.json")
     assert json.loads(state.read_text())["done"] == 3
     seen = []

@@ -15,6 +15,7 @@ from cnnart.__main__ import main
 from cnnart.commands import training_run
 from cnnart.image.write import write_image
 from cnnart.methods.fast.checkpoint import load_checkpoint
+from cnnart.run.lock import Lock
 from cnnart.run.report import JsonLines, Plain
 from tests.helpers.fast import TINY, photo_folder
 from tests.helpers.pictures import make_painting
@@ -57,6 +58,18 @@ def test_a_run_leaves_a_checkpoint_and_its_course(capsys: pytest.CaptureFixture[
     for picture in ("my.loss.png", "my.preview.jpg", "my-step00006.png"):
         assert Image.open(picture).size[0] > 100
     assert not Path("my.training.pt").exists()
+
+
+def test_of_two_trainings_of_one_network_the_second_says_so(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with Lock(Path("my.safetensors")):
+        for more in ((), ("--overwrite",)):
+            assert train("amber tiles.png", *more) == 1
+            assert "Another run of cnnart is at work on 'my.safetensors'" in capsys.readouterr().err
+        assert train("amber tiles.png", output="other.safetensors", steps=1) == 0
+    assert not Path("my.safetensors").exists()
+    assert not [*Path().glob(".cnnart-*")]
 
 
 def test_ctrl_c_saves_and_resume_ends_as_if_nothing_had_happened(

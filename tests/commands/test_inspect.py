@@ -105,6 +105,11 @@ def test_a_state_comes_back_from_its_file():
         path.write_text(text)
         with pytest.raises(CnnartError, match=message):
             read_state(path)
+    path.unlink()
+    if hasattr(os, "mkfifo"):
+        os.mkfifo(path)
+        with pytest.raises(CnnartError, match="it is a pipe"):  # which nobody writes into
+            read_state(path)
 
 
 def test_a_state_that_cannot_be_written(monkeypatch):

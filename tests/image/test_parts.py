@@ -1,5 +1,7 @@
 """Finished parts beside a result: found again, and only with the settings they were made with."""
 
+import os
+
 import pytest
 import torch
 
@@ -33,11 +35,33 @@ def test_other_settings_start_anew_and_say_so(tmp_path):
     folder = tmp_path / "a.frames"
     Parts(folder, {"seed": 1}).write(0, picture(0.2))
     (folder / "mine.txt").write_text("keep me", encoding="utf-8")
+    (folder / ".cnnart-0123.part").touch()  # a kill has left it
     parts = Parts(folder, {"seed": 2})
     assert parts.warnings == [f"{folder} is from a run with other settings: starting anew."]
     assert [path.name for path in folder.iterdir()] == ["mine.txt"]
     parts.write(0, picture(0.3))
     assert Parts(folder, {"seed": 2}).has(0)
+
+
+@pytest.mark.parametrize("seed", [1, 2])
+def test_afresh_nothing_that_lies_there_counts(seed, tmp_path):
+    folder = tmp_path / "a.frames"
+    Parts(folder, {"seed": 1}).write(0, picture(0.2))
+    assert Parts(folder, {"seed": seed}, fresh=True, read_only=True).warnings == []
+    assert [path.name for path in sorted(folder.iterdir())] == ["0000.png", "settings.json"]
+    parts = Parts(folder, {"seed": seed}, fresh=True)
+    assert not parts.has(0)
+    assert parts.warnings == []
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="needs named pipes")
+def test_settings_that_are_a_pipe_are_not_waited_for(tmp_path):
+    folder = tmp_path / "a.frames"
+    Parts(folder, {"seed": 1}).write(0, picture(0.2))
+    (folder / "settings.json").unlink()
+    os.mkfifo(folder / "settings.json")
+    with pytest.raises(ImageError, match="holds pictures that cnnart has not made there"):
+        Parts(folder, {"seed": 1})
 
 
 def test_pictures_of_the_users_own_are_not_touched(tmp_path):

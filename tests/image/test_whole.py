@@ -63,6 +63,59 @@ def test_animations(tmp_path: Path) -> None:
         assert not is_whole(tmp_path / "a.mp4")
 
 
+def _size(value: int) -> bytes:
+    """As Matroska has it, in eight bytes."""
+    return b"\x01" + value.to_bytes(7, "big")
+
+
+def test_films_in_matroska(tmp_path: Path) -> None:
+    path, head = tmp_path / "a.mkv", b"\x1a\x45\xdf\xa3\x84webm"
+    data = head + b"\x18\x53\x80\x67" + _size(100) + bytes(100)
+    path.write_bytes(data)
+    assert is_whole(path)
+    for end in (0, 1, 4, 8, 9, 12, 14, 20, len(data) - 1):
+        path.write_bytes(data[:end])
+        assert not is_whole(path), end
+    path.write_bytes(head + b"\x18\x53\x80\x67\x01" + b"\xff" * 7 + bytes(100))
+    assert not is_whole(path)  # its size was to be written in the end
+    path.write_bytes(head + bytes(100))
+    assert not is_whole(path)
+
+
+@pytest.mark.parametrize("suffix", ["mp4", "mov", "mkv", "webm"])
+def test_clips_as_they_are_written(suffix: str, tmp_path: Path) -> None:
+    pytest.importorskip("av")
+    from tests.helpers.clips import save_clip
+
+    path = tmp_path / f"a.{suffix}"
+    save_clip(path, codec="libvpx-vp9" if suffix == "webm" else "libx264")
+    data = path.read_bytes()
+    assert is_whole(path)
+    for end in (1, len(data) // 2, len(data) - 1):
+        path.write_bytes(data[:end])
+        assert not is_whole(path), end
+
+
+@pytest.mark.parametrize("record", [None, "x" * 300])  # with boxes, and without
+def test_jpeg_xl(record: str | None, tmp_path: Path) -> None:
+    pytest.importorskip("pillow_jxl")
+    path = tmp_path / "a.jxl"
+    write_image(path, make_photo(64, 48), record=record)
+    assert is_whole(path)
+    data = path.read_bytes()
+    for end in (0, 1, 2, 12, 40, len(data) // 2, len(data) - 1):
+        path.write_bytes(data[:end])
+        assert not is_whole(path), end
+
+
+@pytest.mark.parametrize("data", [b"\0", b"\0" * 5000, b"a note", b"\x89PNG", b"<html></html>"])
+def test_what_is_of_no_kind_that_is_written_is_not_whole(data: bytes, tmp_path: Path) -> None:
+    """Zeros are what a power cut leaves of a file that a program did not flush."""
+    path = tmp_path / "a.png"
+    path.write_bytes(data)
+    assert not is_whole(path)
+
+
 def test_what_is_no_file_is_not_whole(tmp_path: Path) -> None:
     assert not is_whole(tmp_path / "missing.png")
     assert not is_whole(tmp_path)

@@ -4,7 +4,9 @@ No test decides by a clock: it is replaced where the choice is made.
 """
 
 import json
+import os
 from fractions import Fraction
+from pathlib import Path
 
 import pytest
 import torch
@@ -285,3 +287,13 @@ def test_cudnns_fused_convolution_gives_the_same_bytes_again(dtype):
     assert all(torch.equal(found[0], other) for other in found)
     expected = F.conv2d(x, weight, bias, padding=1).relu()
     assert (found[0] - expected).norm() < 0.01 * expected.norm()
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="needs named pipes")
+def test_a_pipe_in_the_place_of_the_lock_is_not_waited_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("CNNART_CACHE", str(tmp_path))
+    os.mkfifo(tmp_path / "convolutions.lock")
+    with convolution._one_at_a_time():
+        pass

@@ -20,7 +20,7 @@ from cnnart.__main__ import main
 from cnnart.errors import CnnartError, UsageError
 from cnnart.image.read import read_record
 from cnnart.run import journal as journals
-from cnnart.run import saved_state
+from cnnart.run import lock, saved_state
 from cnnart.run.inputs import expand
 from cnnart.run.journal import Journal, differences
 from cnnart.run.outputs import Task, plan
@@ -231,8 +231,24 @@ def test_less_memory_is_no_other_setting(
     assert "going on from step 4" in capsys.readouterr().err
 
 
+def in_place_of(path: Path, kind: str) -> None:
+    """What is no file, under a name that one is looked for."""
+    if kind == "folder":
+        path.mkdir()
+    elif kind == "link":
+        path.symlink_to(Path("b.png").absolute())
+    elif kind == "loop":
+        path.symlink_to(path.name)
+    elif hasattr(os, "mkfifo"):
+        os.mkfifo(path)
+    else:
+        pytest.skip("needs named pipes")
+
+
 @pytest.mark.parametrize("suffix", [".journal", ".state"])
-@pytest.mark.parametrize("damage", ["empty", "cut", "foreign", "flipped", "nested", "folder"])
+@pytest.mark.parametrize(
+    "damage", ["empty", "cut", "foreign", "flipped", "nested", "folder", "pipe", "link", "loop"]
+)
 def test_a_damaged_file_is_one_line_and_the_work_begins_anew(
     suffix: str,
     damage: str,
@@ -249,11 +265,11 @@ def test_a_damaged_file_is_one_line_and_the_work_begins_anew(
         data[-3] ^= 255
     kinds = {"empty": b"", "cut": data[: len(data) // 2], "foreign": b'{"a": 1}', "flipped": data}
     kinds["nested"] = b"[" * 100_000
-    if damage == "folder":
-        path.unlink()
-        path.mkdir()
-    else:
+    if damage in kinds:
         path.write_bytes(kinds[damage])
+    else:
+        path.unlink()
+        in_place_of(path, damage)
     capsys.readouterr()
     assert main(command) == 0
     error = capsys.readouterr().err
@@ -479,9 +495,67 @@ def test_without_permission_it_goes_without(monkeypatch: pytest.MonkeyPatch) -> 
     def refused(*_: Any) -> None:
         raise PermissionError(errno.EACCES, "Permission denied")
 
-    monkeypatch.setattr(journals, "_lock_file", refused)
+    monkeypatch.setattr(lock, "_lock_file", refused)
     with Journal(tasks("a.png")) as journal:
         assert not journal.goes_on
+
+
+@pytest.mark.parametrize(
+    ("place", "value"),
+    [
+        *((("seconds",), None), (("rate",), "x"), (("index",), -5), (("tile",), "x")),
+        *((("memory", "optimizer"), "y" * 5000), (("memory", "tile"), "\0")),
+        *((("levels", 0, 1), None), (("level",), {}), (("levels",), [])),
+    ],
+)
+def test_a_state_that_is_none_of_ours_is_told_when_it_shows(
+    place: tuple[Any, ...],
+    value: Any,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """Of another version, say, with the checksum right; perhaps after some steps."""
+    command = [*ONE, *HERE]
+    assert main(command) == 0
+    expected = results()
+    assert interrupted(monkeypatch, command, signal.SIGINT) == 130
+    path = next(p for p in Path().iterdir() if p.suffix == ".state")
+    facts, state = read_state(path)
+    within: Any = state
+    for key in place[:-1]:
+        within = within[key]
+    within[place[-1]] = value
+    write_state(path, facts, state)
+    capsys.readouterr()
+    assert main(command) == 0
+    error = capsys.readouterr().err
+    assert error.count(f"{path} cannot be used: the picture is begun anew") == 1
+    assert all(len(line) < 300 for line in error.splitlines())
+    assert results() == expected
+    assert hidden() == []
+
+
+@pytest.mark.parametrize("kind", ["folder", "pipe", "link", "loop"])
+def test_what_lies_where_a_state_is_written_is_not_written_into(kind: str, tmp_path: Path) -> None:
+    """A link, say, in a folder that others may write in."""
+    photo = Path("b.png").read_bytes()
+    in_place_of(tmp_path / "x.state.part", kind)
+    if kind == "folder":
+        with pytest.raises(OSError, match=r"x\.state\.part"):
+            write_state(tmp_path / "x.state", {"target": "a"}, STATE)
+    else:
+        write_state(tmp_path / "x.state", {"target": "a"}, STATE)
+        assert read_state(tmp_path / "x.state")[0] == {"target": "a"}
+    assert Path("b.png").read_bytes() == photo
+
+
+def test_what_a_setting_was_is_told_in_a_few_words() -> None:
+    deep: Any = "x" * 10_000
+    for _ in range(400):
+        deep = [deep]
+    for value in (deep, "y" * 10_000, 10**400, {"name": "z" * 10_000}):
+        (told,) = differences({"seed": value}, {"seed": 0})
+        assert len(told) < 150
 
 
 STATE = {

@@ -23,7 +23,7 @@ from cnnart import builtin_styles as styles
 from cnnart.commands.inspect import read_state as read_search
 from cnnart.commands.rerun import Rerun
 from cnnart.errors import CnnartError
-from cnnart.image.read import read_image, style_mask
+from cnnart.image.read import quiet_libtiff, read_image, style_mask
 from cnnart.methods.fast.checkpoint import load_checkpoint
 from cnnart.methods.fast.header import style_names
 from cnnart.methods.fast.train.state import restore_state, save_state, saved_batch
@@ -71,6 +71,12 @@ class Reader:
     read: Callable[[Path], Any]
     share: float = 1.0
     errors: tuple[type[Exception], ...] = field(default=(CnnartError,))
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _quiet() -> None:
+    """The first TIFF of a process has Pillow's own library asked for once more, which is seen."""
+    quiet_libtiff()
 
 
 def _pictures(folder: Path) -> Reader:

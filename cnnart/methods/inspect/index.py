@@ -18,7 +18,7 @@ from safetensors.torch import save
 from torch import Tensor
 
 from cnnart.errors import CnnartError, UsageError, reason
-from cnnart.files import write_atomically
+from cnnart.files import open_file, write_atomically
 from cnnart.image.picture import center_crop, resize
 from cnnart.methods.inspect.pictures import Failures, Item, Progress, stream
 from cnnart.networks.base import Network
@@ -214,6 +214,7 @@ def read_index(path: Path, made_with: dict[str, str]) -> Index | None:
     if not path.exists():
         return None
     try:
+        open_file(path).close()  # safetensors would wait for whoever writes into a pipe
         with safe_open(path, "pt") as file:
             facts = file.metadata() or {}
             if facts.get("format") != FORMAT:

@@ -5,6 +5,7 @@ Only what changed is read, and files are checked.
 
 from __future__ import annotations
 
+import os
 import weakref
 
 import pytest
@@ -200,6 +201,11 @@ def test_other_files_are_refused(tmp_path):
     save_file({"x": torch.zeros(1)}, path)
     with pytest.raises(UsageError, match="this is not an index of cnnart; name another `index`"):
         read_index(path, MADE)
+    path.unlink()
+    if hasattr(os, "mkfifo"):
+        os.mkfifo(path)
+        with pytest.raises(UsageError, match="it is a pipe"):  # which nobody writes into
+            read_index(path, MADE)
 
 
 def test_where_nothing_can_be_written(tmp_path):
