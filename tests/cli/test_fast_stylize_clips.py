@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import io
 import json
 import threading
 from pathlib import Path
-from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -226,16 +224,6 @@ def test_masks_are_not_overwritten(mask: str, capsys: pytest.CaptureFixture[str]
     save_clip("clip.mp4", 2)
     assert run("clip.mp4", "-o", "masks/%d.png", "--mask", mask) == 2
     assert "would overwrite the input" in capsys.readouterr().err
-
-
-def test_a_clip_from_standard_input_is_one_line(
-    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    save_clip("clip.mp4", 1)
-    stream = io.BytesIO(Path("clip.mp4").read_bytes())
-    monkeypatch.setattr("sys.stdin", SimpleNamespace(buffer=stream, isatty=lambda: False))
-    assert run("-", "-o", "out.png") == 2
-    assert "A clip is read from a file, not from standard input" in capsys.readouterr().err
 
 
 def find_bar(monkeypatch: pytest.MonkeyPatch, looked: list[int]) -> None:
@@ -531,11 +519,15 @@ def test_what_an_encoder_refuses_is_one_line(
             "--mask 'empty' is a folder without pictures: a clip needs",
         ),
         (("clip.mp4", "--mask", "subject", "--show-mask", "m.png"), "--show-mask shows masks of"),
-        (("clip.mp4", "-o", "-"), "A clip is written to a file, not to standard output"),
+        (("clip.mp4", "clip.mkv", "-o", "-"), "Only one picture fits on standard output, not 2"),
+        (("clip.mp4", "-o", "-", "--preview"), "--preview need an output file"),
+        (("clip.mp4", "-o", "-", "--format", "webm", "--codec", "h264"), "h264 does not go into"),
+        (("clip.mp4", "-o", "out.mkv", "--format", "mp4"), "--format mp4 contradict each other"),
+        (("photo.png", "--format", "mkv"), "--format mkv is a clip's, and every input is a photo"),
         (("clip.mp4", "-o", "out.png"), "A clip is written as .mp4, .m4v, .mov, .mkv, .webm"),
         (("clip.mp4", "-o", "out.mp4", "--codec", "prores"), "prores does not go into .mp4"),
         (("clip.mp4", "-o", "out.gif", "--crf", "20"), "--crf is for videos"),
-        (("clip.mp4", "--format", "png"), "--format is for photos"),
+        (("clip.mp4", "--format", "png"), "--format png is for photos: of clips it is mp4, mov,"),
         (("clip.mp4", "--quality", "80"), "--quality is of JPEG and WebP: a video has --crf"),
         (("clip.mp4", "--bit-depth", "16"), "--bit-depth is of pictures: clips are written with 8"),
         (("clip.mp4", "--refine", "60s"), "--refine learns from photos, not from clips"),
@@ -553,6 +545,7 @@ def test_what_makes_no_sense_is_said_at_once(
     save_masks(1)
     Path("empty").mkdir()
     save_clip("clip.mp4", 1)
+    save_clip("clip.mkv", 1)
     assert run(*arguments) == 2
     assert why in capsys.readouterr().err
 
