@@ -396,6 +396,32 @@ def test_ctrl_c_leaves_what_is_done_and_the_same_command_goes_on(
     assert left_over() == []
 
 
+def test_a_killed_batch_goes_on_in_the_clip_where_it_stopped(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    Path("in").mkdir()
+    for name in "abc":
+        save_clip(f"in/{name}.mp4", 9)
+    Path("in/bad.mp4").write_text("no clip\n" * 40)
+    with monkeypatch.context() as undone:
+        paint_only(undone, 15, Killed())
+        with pytest.raises(Killed):
+            run("in", "-o", "out/")
+    first = Path("out/a-candy.mp4").read_bytes()
+    assert not Path("out/b-candy.mp4").exists()
+    monkeypatch.setattr(clip_run, "PIECE", 4)
+    assert run("in", "-o", "out/", "--skip-existing") == 3
+    told = capsys.readouterr()
+    assert "going on from frame 4" in told.err
+    assert "1 failed, 2 saved, 1 skipped" in told.err
+    assert Path("out/a-candy.mp4").read_bytes() == first
+    whole = frames_in("out/a-candy.mp4")
+    for name in "bc":
+        assert same(frames_in(f"out/{name}-candy.mp4"), whole)
+    assert run("in", "-o", "out/", "--skip-existing") == 3
+    assert "1 failed, 0 saved, 3 skipped" in capsys.readouterr().err
+
+
 def test_other_settings_begin_anew_and_so_does_fresh(
     whole: list[np.ndarray], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
