@@ -377,7 +377,7 @@ def test_with_nothing_to_save_an_interrupt_quits_at_once() -> None:
 def test_a_line_is_written_in_one_go(monkeypatch: pytest.MonkeyPatch) -> None:
     """Else two processes that write unbuffered, as under torchrun, make one line of two."""
     written: list[str] = []
-    stream = SimpleNamespace(write=written.append, flush=lambda: None)
+    stream = SimpleNamespace(write=written.append, flush=lambda: None, isatty=lambda: False)
     monkeypatch.setattr("sys.stdout", stream)
     Plain().saved(Path("out/a.png"), "result", 1.0)
     assert written[0] == "out/a.png\n"
