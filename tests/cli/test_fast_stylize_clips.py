@@ -20,7 +20,7 @@ from cnnart.run import clip_run
 from cnnart.run.batch import Interrupt
 from cnnart.run.record import read_record_of
 from cnnart.video import read as video_read
-from tests.helpers.clips import frames_in, picture, save_clip, sound_of, times_of
+from tests.helpers.clips import frames_in, picture, save_clip, save_sound, sound_of, times_of
 from tests.helpers.fast import saved
 from tests.helpers.files import save_picture
 
@@ -77,6 +77,57 @@ def test_a_rotated_clip_is_turned_and_its_flag_cleared() -> None:
 
     with av.open("out.mp4") as container:
         assert next(container.decode(video=0)).rotation == 0
+
+
+def test_odd_sizes_and_a_single_frame() -> None:
+    save_clip("clip.mkv", 1, size=(47, 61), codec="ffv1", frame_format="bgr0")
+    assert run("clip.mkv", "-o", "out.mp4") == 0
+    assert [frame.shape for frame in frames_in("out.mp4")] == [(48, 62, 3)]
+    assert run("clip.mkv", "-o", "out.webp") == 0
+    assert Image.open("out.webp").size == (61, 47)
+
+
+def test_what_is_grey_stays_so_where_nothing_is_painted() -> None:
+    """From file to file, in each matrix."""
+    mask = np.zeros((48, 64), np.uint8)
+    mask[:, :8] = 255
+    Image.fromarray(mask).save("left.png")
+    levels = (0, 60, 128, 200, 255)
+    grey = [np.full((48, 64, 3), level, np.uint8) for level in levels]
+    for space in (1, 6):
+        save_clip("clip.mp4", 5, pixels=grey, colorspace=space, color_range=1)
+        assert run("clip.mp4", "-o", "out.mp4", "--mask", "left.png") == 0
+        for level, frame in zip(levels, frames_in("out.mp4"), strict=True):
+            assert np.abs(frame[:, 32:].astype(int) - level).max() <= 1
+
+
+def test_that_bits_are_lost_is_said(capsys: pytest.CaptureFixture[str]) -> None:
+    save_clip("ten.mkv", 2, codec="ffv1", frame_format="yuv420p10le")
+    assert run("ten.mkv", "-o", "out.mp4") == 0
+    assert "warning: ten.mkv has 10 bits: it is painted from 8." in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("name", "why"),
+    [
+        ("empty.mp4", "cannot read the clip: the file is empty; get it again."),
+        ("text.mp4", "this is a text file, not a clip."),
+        ("sound.mp4", "no video stream in it: it holds sound alone."),
+        ("cut.mp4", "cannot read the clip: it is truncated, damaged or no video; get it again."),
+    ],
+)
+def test_what_is_no_clip_is_one_line(
+    name: str, why: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    Path("empty.mp4").write_bytes(b"")
+    Path("text.mp4").write_text("no clip\n" * 40)
+    save_sound("sound.mp4")
+    whole = save_clip("cut.mp4", 9).read_bytes()
+    Path("cut.mp4").write_bytes(whole[: len(whole) // 2])
+    assert run(name, "-o", "out.mp4") == 1
+    assert capsys.readouterr().err == f"cnnart: error: {name}: {why}\n"
+    assert not Path("out.mp4").exists()
+    assert left_over() == []
 
 
 def test_part_size_and_rate() -> None:
