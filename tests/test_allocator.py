@@ -20,12 +20,12 @@ if sys.argv[1] == "keep":
 def faults():
     return resource.getrusage(resource.RUSAGE_SELF).ru_minflt
 def work():
-    side = 10_000_000
-    for _ in range(20):
-        torch.ones(side)
+    def layers():
+        for _ in range(6):
+            [torch.ones(9_000_000) for _ in range(3)]
+    layers()
     begun = faults()
-    for _ in range(20):
-        torch.ones(side)
+    layers()
     print(faults() - begun)
 if sys.argv[2] == "thread":
     thread = Thread(target=work)
