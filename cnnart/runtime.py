@@ -358,6 +358,6 @@ def keep_freed_memory() -> bool:
         mallopt = ctypes.CDLL("libc.so.6").mallopt
     except (OSError, AttributeError):  # musl
         return False
-    # Threads' own arenas, of 64 MB each, are given back whatever the threshold.
+    # In threads' own arenas a block of more than 64 MB has no place, and comes from the system.
     asked = mallopt(ARENA_MAX, 1), mallopt(MMAP_MAX, 0), mallopt(TRIM_THRESHOLD, NEVER)
     return all(asked)

@@ -20,12 +20,12 @@ if sys.argv[1] == "keep":
 def faults():
     return resource.getrusage(resource.RUSAGE_SELF).ru_minflt
 def work():
-    def layers():
-        for _ in range(6):
-            [torch.ones(9_000_000) for _ in range(3)]
-    layers()
+    side = 20_000_000  # more than a thread's own arena holds
+    for _ in range(5):
+        torch.ones(side)
     begun = faults()
-    layers()
+    for _ in range(5):
+        torch.ones(side)
     print(faults() - begun)
 if sys.argv[2] == "thread":
     thread = Thread(target=work)
