@@ -20,8 +20,8 @@ if sys.argv[1] == "keep":
 def faults():
     return resource.getrusage(resource.RUSAGE_SELF).ru_minflt
 def work():
-    side = 20_000_000  # more than a thread's own arena holds
-    for _ in range(5):
+    side = 17_000_000  # more than a thread's own arena holds
+    for _ in range(15):
         torch.ones(side)
     begun = faults()
     for _ in range(5):
