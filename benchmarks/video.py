@@ -5,7 +5,8 @@
 
 The clips are filmed from photos by known camera moves, so that the true flow is known, and the
 warping error (the root mean square difference of a frame and the one before, moved along the true
-flow, in levels of 255) owes nothing to the flow that held the frames. "A painting, filmed" is the
+flow, in levels of 255) owes nothing to the flow that held the frames. Those are painted as clips
+are, with statistics that are carried on; frames alone as photos are. "A painting, filmed" is the
 photo, painted once, before the same camera: what bilinear moving alone comes to. "Details" is the
 mean size of the Laplacian, of frames held beside frames alone: what blending has left of strokes.
 
@@ -34,6 +35,7 @@ from cnnart.commands.fast_stylize import open_checkpoint, parse_trained
 from cnnart.image.picture import output_size
 from cnnart.image.read import read_image
 from cnnart.methods.fast.config import FastConfig
+from cnnart.methods.fast.frames import FramePainter
 from cnnart.methods.fast.stylize import FastStyle, FastStylization, NetworkRunner, seed_of
 from cnnart.methods.video.steady import Steady
 from cnnart.optim.flow import MotionFinder, inside, warp, warping_error
@@ -136,13 +138,22 @@ def pixels_of(picture: Tensor) -> np.ndarray:
 
 def painter(style: str, runner: NetworkRunner, seed: int) -> Callable[[Tensor], Tensor]:
     """Paints frames alone, all with the same noise."""
-    named = parse_trained(style)
-    styles = [FastStyle(open_checkpoint(named.path), named.name)]
+    styles = known(style)
 
     def paint(frame: Tensor) -> Tensor:
         return FastStylization(frame, styles, FastConfig(), runner, seeds=[seed]).pictures()
 
     return paint
+
+
+def clip_painter(style: str, runner: NetworkRunner) -> Callable[[Tensor], Tensor]:
+    """Paints the frames of one clip for holding them, with statistics that are carried on."""
+    return FramePainter(known(style), FastConfig(), runner)
+
+
+def known(style: str) -> list[FastStyle]:
+    named = parse_trained(style)
+    return [FastStyle(open_checkpoint(named.path), named.name)]
 
 
 def main() -> None:
@@ -159,7 +170,7 @@ def main() -> None:
             paint = painter(style, runner, seed_of(photo[0]))
             for move in MOVES:
                 facts = {"photo": path.stem, "style": style, "move": move}
-                facts |= measured(photo, paint, move, args)
+                facts |= measured(photo, paint, clip_painter(style, runner), move, args)
                 found.append(facts)
                 rows.append(told(facts))
                 print(" | ".join(rows[-1]), flush=True)
@@ -170,12 +181,15 @@ def main() -> None:
 
 
 def measured(
-    photo: Tensor, paint: Callable[[Tensor], Tensor], move: str, args: argparse.Namespace
+    photo: Tensor,
+    paint: Callable[[Tensor], Tensor],
+    paint_held: Callable[[Tensor], Tensor],
+    move: str,
+    args: argparse.Namespace,
 ) -> dict[str, float]:
     frames, flows = film(photo, move, args.frames)
     alone = [paint(frame) for frame in frames]
-    pictures = iter(alone)
-    steady = Steady(lambda _: next(pictures), args.stability)
+    steady = Steady(paint_held, args.stability)
     held = held_steady(steady, frames)
     filmed, _ = film(paint(photo), move, args.frames)
     errors = {
@@ -207,8 +221,7 @@ def clip_measured(
     motions = list(map(MotionFinder(), pixels))
     paint = painter(style, runner, seed_of(frames[0][0]))
     alone = [paint(frame) for frame in frames]
-    pictures = iter(alone)
-    steady = Steady(lambda _: next(pictures), args.stability)
+    steady = Steady(clip_painter(style, runner), args.stability)
     held = [steady(frame, motion) for frame, motion in zip(frames, motions, strict=True)]
 
     def error(clip: list[Tensor]) -> float:
@@ -267,7 +280,7 @@ def still_clip(
     """A photo shown for long: how far a pixel, and the mean color, come from the first frame's, in
     levels; and what holding it steady takes beside painting it (of processor time, medians).
     """
-    paint = painter(style, runner, seed_of(photo[0]))
+    paint = clip_painter(style, runner)
     took: dict[str, list[float]] = {"painted": [], "whole": []}
 
     def timed(frame: Tensor) -> Tensor:
@@ -330,7 +343,7 @@ def sheet(args: argparse.Namespace) -> None:
     runner = NetworkRunner(torch.device("cpu"), pick_precision("auto", torch.device("cpu")))
     paint = painter(args.styles[0], runner, seed_of(photo[0]))
     frames, _ = film(photo, list(MOVES)[-1], args.frames)
-    steady = Steady(paint, args.stability)
+    steady = Steady(clip_painter(args.styles[0], runner), args.stability)
     held = held_steady(steady, frames)
     last = frames[-COPIES:]
     top, left = (max(0, side - CROP) // 2 for side in frames[0].shape[-2:])
