@@ -49,6 +49,7 @@ SHOWN = 0.75  # of the photo's width and height that the camera sees, pixel for 
 SETTLED = 5  # frames: what is held is measured after these
 CROP = 160  # pixels: of the sheet
 COPIES = 4  # frames of the sheet
+STILL = ("deviation", "mean_spread", "spread", "drift")  # levels that are told of a still clip
 
 
 class Camera(NamedTuple):
@@ -278,7 +279,8 @@ def still_clip(
     photo: Tensor, style: str, runner: NetworkRunner, args: argparse.Namespace
 ) -> dict[str, object]:
     """A photo shown for long: how far a pixel, and the mean color, come from the first frame's, in
-    levels; and what holding it steady takes beside painting it (of processor time, medians).
+    levels, the standard deviation of pixels over time (in the mean and the largest); and what
+    holding it steady takes beside painting it (of processor time, medians).
     """
     paint = clip_painter(style, runner)
     took: dict[str, list[float]] = {"painted": [], "whole": []}
@@ -292,17 +294,23 @@ def still_clip(
     steady = Steady(timed, args.stability)
     pixels, motion_of = pixels_of(photo), steady.motions()
     first, most, drift = steady(photo, motion_of(pixels)), 0.0, 0.0
+    total, squares = torch.zeros_like(first), torch.zeros_like(first)  # of what is off the first
     for _ in range(args.still - 1):
         begun = time.process_time()
         picture = steady(photo, motion_of(pixels))
         took["whole"].append(time.process_time() - begun)
-        most = max(most, 255 * float((picture - first).abs().max()))
+        off = 255 * (picture - first)
+        most = max(most, float(off.abs().max()))
+        total, squares = total + off, squares + off.square()
         drift = 255 * float((picture - first).mean((2, 3)).abs().max())
     painted, whole = (sorted(times)[len(times) // 2] for times in took.values())
+    spread = (squares / args.still - (total / args.still).square()).clamp(min=0).sqrt()
     return {
         "style": style,
         "frames": args.still,
         "deviation": most,
+        "mean_spread": float(spread.mean()),
+        "spread": float(spread.max()),
         "drift": drift,
         "cost": (whole - painted) / painted,
     }
@@ -319,12 +327,15 @@ def report(
     text += markdown_table([*header, "held / source", "held / alone", "details"], rows)
     text += "\nA photo shown for long:\n\n"
     text += markdown_table(
-        ["style", "frames", "largest deviation", "drift of the mean color", "cost / painting"],
+        [
+            *("style", "frames", "largest deviation", "spread over time", "at the most"),
+            *("drift of the mean color", "cost / painting"),
+        ],
         [
             [
                 facts["style"],
                 facts["frames"],
-                *(f"{facts[name]:.3f}" for name in ("deviation", "drift")),
+                *(f"{facts[name]:.3f}" for name in STILL),
                 f"{facts['cost']:.2f}",
             ]
             for facts in still

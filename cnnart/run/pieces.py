@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from cnnart.optim.steps import State
 
 SETTINGS = "settings.json"
-FORMAT = 3  # of a state, and of how frames are made: another one where either changes
+FORMAT = 4  # of a state, and of how frames are made: another one where either changes
 
 
 class Pieces:
