@@ -5,7 +5,8 @@
 
 The clips are filmed from photos by known camera moves, so that the true flow is known, and the
 warping error (the root mean square difference of a frame and the one before, moved along the true
-flow, in levels of 255) owes nothing to the flow that held the frames. "A painting, filmed" is the
+flow, in levels of 255) owes nothing to the flow that held the frames. Those are painted as clips
+are, with statistics that are carried on; frames alone as photos are. "A painting, filmed" is the
 photo, painted once, before the same camera: what bilinear moving alone comes to. "Details" is the
 mean size of the Laplacian, of frames held beside frames alone: what blending has left of strokes.
 
@@ -34,6 +35,7 @@ from cnnart.commands.fast_stylize import open_checkpoint, parse_trained
 from cnnart.image.picture import output_size
 from cnnart.image.read import read_image
 from cnnart.methods.fast.config import FastConfig
+from cnnart.methods.fast.frames import FramePainter
 from cnnart.methods.fast.stylize import FastStyle, FastStylization, NetworkRunner, seed_of
 from cnnart.methods.video.steady import Steady
 from cnnart.optim.flow import MotionFinder, inside, warp, warping_error
@@ -47,6 +49,7 @@ SHOWN = 0.75  # of the photo's width and height that the camera sees, pixel for 
 SETTLED = 5  # frames: what is held is measured after these
 CROP = 160  # pixels: of the sheet
 COPIES = 4  # frames of the sheet
+STILL = ("deviation", "mean_spread", "spread", "drift")  # levels that are told of a still clip
 
 
 class Camera(NamedTuple):
@@ -136,13 +139,22 @@ def pixels_of(picture: Tensor) -> np.ndarray:
 
 def painter(style: str, runner: NetworkRunner, seed: int) -> Callable[[Tensor], Tensor]:
     """Paints frames alone, all with the same noise."""
-    named = parse_trained(style)
-    styles = [FastStyle(open_checkpoint(named.path), named.name)]
+    styles = known(style)
 
     def paint(frame: Tensor) -> Tensor:
         return FastStylization(frame, styles, FastConfig(), runner, seeds=[seed]).pictures()
 
     return paint
+
+
+def clip_painter(style: str, runner: NetworkRunner) -> Callable[[Tensor], Tensor]:
+    """Paints the frames of one clip for holding them, with statistics that are carried on."""
+    return FramePainter(known(style), FastConfig(), runner)
+
+
+def known(style: str) -> list[FastStyle]:
+    named = parse_trained(style)
+    return [FastStyle(open_checkpoint(named.path), named.name)]
 
 
 def main() -> None:
@@ -159,7 +171,7 @@ def main() -> None:
             paint = painter(style, runner, seed_of(photo[0]))
             for move in MOVES:
                 facts = {"photo": path.stem, "style": style, "move": move}
-                facts |= measured(photo, paint, move, args)
+                facts |= measured(photo, paint, clip_painter(style, runner), move, args)
                 found.append(facts)
                 rows.append(told(facts))
                 print(" | ".join(rows[-1]), flush=True)
@@ -170,12 +182,15 @@ def main() -> None:
 
 
 def measured(
-    photo: Tensor, paint: Callable[[Tensor], Tensor], move: str, args: argparse.Namespace
+    photo: Tensor,
+    paint: Callable[[Tensor], Tensor],
+    paint_held: Callable[[Tensor], Tensor],
+    move: str,
+    args: argparse.Namespace,
 ) -> dict[str, float]:
     frames, flows = film(photo, move, args.frames)
     alone = [paint(frame) for frame in frames]
-    pictures = iter(alone)
-    steady = Steady(lambda _: next(pictures), args.stability)
+    steady = Steady(paint_held, args.stability)
     held = held_steady(steady, frames)
     filmed, _ = film(paint(photo), move, args.frames)
     errors = {
@@ -207,8 +222,7 @@ def clip_measured(
     motions = list(map(MotionFinder(), pixels))
     paint = painter(style, runner, seed_of(frames[0][0]))
     alone = [paint(frame) for frame in frames]
-    pictures = iter(alone)
-    steady = Steady(lambda _: next(pictures), args.stability)
+    steady = Steady(clip_painter(style, runner), args.stability)
     held = [steady(frame, motion) for frame, motion in zip(frames, motions, strict=True)]
 
     def error(clip: list[Tensor]) -> float:
@@ -265,9 +279,10 @@ def still_clip(
     photo: Tensor, style: str, runner: NetworkRunner, args: argparse.Namespace
 ) -> dict[str, object]:
     """A photo shown for long: how far a pixel, and the mean color, come from the first frame's, in
-    levels; and what holding it steady takes beside painting it (of processor time, medians).
+    levels, the standard deviation of pixels over time (in the mean and the largest); and what
+    holding it steady takes beside painting it (of processor time, medians).
     """
-    paint = painter(style, runner, seed_of(photo[0]))
+    paint = clip_painter(style, runner)
     took: dict[str, list[float]] = {"painted": [], "whole": []}
 
     def timed(frame: Tensor) -> Tensor:
@@ -279,17 +294,23 @@ def still_clip(
     steady = Steady(timed, args.stability)
     pixels, motion_of = pixels_of(photo), steady.motions()
     first, most, drift = steady(photo, motion_of(pixels)), 0.0, 0.0
+    total, squares = torch.zeros_like(first), torch.zeros_like(first)  # of what is off the first
     for _ in range(args.still - 1):
         begun = time.process_time()
         picture = steady(photo, motion_of(pixels))
         took["whole"].append(time.process_time() - begun)
-        most = max(most, 255 * float((picture - first).abs().max()))
+        off = 255 * (picture - first)
+        most = max(most, float(off.abs().max()))
+        total, squares = total + off, squares + off.square()
         drift = 255 * float((picture - first).mean((2, 3)).abs().max())
     painted, whole = (sorted(times)[len(times) // 2] for times in took.values())
+    spread = (squares / args.still - (total / args.still).square()).clamp(min=0).sqrt()
     return {
         "style": style,
         "frames": args.still,
         "deviation": most,
+        "mean_spread": float(spread.mean()),
+        "spread": float(spread.max()),
         "drift": drift,
         "cost": (whole - painted) / painted,
     }
@@ -306,12 +327,15 @@ def report(
     text += markdown_table([*header, "held / source", "held / alone", "details"], rows)
     text += "\nA photo shown for long:\n\n"
     text += markdown_table(
-        ["style", "frames", "largest deviation", "drift of the mean color", "cost / painting"],
+        [
+            *("style", "frames", "largest deviation", "spread over time", "at the most"),
+            *("drift of the mean color", "cost / painting"),
+        ],
         [
             [
                 facts["style"],
                 facts["frames"],
-                *(f"{facts[name]:.3f}" for name in ("deviation", "drift")),
+                *(f"{facts[name]:.3f}" for name in STILL),
                 f"{facts['cost']:.2f}",
             ]
             for facts in still
@@ -330,7 +354,7 @@ def sheet(args: argparse.Namespace) -> None:
     runner = NetworkRunner(torch.device("cpu"), pick_precision("auto", torch.device("cpu")))
     paint = painter(args.styles[0], runner, seed_of(photo[0]))
     frames, _ = film(photo, list(MOVES)[-1], args.frames)
-    steady = Steady(paint, args.stability)
+    steady = Steady(clip_painter(args.styles[0], runner), args.stability)
     held = held_steady(steady, frames)
     last = frames[-COPIES:]
     top, left = (max(0, side - CROP) // 2 for side in frames[0].shape[-2:])

@@ -319,6 +319,8 @@ def _make_clip(
     from cnnart.run.inputs import expand
     from cnnart.runtime import Runtime
 
+    if output == "-":
+        raise UsageError("The clip is written to a file, not to standard output: name it.")
     open_one = command.open(Runtime(**runtime))
     # What lies in memory has no checksum by which pieces could be told from those of another.
     fresh = fresh or MEMORY in repr(command.record())

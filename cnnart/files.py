@@ -12,11 +12,13 @@ import math
 import os
 import re
 import select
+import shutil
 import stat
 import sys
 import tempfile
 import time
 import uuid
+import weakref
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -253,12 +255,28 @@ def is_pipe(path: Path) -> bool:
         return False
 
 
+def open_pipe(path: Path) -> Iterator[bytes]:
+    """What comes through a named pipe or from ``<(command)``, as it comes. Raises OSError."""
+    with open(path, "rb", opener=without_waiting) as stream:
+        yield from pipe_chunks(stream.fileno(), path)
+
+
 def read_pipe(descriptor: int, path: Path) -> bytes:
     """All that comes through a pipe that was opened without waiting.
 
     Raises OSError when nobody writes, or too much comes.
     """
-    data, waiting_since = bytearray(), time.monotonic()
+    data = bytearray()
+    for chunk in pipe_chunks(descriptor, path):
+        data += chunk
+        if len(data) > MOST_PIPED:
+            raise OSError(0, "more comes through the pipe than a picture holds", str(path))
+    return bytes(data)
+
+
+def pipe_chunks(descriptor: int, path: Path) -> Iterator[bytes]:
+    """The same as it comes, however much. Raises OSError when nobody writes."""
+    found, waiting_since = False, time.monotonic()
     while True:
         try:
             chunk = os.read(descriptor, 1 << 20)
@@ -267,13 +285,12 @@ def read_pipe(descriptor: int, path: Path) -> bytes:
                 why = f"nothing came through the pipe for {SILENT:.0f} s"
                 raise OSError(0, why, str(path)) from None
             continue
-        data += chunk
-        if len(data) > MOST_PIPED:
-            raise OSError(0, "more comes through the pipe than a picture holds", str(path))
         if chunk:
+            found = True
+            yield chunk
             continue
-        if data:
-            return bytes(data)
+        if found:
+            return
         if time.monotonic() - waiting_since > UNOPENED:
             raise OSError(0, f"nobody wrote into the pipe for {UNOPENED:.0f} s", str(path))
         time.sleep(0.02)
@@ -315,6 +332,16 @@ def new_file(target: Path) -> Iterator[Path]:
     finally:
         with suppress(OSError):
             part.unlink(missing_ok=True)
+
+
+class Scratch:
+    """A folder among the temporary files (``TMPDIR`` moves them). It is removed when nothing holds
+    this any more, and when Python ends. Raises OSError.
+    """
+
+    def __init__(self) -> None:
+        self.folder = Path(tempfile.mkdtemp(prefix="cnnart-"))
+        weakref.finalize(self, shutil.rmtree, self.folder, ignore_errors=True)
 
 
 def _write_to_other(target: Path, data: bytes) -> None:

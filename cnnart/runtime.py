@@ -27,7 +27,7 @@ DEFAULT_BACKBONE = "vgg19"  # the embedded network
 ORIGINAL = {DEFAULT_BACKBONE: "vgg19-oxford"}  # it has the shape of its original
 
 # From glibc's malloc.h.
-TRIM_THRESHOLD, MMAP_MAX = -1, -4
+TRIM_THRESHOLD, MMAP_MAX, ARENA_MAX = -1, -4, -8
 NEVER = 2**31 - 1  # bytes, the largest value mallopt takes
 
 
@@ -359,4 +359,6 @@ def keep_freed_memory() -> bool:
         mallopt = ctypes.CDLL("libc.so.6").mallopt
     except (OSError, AttributeError):  # musl
         return False
-    return bool(mallopt(MMAP_MAX, 0)) and bool(mallopt(TRIM_THRESHOLD, NEVER))
+    # In threads' own arenas a block of more than 64 MB has no place, and comes from the system.
+    asked = mallopt(ARENA_MAX, 1), mallopt(MMAP_MAX, 0), mallopt(TRIM_THRESHOLD, NEVER)
+    return all(asked)

@@ -18,8 +18,8 @@ from cnnart.cli.clips import (
 from cnnart.cli.options import (
     PresetCommand,
     check_options,
-    file_options,
     keep_preset,
+    photo_and_clip_options,
     photos_argument,
     runtime_options,
     save_preset_option,
@@ -134,7 +134,7 @@ def _list_presets(ctx: click.Context, param: click.Parameter, value: bool) -> No
         for name in SETTINGS
     ),
 )
-@file_options
+@photo_and_clip_options
 @section(
     "Expert",
     _setting("octaves"),

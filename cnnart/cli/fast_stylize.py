@@ -20,13 +20,13 @@ from cnnart.cli.options import (
     check_options,
     each_style_by_itself,
     each_style_option,
-    file_options,
     journal_of,
     keep_preset,
     make_reporter,
     make_runtime,
     mask_option,
     opening,
+    photo_and_clip_options,
     photos_argument,
     runtime_options,
     save_preset_option,
@@ -79,7 +79,7 @@ def _setting(name: str, **more: Any) -> Any:
 )
 @section("Color and place", _setting("color"), mask_option, show_mask_option)
 @clip_options
-@file_options
+@photo_and_clip_options
 @section(
     "Expert",
     _setting("engine"),

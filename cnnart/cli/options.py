@@ -28,6 +28,7 @@ from cnnart.run.inputs import expand
 from cnnart.run.outputs import METADATA, OutputOptions, Task, plan
 from cnnart.settings import PRECISIONS
 from cnnart.version import __version__
+from cnnart.video.formats import FORMATS as CLIP_FORMATS
 
 if TYPE_CHECKING:
     from cnnart.commands.each_style import EachStyle
@@ -229,35 +230,45 @@ metadata_options: Any = (
     ),
 )
 
-file_options = section(
-    "Files",
-    output_option,
-    recursive_option,
-    cloup.option("--skip-existing", is_flag=True, help="Leave out what is already there."),
-    fresh_option,
-    dry_run_option,
-    cloup.option(
-        "--format", type=click.Choice(FORMATS), help="Default: as OUT is named, else png."
-    ),
-    cloup.option(
-        "--quality",
-        type=click.IntRange(1, 100),
-        help="As JPEG counts it, of all formats that lose some.  [default: 95]",
-    ),
-    cloup.option(
-        "--bit-depth",
-        type=click.Choice(("8", "16")),
-        default="8",
-        callback=lambda ctx, param, value: int(value),
-        help="Bits of each color; 16 in PNG and TIFF.  [default: 8]",
-    ),
-    *metadata_options,
-    cloup.option(
-        "--max-pixels",
-        type=click.IntRange(1),
-        metavar="N",
-        help="Refuse to read pictures with more pixels.  [default: 200000000]",
-    ),
+
+def _file_options(formats: Sequence[str], usual: str) -> Any:
+    """The section on files, for a command that writes these formats."""
+    return section(
+        "Files",
+        output_option,
+        recursive_option,
+        cloup.option("--skip-existing", is_flag=True, help="Leave out what is already there."),
+        fresh_option,
+        dry_run_option,
+        cloup.option(
+            "--format", type=click.Choice(formats), help=f"Default: as OUT is named, else {usual}."
+        ),
+        cloup.option(
+            "--quality",
+            type=click.IntRange(1, 100),
+            help="As JPEG counts it, of all formats that lose some.  [default: 95]",
+        ),
+        cloup.option(
+            "--bit-depth",
+            type=click.Choice(("8", "16")),
+            default="8",
+            callback=lambda ctx, param, value: int(value),
+            help="Bits of each color; 16 in PNG and TIFF.  [default: 8]",
+        ),
+        *metadata_options,
+        cloup.option(
+            "--max-pixels",
+            type=click.IntRange(1),
+            metavar="N",
+            help="Refuse to read pictures with more pixels.  [default: 200000000]",
+        ),
+    )
+
+
+file_options = _file_options(FORMATS, "png")
+photo_and_clip_options = _file_options(
+    (*FORMATS, *(format for format in CLIP_FORMATS if format not in FORMATS)),
+    "png, of clips mp4",
 )
 
 RUNTIME_OPTIONS: dict[str, Any] = {
@@ -358,7 +369,7 @@ def check_options(files: FileOptions, talk: TalkOptions) -> None:
     if getattr(sys.stdout, "name", "") == os.devnull:  # see ``open_streams``
         raise UsageError("-o - writes to standard output, which is closed: give -o a file.")
     if sys.stdout.isatty():
-        raise UsageError("-o - writes a picture to standard output: redirect it (> out.png).")
+        raise UsageError("-o - writes the result to standard output: redirect it (> out.png).")
 
 
 def plan_tasks(

@@ -20,9 +20,9 @@ from cnnart.cli.options import (
     check_options,
     each_style_by_itself,
     each_style_option,
-    file_options,
     keep_preset,
     mask_option,
+    photo_and_clip_options,
     photos_argument,
     runtime_options,
     save_preset_option,
@@ -63,7 +63,7 @@ def _setting(name: str, **more: Any) -> Any:
 )
 @section("Color and place", _setting("color"), _setting("faces"), mask_option, show_mask_option)
 @clip_options
-@file_options
+@photo_and_clip_options
 @section(
     "Expert",
     cloup.option(

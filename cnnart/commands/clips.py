@@ -9,14 +9,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from cnnart.errors import UsageError
+from cnnart.files import FORMATS as PICTURE_FORMATS
 from cnnart.files import is_folder, resolved
-from cnnart.image.formats import VIDEO, kind_by_content
 from cnnart.run.inputs import Source
 from cnnart.run.outputs import AS_USUAL, OutputOptions, Task, overwritten, plan
 from cnnart.video.config import ClipConfig
 from cnnart.video.formats import (
     CLIPS,
     CONTAINERS,
+    FORMATS,
     PICTURES,
     SUFFIX_OF,
     is_animated,
@@ -41,16 +42,19 @@ if TYPE_CHECKING:
     from cnnart.runtime import Runtime
 
 
-def is_clip(source: Source, output: str | None) -> bool:
+def is_clip(source: Source, output: str | None, format: str | None = None) -> bool:
     """Whether a source is a clip. An animated picture is one where it is named itself, and its
-    result may be animated.
+    result may be animated; on standard output, where ``format`` says so.
     """
     if source.path is None:
         return False
     if names_frames(source.path.name) or source.path.suffix.lower() in CLIPS:
         return True
-    suffix = Path(output or "").suffix.lower()
-    animates = suffix in ("", *CONTAINERS, *PICTURES) or names_frames(output or "")
+    if output == "-" or format is not None:
+        animates = format in FORMATS
+    else:
+        suffix = Path(output or "").suffix.lower()
+        animates = suffix in ("", *CONTAINERS, *PICTURES) or names_frames(output or "")
     return source.root is None and animates and is_animated(source.path)
 
 
@@ -67,32 +71,41 @@ def plan_clips(
 ) -> list[Task]:
     """``run.outputs.plan`` for sources some of which are clips, which get a ``ClipTask``.
 
-    Raises UsageError.
+    ``format``: of pictures or of clips, whichever it is one of. Raises UsageError.
     """
-    clips = {id(source) for source in sources if is_clip(source, output)}
-    for source in sources:
-        if source.data is not None and kind_by_content(source.data[:512]) is VIDEO:
-            given = "standard input" if source.given == "-" else source.given
-            raise UsageError(f"A clip is read from a file, not from {given}: save it, and name it.")
+    clips = {id(source) for source in sources if is_clip(source, output, format)}
+    of_clips = format if format in FORMATS else None
+    of_pictures = format if format in PICTURE_FORMATS else None
 
     def suffix(source: Source) -> str:
         if id(source) not in clips:
-            return f".{format or 'png'}"
+            return f".{of_pictures or 'png'}"
         assert source.path is not None
+        if of_clips:
+            return f".{of_clips}"
         if config.codec is None and is_animated(source.path):
             return ".gif" if source.path.suffix.lower() == ".gif" else ".webp"
         return SUFFIX_OF.get(config.codec or "", ".mp4")
 
-    def place(source: Source, target: Path) -> Task | None:
-        return _task(source, target, config, options, fresh) if id(source) in clips else None
+    def place(source: Source, target: Path | None) -> Task | None:
+        if id(source) not in clips:
+            return None
+        named = target.suffix if target else suffix(source)
+        if of_clips and named.lower() != f".{of_clips}":
+            raise UsageError(
+                f"The output {str(target)!r} and `format` {format} contradict each other."
+            )
+        return _task(source, target, named, config, options, fresh)
 
     if clips:
         _check(sources, clips, output, format, options)
+    elif of_clips and not of_pictures:
+        raise UsageError(f"`format` {format} is a clip's, and every input is a photo.")
     tasks = plan(
         sources,
         output,
         style=style,
-        format=format,
+        format=of_pictures,
         protected=protected,
         options=options,
         suffix=suffix,
@@ -109,20 +122,27 @@ def _check(
     format: str | None,
     options: OutputOptions,
 ) -> None:
-    if output == "-":
-        raise UsageError("A clip is written to a file, not to standard output: give one with -o.")
     if len(clips) == len(sources):
-        if format:
-            raise UsageError("`format` is for photos: a clip's is that of its output's name.")
+        if format and format not in FORMATS:
+            raise UsageError(f"`format` {format} is for photos: of clips it is {_listed(FORMATS)}.")
         if options.bit_depth != AS_USUAL.bit_depth:
             raise UsageError("`bit_depth` is of pictures: clips are written with 8 bits.")
-        videos = output is None or Path(output).suffix.lower() in CONTAINERS
-        if options.quality is not None and videos:
+        video = output in (None, "-") or Path(output).suffix.lower() in CONTAINERS
+        if options.quality is not None and (f".{format}" in CONTAINERS if format else video):
             raise UsageError("`quality` is of JPEG and WebP: a video has `crf`.")
 
 
+def _listed(names: Sequence[str]) -> str:
+    return f"{', '.join(names[:-1])} or {names[-1]}"
+
+
 def _task(
-    source: Source, target: Path, config: ClipConfig, options: OutputOptions, fresh: bool
+    source: Source,
+    target: Path | None,
+    suffix: str,
+    config: ClipConfig,
+    options: OutputOptions,
+    fresh: bool,
 ) -> Task:
     from cnnart.run.clip_task import NUMBERED, ClipTask
 
@@ -130,15 +150,15 @@ def _task(
         from cnnart.image.animation import import_av
 
         import_av("A clip")  # which says so
-    if names_frames(target.name):
+    if target and names_frames(target.name):
         if target.suffix.lower() != ".png" or config.codec:
             raise UsageError(f"Frames are written as PNG, without a codec, not {str(target)!r}.")
         return ClipTask(source, target, NUMBERED, options, fresh=fresh)
-    format, codec = output_kind(target.suffix, config.codec)
+    format, codec = output_kind(suffix, config.codec)
     if codec:
         config.quality(codec)  # which says what does not fit
     elif config.crf is not None:
-        raise UsageError(f"`crf` is for videos, and {target.suffix} has none: leave it out.")
+        raise UsageError(f"`crf` is for videos, and {suffix} has none: leave it out.")
     return ClipTask(source, target, format, options, codec=codec, fresh=fresh)
 
 
@@ -310,6 +330,7 @@ def open_clip(
     import torch
 
     from cnnart.commands.clip_masks import FrameMasks
+    from cnnart.files import Scratch
     from cnnart.image.picture import Picture, output_size
     from cnnart.image.read import MAX_PIXELS
     from cnnart.run.clip_run import ClipPainting, ClipRun, describe_clip
@@ -318,8 +339,9 @@ def open_clip(
     from cnnart.video.write import ClipFormat
 
     assert task.source.path
-    assert task.target
-    source = open_source(task.source.path, config.fps, runtime.max_pixels or MAX_PIXELS)
+    name = "<stream>" if task.source.kept else None
+    most = runtime.max_pixels or MAX_PIXELS
+    source = open_source(task.source.path, config.fps, most, name)
     height, width = output_size(*source.size, size)
     reader = ClipReader(source, config, (height, width))
     made = ClipFormat(
@@ -343,7 +365,10 @@ def open_clip(
     facts["torch"] = torch.__version__
     if features is not None:
         facts["network"] = features.sha256
-    pieces = Pieces(pieces_folder(task.target), facts, fresh=task.fresh)
+    scratch = None if task.target else Scratch()
+    target = scratch.folder / "result" if scratch else task.target
+    assert target
+    pieces = Pieces(pieces_folder(target), facts, fresh=task.fresh)
     work = ClipPainting(
         *(reader, painter, pieces, made, runtime.device),
         features=features,
@@ -357,6 +382,7 @@ def open_clip(
         work=work,
         size=(height, width),
         about=about,
+        scratch=scratch,
         details={**details, "frames": reader.expected},
         facts={"backbone": None} if features is None else {},
     )

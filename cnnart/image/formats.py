@@ -192,6 +192,8 @@ STARTS = (
     (b"\x7fELF", PROGRAM),
     (b"MZ", PROGRAM),
 )
+# MPEG's transport streams: where their first packet begins, and from which to which it is so far.
+TRANSPORT = ((0, 188), (4, 192))
 # What may stand in a RIFF container beside WebP.
 RIFFS = {b"AVI ": VIDEO, b"WAVE": SOUND, b"CDR": COREL}
 # Of formats that are read.
@@ -240,9 +242,13 @@ def kind_by_suffix(path: Path) -> Kind | None:
 
 def kind_by_content(head: bytes) -> Kind | None:
     """What a file is by its first bytes (512 are plenty), for what is not read; else None."""
+    if head.startswith(b"OggS") and b"theora" in head[:64]:
+        return VIDEO
     for start, kind in STARTS:
         if head.startswith(start):
             return kind
+    if any(head[at::step][:2] == b"GG" for at, step in TRANSPORT):
+        return VIDEO
     if head[4:8] == b"ftyp":
         brand = head[8:12]
         if brand == b"crx ":  # Canon

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import io
 import queue
+import shutil
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -22,7 +23,8 @@ import torch
 from torch import Tensor
 
 from cnnart.errors import CnnartError, ImageError, reason
-from cnnart.files import is_file, resolved, sha256_of, write_atomically
+from cnnart.files import Scratch, is_file, resolved, sha256_of, write_atomically
+from cnnart.image.write import stream_name
 from cnnart.optim.memory import memory_errors_named
 from cnnart.optim.steps import MemoryPlan, PyramidLevel, Step
 from cnnart.run.clip_task import NUMBERED, ClipTask, numbered_path
@@ -347,6 +349,18 @@ class ClipPainting:
         return image.clamp(0, 1).cpu()
 
 
+def _copy(path: Path, stream: BinaryIO) -> None:
+    """Write a file into a stream. Raises ImageError, as for a picture."""
+    try:
+        with path.open("rb") as file:
+            shutil.copyfileobj(file, stream)
+        stream.flush()
+    except OSError as error:
+        raise ImageError(
+            f"{stream_name(stream)}: cannot write the clip ({reason(error)})."
+        ) from error
+
+
 def _levels(painted: Tensor) -> np.ndarray:
     # By NumPy: its conversion to bytes is twice as quick as torch's.
     levels = painted[0].detach().permute(1, 2, 0).contiguous().cpu().numpy() * np.float32(255)
@@ -378,10 +392,11 @@ def describe_clip(source: Source) -> dict[str, str]:
 
 @dataclass(kw_only=True)
 class ClipRun(Run):
-    """A clip about to be painted."""
+    """A clip about to be painted. ``scratch``: where it grows, for standard output."""
 
     work: ClipPainting
     task: ClipTask
+    scratch: Scratch | None = None
     findings: list[Finding] = field(default_factory=list)
 
     def __post_init__(self) -> None:
@@ -394,7 +409,13 @@ class ClipRun(Run):
         """Join what there is into the result. Raises ImageError and OSError."""
         work, task = self.work, self.task
         work.close()
-        assert isinstance(target, Path)
+        if not isinstance(target, Path):
+            # A file first: what is told at a clip's beginning is known in the end.
+            assert self.scratch is not None
+            whole = self.scratch.folder / "result"
+            self.write(whole, rgb, interrupted_at)
+            _copy(whole, target)
+            return
         record = None
         if task.options.metadata != "none":
             record = self.record(rgb, interrupted_at)
@@ -416,7 +437,7 @@ class ClipRun(Run):
             )
             self.findings += [Finding(line, {"note": line}) for line in notes]
         self.findings += work.painter.findings()
-        if interrupted_at is None:
+        if interrupted_at is None or self.scratch:
             work.pieces.remove()
         else:
             line = "the same command goes on from there (`fresh` begins anew)."

@@ -14,6 +14,7 @@ from collections import Counter
 from collections.abc import Collection, Iterable, Iterator
 from concurrent.futures import Future
 from dataclasses import dataclass, field
+from itertools import chain
 from pathlib import Path
 from threading import Thread, Timer
 from typing import TYPE_CHECKING, Any, BinaryIO
@@ -21,6 +22,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 from cnnart.errors import ImageError, UsageError, did_you_mean, reason
 from cnnart.files import (
     MOST_PIPED,
+    Scratch,
     as_path,
     is_file,
     is_folder,
@@ -29,7 +31,7 @@ from cnnart.files import (
     key_of,
     natural_key,
     obstacle,
-    open_file,
+    open_pipe,
 )
 from cnnart.image.formats import Kind, kind_by_suffix, readable_suffixes
 
@@ -37,6 +39,7 @@ if TYPE_CHECKING:
     from cnnart.image.picture import Picture
 
 PREVIEW_SUFFIX = ".preview.jpg"
+CHUNK = 1 << 20  # bytes that are read at a time
 PATIENCE = 10.0  # seconds after which it is said that standard input is waited for
 
 # Folders of network drives and systems, in lower case: thumbnails, deleted and rescued files. Those
@@ -59,7 +62,8 @@ class Source:
     ``picture``, whatever ``cnnart.image.read.to_picture`` takes.
 
     ``folder`` is where it lies below a folder that was given whole (``Path(".")`` at its top), or
-    None for a file that was named itself; ``root`` is that folder.
+    None for a file that was named itself; ``root`` is that folder. ``kept``: what keeps ``path``, a
+    clip that came through standard input or a pipe.
     """
 
     path: Path | None
@@ -68,6 +72,7 @@ class Source:
     folder: Path | None = None
     data: bytes | None = None
     picture: Any = None
+    kept: Scratch | None = field(default=None, compare=False, repr=False)
     being_read: list[Future[Picture]] = field(default_factory=list, compare=False, repr=False)
 
     @property
@@ -83,7 +88,10 @@ class Source:
 
     @property
     def _called(self) -> Path:
-        return self.path or Path("stdin" if self.data is None or self.given == "-" else self.given)
+        if self.path and not self.kept:
+            return self.path
+        is_pipe = self.given != "-" and (self.kept or self.data is not None)
+        return Path(self.given if is_pipe else "stdin")
 
     def read(self, max_pixels: int | None = None) -> Picture:
         """The picture. Raises ImageError; ``max_pixels`` None: as many as ``read_image`` allows."""
@@ -152,7 +160,7 @@ def expand(
             if clips and "%" in name and _names_frames(name):
                 found = [Source(as_path(name), name)]
             else:
-                found = list(_expand_one(name, recursive, len(names) > 1, notes, suffixes))
+                found = list(_expand_one(name, recursive, len(names) > 1, notes, suffixes, clips))
         except EmptyFolder as error:  # among others no reason to stop
             empty.append(str(error))
             continue
@@ -189,9 +197,10 @@ def _expand_one(
     is_one_of_many: bool,
     notes: list[str] | None,
     suffixes: Collection[str],
+    clips: bool,
 ) -> Iterator[Source]:
     if name == "-":
-        yield Source(None, "-", data=_standard_input())
+        yield _streamed(_standard_input(), name, clips)
         return
     path = as_path(name)
     if is_folder(path) and not (is_one_of_many and path.name.lower() in NO_PHOTOS):
@@ -200,7 +209,7 @@ def _expand_one(
         if notes is not None:
             notes.append(f"{name} is passed over: it is no folder of photos; name it alone.")
     elif is_pipe(path):
-        yield Source(None, name, data=_piped(path))
+        yield _streamed(_piped(path), name, clips)
     elif is_there(path) or os.path.islink(path):  # noqa: PTH114  # the method may raise
         yield Source(path, name)
     elif any(mark in name for mark in "*?["):
@@ -215,8 +224,41 @@ def _expand_one(
         raise UsageError(f"No such file or folder: {name!r}.{_near(path)}")
 
 
-def _standard_input() -> bytes:
-    """All that comes through standard input. Raises UsageError where nothing can."""
+def _streamed(chunks: Iterator[bytes], given: str, clips: bool) -> Source:
+    """A picture that comes in chunks is held in memory; a clip, if ``clips`` are taken, goes into a
+    temporary file: it may be long, and have its index at its end. Raises ImageError.
+    """
+    what = "standard input" if given == "-" else f"the pipe {given}"
+    data = bytearray()
+    if clips:
+        from cnnart.video.formats import HEAD, suffix_by_content
+
+        while len(data) < HEAD and (chunk := next(chunks, b"")):
+            data += chunk
+        if suffix := suffix_by_content(bytes(data[:HEAD])):
+            try:
+                kept = Scratch()
+                path = kept.folder / f"clip{suffix}"
+                with path.open("wb") as file:
+                    for chunk in chain([bytes(data)], chunks):
+                        file.write(chunk)
+            except OSError as error:
+                raise ImageError(
+                    f"The clip from {what} cannot be kept among the temporary files "
+                    f"({reason(error)}): name another folder by TMPDIR."
+                ) from error
+            return Source(path, given, kept=kept)
+    for chunk in chunks:
+        data += chunk
+        if len(data) > MOST_PIPED:
+            break
+    if len(data) > MOST_PIPED:
+        raise ImageError(f"More comes through {what} than a picture holds.")
+    return Source(None, given, data=bytes(data))
+
+
+def _standard_input() -> Iterator[bytes]:
+    """What comes through standard input. Raises UsageError where nothing can."""
     if sys.stdin is None:
         raise UsageError(
             "Standard input (-) is closed: pipe a picture in (< photo.jpg), or name it."
@@ -227,21 +269,18 @@ def _standard_input() -> bytes:
     waiting.daemon = True
     waiting.start()
     try:
-        data = sys.stdin.buffer.read(MOST_PIPED + 1)
+        while chunk := sys.stdin.buffer.read(CHUNK):
+            yield chunk
     except OSError as error:
         raise ImageError(f"Standard input cannot be read: {reason(error)}.") from error
     finally:
         waiting.cancel()
-    if len(data) > MOST_PIPED:
-        raise ImageError("More comes through standard input than a picture holds.")
-    return data
 
 
-def _piped(path: Path) -> bytes:
-    """All that comes through a named pipe or from ``<(command)``. Raises ImageError."""
+def _piped(path: Path) -> Iterator[bytes]:
+    """What comes through a named pipe or from ``<(command)``. Raises ImageError."""
     try:
-        with open_file(path, pipes=True) as stream:
-            return stream.read()
+        yield from open_pipe(path)
     except OSError as error:
         raise ImageError(f"The pipe {path} cannot be read: {reason(error)}.") from error
 

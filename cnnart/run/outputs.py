@@ -100,7 +100,7 @@ def plan(
     protected: Iterable[Path] = (),
     options: OutputOptions = AS_USUAL,
     suffix: Callable[[Source], str] | None = None,
-    place: Callable[[Source, Path], Task | None] = lambda source, target: None,
+    place: Callable[[Source, Path | None], Task | None] = lambda source, target: None,
 ) -> list[Task]:
     """Give every source its target, or one for each of several styles.
 
@@ -114,7 +114,7 @@ def plan(
         protected: further files that must not be written over (styles, masks).
         options: how results are written.
         suffix: of the default name, where it is not ``format``'s for every source.
-        place: gives the task of a source that is no picture.
+        place: gives the task of a source that is no picture, for a target or standard output.
 
     Raises UsageError before anything is computed: for an input that would be overwritten, two
     inputs with the same target, an unknown suffix or pattern field.
@@ -124,8 +124,9 @@ def plan(
     if output == "-":
         if count > 1:
             raise UsageError(f"Only one picture fits on standard output, not {count}.")
-        check_writable_format(format or "png", options.bit_depth)
-        task = Task(sources[0], None, format or "png", options)
+        if (task := place(sources[0], None)) is None:
+            check_writable_format(format or "png", options.bit_depth)
+            task = Task(sources[0], None, format or "png", options)
         return [task if isinstance(style, str) else replace(task, style=styles[0])]
     tasks = []
     for each in styles:

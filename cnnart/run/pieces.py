@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 SETTINGS = "settings.json"
 CLIP = "photo"  # the setting that is the clip's checksum
-FORMAT = 3  # of a state, and of how frames are made: another one where either changes
+FORMAT = 4  # of a state, and of how frames are made: another one where either changes
 
 
 class Pieces:

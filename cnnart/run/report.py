@@ -128,7 +128,8 @@ class Reporter:
         """A line on standard output, unless an earlier one could not be written."""
         if self._unwritten is None:
             try:
-                print(line, flush=True)
+                # In one go, or under torchrun the lines of two processes come as one.
+                print(f"{line}\n", end="", flush=True)
             except OSError as error:
                 error.filename = error.filename or "standard output"
                 self._unwritten = error

@@ -32,19 +32,20 @@ def read_clip(path: Path, max_pixels: int) -> tuple[Tensor, float]:
     """
     import torch
 
+    from cnnart.image.read import MAX_PIXELS
     from cnnart.video.config import ClipConfig
     from cnnart.video.read import ClipReader, VideoFile, opened, video_stream
 
     if not is_container(path):
         raise ImageError(f"{path}: no clip: WebM, Matroska, MP4 and QuickTime are taken.")
-    with opened(path) as container:
-        context = video_stream(container, path).codec_context
+    with opened(path, str(path)) as container:
+        context = video_stream(container, str(path)).codec_context
         if context.width * context.height > max_pixels:
             raise ImageError(
                 f"{path}: {context.width} x {context.height} pixels are more than the "
                 f"{max_pixels} that are taken."
             )
-    source = VideoFile(path)
+    source = VideoFile(path, MAX_PIXELS, str(path))
     if source.length > LONGEST_CLIP:
         raise ImageError(
             f"{path}: it lasts {float(source.length):.0f} s, and clips of {LONGEST_CLIP:.0f} s at "

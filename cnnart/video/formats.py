@@ -9,6 +9,7 @@ from typing import NamedTuple
 
 from cnnart.errors import UsageError
 from cnnart.files import READABLE, is_folder, natural_key, open_file
+from cnnart.image.formats import VIDEO, kind_by_content
 
 # Read as clips, by suffix. A still picture may have one of the second kind.
 CLIPS = (
@@ -16,6 +17,7 @@ CLIPS = (
     *(".wmv", ".flv", ".ogv", ".3gp"),
 )
 ANIMATED = (".gif", ".webp", ".png", ".apng")
+HEAD = 1 << 16  # bytes from its beginning that tell what a file is
 
 FRAMES = re.compile(r"%0?\d{0,2}d")  # in a name: numbered pictures, frames/%04d.png
 
@@ -35,6 +37,7 @@ CONTAINERS = {
     ".webm": Container("webm", ("vp9", "av1")),
 }
 PICTURES = (".gif", ".webp")  # animations written by Pillow
+FORMATS = ("mp4", "mov", "mkv", "webm", "gif", "webp")  # of what has no name to tell it
 SUFFIX_OF = {"prores": ".mov", "vp9": ".webm"}  # of a result without a name; others are .mp4
 
 
@@ -72,14 +75,26 @@ def is_animated(path: Path) -> bool:
         return False
     try:
         with open_file(path) as file:
-            head = file.read(1 << 16)
+            return _animation(file.read(HEAD)) is not None
     except OSError:
         return False  # reading it will tell
+
+
+def suffix_by_content(head: bytes) -> str | None:
+    """For a clip without a name, by its first ``HEAD`` bytes: one that its kind has; None: it is no
+    clip.
+    """
+    return _animation(head) or (".mp4" if kind_by_content(head) is VIDEO else None)
+
+
+def _animation(head: bytes) -> str | None:
+    """The suffix of an animated picture, by its first bytes; None: it is none."""
     if head.startswith(b"RIFF"):
-        return head[8:16] == b"WEBPVP8X" and bool(head[20] & 2)
+        moves = head[8:16] == b"WEBPVP8X" and len(head) > 20 and bool(head[20] & 2)
+        return ".webp" if moves else None
     if head.startswith(b"\x89PNG"):
-        return b"acTL" in head.partition(b"IDAT")[0]
-    return head.startswith(b"GIF8") and b"NETSCAPE2.0" in head
+        return ".png" if b"acTL" in head.partition(b"IDAT")[0] else None
+    return ".gif" if head.startswith(b"GIF8") and b"NETSCAPE2.0" in head else None
 
 
 def output_kind(suffix: str, codec: str | None) -> tuple[str, str | None]:

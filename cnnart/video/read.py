@@ -71,15 +71,23 @@ class ClipSource(Protocol):
         ...
 
 
-def open_source(path: Path, fps: float | None = None, max_pixels: int = MAX_PIXELS) -> ClipSource:
-    """A clip. Raises ImageError where there is none or its frames have more than ``max_pixels``
-    pixels, and UsageError without PyAV.
+def open_source(
+    path: Path,
+    fps: float | None = None,
+    max_pixels: int = MAX_PIXELS,
+    name: str | None = None,
+) -> ClipSource:
+    """A clip; ``name``: what it is called in messages, where it is not by its path.
+
+    Raises ImageError where there is none or its frames have more than ``max_pixels`` pixels, and
+    UsageError without PyAV.
     """
     if names_frames(str(path)) or (is_folder(path) and numbered(path)):
         return NumberedPictures(path, fps, max_pixels)
+    name = name or str(path)
     if why := obstacle(path):
-        raise ImageError(f"{path}: cannot read the clip: {why}.")
-    return (AnimatedPicture if is_animated(path) else VideoFile)(path, max_pixels)
+        raise ImageError(f"{name}: cannot read the clip: {why}.")
+    return (AnimatedPicture if is_animated(path) else VideoFile)(path, max_pixels, name)
 
 
 class ClipReader:
@@ -150,13 +158,13 @@ def exact(number: float) -> Fraction:
 class VideoFile:
     """A file that PyAV reads."""
 
-    def __init__(self, path: Path, max_pixels: int = MAX_PIXELS) -> None:
-        self.path = path
+    def __init__(self, path: Path, max_pixels: int, name: str) -> None:
+        self.path, self.name = path, name
         self.tracks: Path | None = path
         self.warnings: list[str] = []
-        with opened(path) as container:
-            stream = video_stream(container, path)
-            check_size(stream.width * stream.height, str(path), max_pixels)
+        with opened(path, name) as container:
+            stream = video_stream(container, name)
+            check_size(stream.width * stream.height, name, max_pixels)
             first = self._first(container, stream)
             self.turn = turn_of(first)
             height, width = first.height, first.width
@@ -175,9 +183,9 @@ class VideoFile:
             if not (1 <= self.rate <= 1000):
                 self.rate = Fraction(USUAL_RATE)
             if is_hdr(first):
-                self.warnings.append(f"{path} is HDR: its light is fitted into 8 bits of SDR.")
+                self.warnings.append(f"{name} is HDR: its light is fitted into 8 bits of SDR.")
             elif bits_of(first) > 8:
-                self.warnings.append(f"{path} has {bits_of(first)} bits: it is painted from 8.")
+                self.warnings.append(f"{name} has {bits_of(first)} bits: it is painted from 8.")
 
     def _first(self, container: Any, stream: Any) -> Any:
         try:
@@ -185,8 +193,8 @@ class VideoFile:
                 for frame in _decoded(packet):
                     return frame
         except (OSError, ValueError) as error:
-            raise unreadable(self.path, error) from error
-        raise ImageError(f"{self.path}: no frame of the clip can be decoded; get it again.")
+            raise unreadable(self.name, error) from error
+        raise ImageError(f"{self.name}: no frame of the clip can be decoded; get it again.")
 
     def shots(self, since: Fraction) -> Iterator[Shot]:
         found = False
@@ -230,8 +238,8 @@ class VideoFile:
     def _frames(self, since: Fraction | None) -> Iterator[tuple[Fraction, Any]]:
         """Frames with their times, from the last one before ``since`` that stands by itself."""
         damaged, end = 0, Fraction(0)
-        with opened(self.path) as container:
-            stream = video_stream(container, self.path)
+        with opened(self.path, self.name) as container:
+            stream = video_stream(container, self.name)
             stream.thread_type = "AUTO"
             try:
                 if since is not None:
@@ -247,15 +255,15 @@ class VideoFile:
                         damaged += 1
             except (OSError, ValueError) as error:
                 self.warnings.append(
-                    f"{self.path} is damaged after {float(end):.1f} s ({reason(error)}): what "
+                    f"{self.name} is damaged after {float(end):.1f} s ({reason(error)}): what "
                     "follows is missing."
                 )
                 return
         if damaged:
-            self.warnings.append(f"{self.path}: {damaged} frames are damaged and left out.")
+            self.warnings.append(f"{self.name}: {damaged} frames are damaged and left out.")
         if end + 1 / self.rate < self.length * Fraction(1 - TRUNCATED):
             self.warnings.append(
-                f"{self.path} ends after {float(end):.1f} of {float(self.length):.1f} s: the file "
+                f"{self.name} ends after {float(end):.1f} of {float(self.length):.1f} s: the file "
                 "is truncated."
             )
 
@@ -272,40 +280,40 @@ def _decoded(packet: Any) -> list[Any]:
         return []
 
 
-def opened(path: Path) -> Any:
+def opened(path: Path, name: str) -> Any:
     """A file as PyAV's container, to be closed. Raises ImageError in one line."""
     av = import_av("A clip")
     with open_file(path) as file:
         head = file.read(512)
     if not head:
-        raise ImageError(f"{path}: cannot read the clip: the file is empty; get it again.")
+        raise ImageError(f"{name}: cannot read the clip: the file is empty; get it again.")
     try:
         return av.open(str(path), metadata_errors="replace")
     except (OSError, ValueError) as error:
-        raise unreadable(path, error, head) from error
+        raise unreadable(name, error, head) from error
 
 
-def unreadable(path: Path, error: Exception, head: bytes = b"") -> ImageError:
+def unreadable(name: str, error: Exception, head: bytes = b"") -> ImageError:
     """The error for a file that is no clip, or a damaged one."""
     kind = kind_by_content(head)
     if kind is not None and kind is not VIDEO:
-        return ImageError(f"{path}: {kind}")
+        return ImageError(f"{name}: {kind}")
     if head and is_text(head):
-        return ImageError(f"{path}: this is a text file, not a clip.")
+        return ImageError(f"{name}: this is a text file, not a clip.")
     why = reason(error)
     # FFmpeg calls much of what it cannot make sense of an input/output error.
     if any(sign in str(error) for sign in ("Invalid data", "End of file", "Input/output error")):
         why = "it is truncated, damaged or no video; get it again"
-    return ImageError(f"{path}: cannot read the clip: {why}.")
+    return ImageError(f"{name}: cannot read the clip: {why}.")
 
 
-def video_stream(container: Any, path: Path) -> Any:
+def video_stream(container: Any, name: str) -> Any:
     """The stream of pictures. Raises ImageError where there is none."""
     moving = [s for s in container.streams.video if not is_cover(s)]
     if moving:
         return max(moving, key=lambda s: s.codec_context.width * s.codec_context.height)
     what = "sound alone" if container.streams.audio else "no pictures"
-    raise ImageError(f"{path}: no video stream in it: it holds {what}.")
+    raise ImageError(f"{name}: no video stream in it: it holds {what}.")
 
 
 def is_cover(stream: Any) -> bool:
@@ -344,18 +352,18 @@ class AnimatedPicture:
     time_base, aspect, origin = Fraction(1, 1000), Fraction(1), Fraction(0)
     tracks: Path | None = None
 
-    def __init__(self, path: Path, max_pixels: int = MAX_PIXELS) -> None:
-        self.path = path
+    def __init__(self, path: Path, max_pixels: int, name: str) -> None:
+        self.path, self.name = path, name
         self.warnings: list[str] = []
         try:
             with (
                 open_file(path) as stream,
-                recognized(stream, str(path), max_pixels) as image,
+                recognized(stream, name, max_pixels) as image,
             ):
                 self.size = image.height, image.width
                 times = list(self._durations(image))
         except (OSError, ValueError, EOFError) as error:
-            raise ImageError(f"{path}: cannot read the animation: {reason(error)}.") from error
+            raise ImageError(f"{name}: cannot read the animation: {reason(error)}.") from error
         self.length = Fraction(sum(times), 1000)
         self.rate = Fraction(1000 * len(times), max(1, sum(times)))
 
@@ -381,7 +389,7 @@ class AnimatedPicture:
                     image.load()
                 except (OSError, ValueError, EOFError) as error:
                     self.warnings.append(
-                        f"{self.path} is damaged after {float(time):.1f} s ({reason(error)}): "
+                        f"{self.name} is damaged after {float(time):.1f} s ({reason(error)}): "
                         "what follows is missing."
                     )
                     return

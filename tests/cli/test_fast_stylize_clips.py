@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import io
 import json
 import threading
 from pathlib import Path
-from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -22,7 +20,7 @@ from cnnart.run import clip_run
 from cnnart.run.batch import Interrupt
 from cnnart.run.record import read_record_of
 from cnnart.video import read as video_read
-from tests.helpers.clips import frames_in, picture, save_clip, sound_of, times_of
+from tests.helpers.clips import frames_in, picture, save_clip, save_sound, sound_of, times_of
 from tests.helpers.fast import saved
 from tests.helpers.files import save_picture
 
@@ -79,6 +77,57 @@ def test_a_rotated_clip_is_turned_and_its_flag_cleared() -> None:
 
     with av.open("out.mp4") as container:
         assert next(container.decode(video=0)).rotation == 0
+
+
+def test_odd_sizes_and_a_single_frame() -> None:
+    save_clip("clip.mkv", 1, size=(47, 61), codec="ffv1", frame_format="bgr0")
+    assert run("clip.mkv", "-o", "out.mp4") == 0
+    assert [frame.shape for frame in frames_in("out.mp4")] == [(48, 62, 3)]
+    assert run("clip.mkv", "-o", "out.webp") == 0
+    assert Image.open("out.webp").size == (61, 47)
+
+
+def test_what_is_grey_stays_so_where_nothing_is_painted() -> None:
+    """From file to file, in each matrix."""
+    mask = np.zeros((48, 64), np.uint8)
+    mask[:, :8] = 255
+    Image.fromarray(mask).save("left.png")
+    levels = (0, 60, 128, 200, 255)
+    grey = [np.full((48, 64, 3), level, np.uint8) for level in levels]
+    for space in (1, 6):
+        save_clip("clip.mp4", 5, pixels=grey, colorspace=space, color_range=1)
+        assert run("clip.mp4", "-o", "out.mp4", "--mask", "left.png") == 0
+        for level, frame in zip(levels, frames_in("out.mp4"), strict=True):
+            assert np.abs(frame[:, 32:].astype(int) - level).max() <= 1
+
+
+def test_that_bits_are_lost_is_said(capsys: pytest.CaptureFixture[str]) -> None:
+    save_clip("ten.mkv", 2, codec="ffv1", frame_format="yuv420p10le")
+    assert run("ten.mkv", "-o", "out.mp4") == 0
+    assert "warning: ten.mkv has 10 bits: it is painted from 8." in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("name", "why"),
+    [
+        ("empty.mp4", "cannot read the clip: the file is empty; get it again."),
+        ("text.mp4", "this is a text file, not a clip."),
+        ("sound.mp4", "no video stream in it: it holds sound alone."),
+        ("cut.mp4", "cannot read the clip: it is truncated, damaged or no video; get it again."),
+    ],
+)
+def test_what_is_no_clip_is_one_line(
+    name: str, why: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    Path("empty.mp4").write_bytes(b"")
+    Path("text.mp4").write_text("no clip\n" * 40)
+    save_sound("sound.mp4")
+    whole = save_clip("cut.mp4", 9).read_bytes()
+    Path("cut.mp4").write_bytes(whole[: len(whole) // 2])
+    assert run(name, "-o", "out.mp4") == 1
+    assert capsys.readouterr().err == f"cnnart: error: {name}: {why}\n"
+    assert not Path("out.mp4").exists()
+    assert left_over() == []
 
 
 def test_part_size_and_rate() -> None:
@@ -226,16 +275,6 @@ def test_masks_are_not_overwritten(mask: str, capsys: pytest.CaptureFixture[str]
     save_clip("clip.mp4", 2)
     assert run("clip.mp4", "-o", "masks/%d.png", "--mask", mask) == 2
     assert "would overwrite the input" in capsys.readouterr().err
-
-
-def test_a_clip_from_standard_input_is_one_line(
-    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    save_clip("clip.mp4", 1)
-    stream = io.BytesIO(Path("clip.mp4").read_bytes())
-    monkeypatch.setattr("sys.stdin", SimpleNamespace(buffer=stream, isatty=lambda: False))
-    assert run("-", "-o", "out.png") == 2
-    assert "A clip is read from a file, not from standard input" in capsys.readouterr().err
 
 
 def find_bar(monkeypatch: pytest.MonkeyPatch, looked: list[int]) -> None:
@@ -408,6 +447,32 @@ def test_ctrl_c_leaves_what_is_done_and_the_same_command_goes_on(
     assert left_over() == []
 
 
+def test_a_killed_batch_goes_on_in_the_clip_where_it_stopped(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    Path("in").mkdir()
+    for name in "abc":
+        save_clip(f"in/{name}.mp4", 9)
+    Path("in/bad.mp4").write_text("no clip\n" * 40)
+    with monkeypatch.context() as undone:
+        paint_only(undone, 15, Killed())
+        with pytest.raises(Killed):
+            run("in", "-o", "out/")
+    first = Path("out/a-candy.mp4").read_bytes()
+    assert not Path("out/b-candy.mp4").exists()
+    monkeypatch.setattr(clip_run, "PIECE", 4)
+    assert run("in", "-o", "out/", "--skip-existing") == 3
+    told = capsys.readouterr()
+    assert "going on from frame 4" in told.err
+    assert "1 failed, 2 saved, 1 skipped" in told.err
+    assert Path("out/a-candy.mp4").read_bytes() == first
+    whole = frames_in("out/a-candy.mp4")
+    for name in "bc":
+        assert same(frames_in(f"out/{name}-candy.mp4"), whole)
+    assert run("in", "-o", "out/", "--skip-existing") == 3
+    assert "1 failed, 0 saved, 3 skipped" in capsys.readouterr().err
+
+
 @pytest.fixture
 def killed(monkeypatch: pytest.MonkeyPatch) -> None:
     """What a run leaves that was killed."""
@@ -560,11 +625,15 @@ def test_what_an_encoder_refuses_is_one_line(
             "--mask 'empty' is a folder without pictures: a clip needs",
         ),
         (("clip.mp4", "--mask", "subject", "--show-mask", "m.png"), "--show-mask shows masks of"),
-        (("clip.mp4", "-o", "-"), "A clip is written to a file, not to standard output"),
+        (("clip.mp4", "clip.mkv", "-o", "-"), "Only one picture fits on standard output, not 2"),
+        (("clip.mp4", "-o", "-", "--preview"), "--preview need an output file"),
+        (("clip.mp4", "-o", "-", "--format", "webm", "--codec", "h264"), "h264 does not go into"),
+        (("clip.mp4", "-o", "out.mkv", "--format", "mp4"), "--format mp4 contradict each other"),
+        (("photo.png", "--format", "mkv"), "--format mkv is a clip's, and every input is a photo"),
         (("clip.mp4", "-o", "out.png"), "A clip is written as .mp4, .m4v, .mov, .mkv, .webm"),
         (("clip.mp4", "-o", "out.mp4", "--codec", "prores"), "prores does not go into .mp4"),
         (("clip.mp4", "-o", "out.gif", "--crf", "20"), "--crf is for videos"),
-        (("clip.mp4", "--format", "png"), "--format is for photos"),
+        (("clip.mp4", "--format", "png"), "--format png is for photos: of clips it is mp4, mov,"),
         (("clip.mp4", "--quality", "80"), "--quality is of JPEG and WebP: a video has --crf"),
         (("clip.mp4", "--bit-depth", "16"), "--bit-depth is of pictures: clips are written with 8"),
         (("clip.mp4", "--refine", "60s"), "--refine learns from photos, not from clips"),
@@ -582,6 +651,7 @@ def test_what_makes_no_sense_is_said_at_once(
     save_masks(1)
     Path("empty").mkdir()
     save_clip("clip.mp4", 1)
+    save_clip("clip.mkv", 1)
     assert run(*arguments) == 2
     assert why in capsys.readouterr().err
 

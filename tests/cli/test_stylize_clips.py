@@ -109,7 +109,6 @@ def test_a_killed_run_goes_on_and_gives_the_same_frames(
         (("clip.mp4", "--init", "fast"), "--init fast is for photos: start a clip from content"),
         (("clip.mp4", "--mask", "alpha"), "frames of clips have no transparency"),
         (("photo.png", "--mask", "clip.mp4"), "--mask clip.mp4 is a clip, and photos are to be"),
-        (("clip.mp4", "-o", "-"), "A clip is written to a file, not to standard output"),
     ],
 )
 def test_what_makes_no_sense_is_said_at_once(

@@ -323,11 +323,11 @@ def test_an_input_and_a_pipe_that_may_not_be_read(monkeypatch: pytest.MonkeyPatc
     with pytest.raises(UsageError, match=r"The input 'a\.jpg' cannot be read: no permission"):
         expand(["a.jpg"])
 
-    def refuse(path: Path, pipes: bool) -> None:
+    def refuse(path: Path) -> None:
         raise PermissionError(13, "Permission denied", str(path))
 
     monkeypatch.setattr("cnnart.run.inputs.is_pipe", lambda path: True)
-    monkeypatch.setattr("cnnart.run.inputs.open_file", refuse)
+    monkeypatch.setattr("cnnart.run.inputs.open_pipe", refuse)
     with pytest.raises(ImageError, match=r"The pipe a\.jpg cannot be read: no permission\."):
         expand(["a.jpg"])
 

@@ -7,6 +7,7 @@ import io
 import json
 import signal
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -371,3 +372,12 @@ def test_with_nothing_to_save_an_interrupt_quits_at_once() -> None:
     with Interrupt() as interrupt, pytest.raises(KeyboardInterrupt):
         signal.raise_signal(signal.SIGINT)
     assert not interrupt.asked
+
+
+def test_a_line_is_written_in_one_go(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Else two processes that write unbuffered, as under torchrun, make one line of two."""
+    written: list[str] = []
+    stream = SimpleNamespace(write=written.append, flush=lambda: None, isatty=lambda: False)
+    monkeypatch.setattr("sys.stdout", stream)
+    Plain().saved(Path("out/a.png"), "result", 1.0)
+    assert written[0] == "out/a.png\n"

@@ -158,6 +158,40 @@ def test_the_sound_of_a_part(tmp_path: Path, painted) -> None:
         assert abs(float(first.pts * first.time_base)) < 0.03
 
 
+LINES = """1
+00:00:01,000 --> 00:00:01,500
+before
+
+2
+00:00:02,200 --> 00:00:02,700
+then
+"""
+
+
+def test_subtitles_go_with_it_where_they_can(tmp_path: Path, painted) -> None:
+    (tmp_path / "lines.srt").write_text(LINES)
+    seen, told = save_clip(tmp_path / "seen.mkv", 100), tmp_path / "told.mkv"
+    with (
+        av.open(str(seen)) as given,
+        av.open(str(tmp_path / "lines.srt")) as lines,
+        av.open(str(told), "w") as out,
+    ):
+        stream = out.add_stream_from_template(given.streams.video[0])
+        read = out.add_stream_from_template(lines.streams.subtitles[0])
+        for packet in [*lines.demux(), *given.demux()]:
+            if packet.dts is not None:
+                packet.stream = read if packet.stream.type == "subtitle" else stream
+                out.mux(packet)
+    out, notes = painted(told, ".mkv", start=Fraction(2))
+    assert notes == []
+    with av.open(str(out)) as container:
+        found = [packet for packet in container.demux(subtitles=0) if packet.size]
+        assert [bytes(packet) for packet in found] == [b"then"]
+        assert float(found[0].pts * found[0].time_base) == pytest.approx(0.2)
+    _, notes = painted(told, ".mp4")
+    assert notes == ["the subtitles (subrip) do not go into this kind of file: take .mkv."]
+
+
 SAID = {
     "title": "A walk",
     "artist": "Anna B",

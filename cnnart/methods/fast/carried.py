@@ -82,6 +82,11 @@ class CarriedStatistics:
         self._next += 1
         return self._passes[self._next - 1]
 
+    @property
+    def is_new(self) -> bool:
+        """Whether the next frame begins a scene."""
+        return not self._passes
+
     def beside(self) -> CarriedStatistics | None:
         """What the next frame goes on with if it changes nothing, so that it can be painted beside
         those before and after it; None: it is to be painted in its turn, with this.

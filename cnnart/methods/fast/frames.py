@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
+import torch
 from torch import Tensor
 
 from cnnart.methods.fast.carried import CarriedStatistics
@@ -87,7 +88,12 @@ class FramePainter:
         work = self._work(frame, self._seed, own or self._carried)
         if own or not self._carried:
             return lambda: self._picture(work)
+        begins, rounded = self._carried.is_new, work.features.dtype != torch.float32
         picture = self._picture(work)
+        if begins and rounded:
+            # Once more, by weights as the next frames have them: those round otherwise, and a still
+            # clip would go from the one picture to the other.
+            picture = self._picture(self._work(frame, self._seed, self._carried))
         return lambda: picture
 
     def _picture(self, work: FastStylization) -> Tensor:

@@ -31,6 +31,7 @@ LONGEST = 0.98  # of the last result that is kept at stability 1: some is always
 
 BLOCK = 4  # pixels: what is smaller is a detail
 SHARPER = 1.1  # times, at the most, that a frame's details get more contrast, or less
+FLICKER = 2 / 255  # of the mean color: more is a change that is followed at once
 FLAT = 1e-6  # variance of a block without details
 
 ROWS = 32  # that are blended at once: what is in between them stays in the processor's cache
@@ -98,7 +99,7 @@ class Steady:
             held = Held(moved(last, flow, cubic=True), trust if where is None else trust * where)
             result = self._painted(frame, held)
             if self._blend:
-                result = blended(result, held, LONGEST * self.stability)
+                result = blended(result, faded(result, held), LONGEST * self.stability)
             if self._frames % MEASURED == 1:
                 self._measure([(frame, before), (result, last)], flow, trust)
         self._last = frame, result, motion.small
@@ -175,6 +176,21 @@ def blended(painted: Tensor, held: Held, share: float) -> Tensor:
         arrays = as_array(painted), as_array(held.picture), as_array(held.trust)[..., 0]
         return as_tensor(blended_arrays(*arrays, share))
     return blended_tensors(painted, held.picture, held.trust, share)
+
+
+def faded(painted: Tensor, held: Held) -> Held:
+    """What is held, brought nearer to the mean color of what is painted where it is trusted.
+
+    Else a clip that fades to black would be bright for long after. What flickers is less.
+    """
+    trust, now, before = (
+        values[..., ::MEASURED, ::MEASURED] for values in (held.trust, painted, held.picture)
+    )
+    apart = ((now - before) * trust).sum((-2, -1), keepdim=True)
+    apart = F.softshrink(apart / trust.sum().clamp(min=1), FLICKER)
+    if apart.device.type == "cpu" and not apart.any():
+        return held
+    return Held(held.picture + apart, held.trust)
 
 
 def blended_tensors(painted: Tensor, held: Tensor, trust: Tensor, share: float) -> Tensor:

@@ -46,8 +46,8 @@ def noise(net: StyleNetwork) -> Tensor | None:
     return make_noise(net.arch, 24, 32, [0])
 
 
-def painter(**named: Any) -> FramePainter:
-    runner = NetworkRunner(CPU, torch.float32)
+def painter(dtype: torch.dtype = torch.float32, **named: Any) -> FramePainter:
+    runner = NetworkRunner(CPU, dtype)
     return FramePainter([FastStyle(checkpoint("candy"), "candy")], FastConfig(), runner, **named)
 
 
@@ -167,6 +167,17 @@ def test_frames_alone_are_photos_and_others_go_on_from_the_first() -> None:
     assert not torch.equal(alone(second), held(second))
     held.restart()
     assert torch.equal(alone(second), held(second))
+
+
+def test_in_half_precision_a_scene_begins_as_it_goes_on() -> None:
+    """Weights that hold the normalization round otherwise than it does."""
+    held = painter(torch.bfloat16)
+    for seed in (1, 2):
+        held.restart()
+        first = held(frame(seed))
+        assert torch.equal(first, held(frame(seed)))
+    alone = painter(torch.bfloat16, alone=True)
+    assert not torch.equal(first, alone(frame(2)))
 
 
 def test_a_clip_taken_up_again_has_the_same_frames() -> None:

@@ -17,6 +17,7 @@ from cnnart.image.write import write_image
 from cnnart.methods.fast import torchrun_env
 from cnnart.methods.fast.torchrun_env import ignored, local_device, restarted, shared, world
 from cnnart.methods.fast.train.distributed import Group
+from tests.helpers.clips import frames_in, save_clip
 from tests.helpers.fast import BLUE, TINY, photo_folder, saved, trainer
 from tests.helpers.pictures import make_painting
 
@@ -86,14 +87,22 @@ def test_two_processes_train_as_one_even_when_one_dies(tmp_path: Path) -> None:
 @pytest.mark.slow
 @needs_gloo
 def test_every_file_of_a_folder_is_painted_exactly_once(tmp_path: Path) -> None:
+    """Each clip by one process, all its frames."""
     saved(tmp_path / "one.safetensors", "candy")
     photo_folder(tmp_path / "in")
+    for name in "abc":
+        save_clip(tmp_path / "in" / f"{name}.mp4", 6, sound="aac")
+    (tmp_path / "in" / "bad.mp4").write_text("no clip\n" * 40)
     done = torchrun(tmp_path, "fast-stylize", "in", "-s", "one.safetensors", "-o", "out/")
-    painted = [line for line in done.stdout.splitlines() if line.endswith("-candy.png")]
-    names = [Path(line).name for line in painted]
-    assert sorted(names) == [*(f"p{i}-candy.png" for i in range(5)), "small-candy.png"]
+    names = [Path(line).name for line in done.stdout.splitlines() if "-candy." in line]
+    clips = [f"{name}-candy.mp4" for name in "abc"]
+    photos = [*(f"p{i}-candy.png" for i in range(5)), "small-candy.png"]
+    assert sorted(names) == [*clips, *photos]
     assert sorted(p.name for p in (tmp_path / "out").iterdir()) == sorted(names)
+    for name in clips:
+        assert len(frames_in(tmp_path / "out" / name)) == 6
     assert "broken.jpg" in done.stderr
+    assert "bad.mp4" in done.stderr
 
 
 def test_without_torchrun_there_is_one_process(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -2,10 +2,11 @@
 
 import itertools
 
+import numpy as np
 import pytest
 import torch
 
-from benchmarks.video import held_steady
+from benchmarks.video import held_steady, pixels_of
 from cnnart.methods.video.steady import SHARPER, Steady, blended, blended_tensors, moved
 from cnnart.optim.flow import luma_of, warp
 from cnnart.optim.objective import Held
@@ -85,6 +86,21 @@ def test_a_cut_begins_anew():
     assert torch.equal(second, 1 - texture(1))
     assert steady.cuts == 1
     assert steady.warping_error is None
+
+
+def test_what_is_held_fades_with_the_clip():
+    """In a second, to black and back; a mean color that flickers does not come through."""
+    scene = pan(1)[0]
+    steady = Steady(lambda frame: frame, 0.9)
+    motion_of = steady.motions()
+    for level in [*np.linspace(1, 0, 25), *np.linspace(0, 1, 25)]:
+        frame = scene * float(level)
+        found = steady(frame, motion_of(pixels_of(frame)))
+        assert abs(float((found - frame).mean())) < 6 / 255
+    flickering = Steady(lambda frame: frame + next(noise), 0.9)
+    motion_of, noise = flickering.motions(), itertools.cycle([0.004, -0.004])
+    means = [float(flickering(scene, motion_of(pixels_of(scene))).mean()) for _ in range(9)]
+    assert max(means[3:]) - min(means[3:]) < 0.002
 
 
 def test_what_was_cut_off_goes_on_with_the_same_frames():
