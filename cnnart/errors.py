@@ -60,10 +60,9 @@ NO_MEMORY = (
 
 def is_out_of_memory(error: BaseException) -> bool:
     """Whether an error of Python's, torch's or ours means that memory ran out."""
-    text = str(error).lower()
-    return isinstance(error, MemoryError | OutOfMemory) or (
-        isinstance(error, RuntimeError) and any(sign in text for sign in NO_MEMORY)
-    )
+    if isinstance(error, MemoryError | OutOfMemory):
+        return True
+    return isinstance(error, RuntimeError) and any(sign in str(error).lower() for sign in NO_MEMORY)
 
 
 # What the system says of a file or a stream, where a person would not say it like that.

@@ -76,7 +76,7 @@ def test_a_commands_help_does_not_load_torch(command: str) -> None:
     [
         (["stylize", "--style", "ink-wash", "--steps", "1", "--preset", "draft"], 64, "stylize"),
         (["fast-stylize", "--style", "great-wave"], 62, "fast"),
-        (["dream", "--steps", "1"], 64, "dream"),
+        (["dream", "--steps", "1"], 65, "dream"),
     ],
 )
 def test_one_photo_loads_its_own_method_and_little_else(
