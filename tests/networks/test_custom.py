@@ -19,6 +19,7 @@ from torch.utils.checkpoint import checkpoint
 from cnnart.errors import CnnartError, UsageError
 from cnnart.methods.inspect.config import SaliencyConfig
 from cnnart.methods.inspect.index import last_layer
+from cnnart.methods.inspect.inversion import default_layers
 from cnnart.methods.inspect.saliency import SaliencyMaps
 from cnnart.methods.inspect.target import class_target, last_map, likeliest, probabilities_of
 from cnnart.networks.guest import KEPT, guest
@@ -613,6 +614,8 @@ def test_scores_from_nowhere_have_no_map(opened):
         last_map(network)
     with pytest.raises(UsageError, match="nothing in it computes a map"):
         last_layer(network)
+    with pytest.raises(UsageError, match="has no layers of maps: name them with"):
+        default_layers(network)
 
 
 class Later(nn.Module):
