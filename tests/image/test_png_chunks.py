@@ -166,7 +166,7 @@ def test_a_short_interlaced_png_and_an_animated_one_are_refused():
     at = data.index(b"IDAT")
     (length,) = struct.unpack(">L", data[at - 4 : at])
     short = zlib.compress(zlib.decompress(data[at + 4 : at + 4 + length])[:60])
-    with pytest.raises(ImageError, match="of its 6 rows of pixels are missing"):
+    with pytest.raises(ImageError, match="truncated or damaged"):
         read_image(io.BytesIO(data[: at - 4] + chunk(b"IDAT", short) + data[at + 8 + length :]))
 
 
