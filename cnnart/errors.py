@@ -142,9 +142,14 @@ def as_flags(message: str) -> str:
     return re.sub(r"`([a-z][a-z_]*)`", lambda found: f"--{found[1].replace('_', '-')}", message)
 
 
+# Of ASCII and Latin-1; line and paragraph separators; what overrides the direction of writing.
+CONTROLS = r"[\x00-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069]"
+
+
 def on_one_line(text: str) -> str:
     """Text with ``\\n``, ``\\x1b`` and the like for its control characters.
 
-    A file's name may hold them: they would break the line, or tell the terminal what to do.
+    A file's name may hold them: they would break the line, tell the terminal what to do, or turn
+    the order of what is read.
     """
-    return re.sub(r"[\x00-\x1f\x7f-\x9f]", lambda found: repr(found[0])[1:-1], text)
+    return re.sub(CONTROLS, lambda found: found[0].encode("unicode_escape").decode(), text)
