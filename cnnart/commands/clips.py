@@ -20,6 +20,7 @@ from cnnart.video.formats import (
     PICTURES,
     SUFFIX_OF,
     is_animated,
+    leads_to_frames,
     names_frames,
     number_in,
     output_kind,
@@ -47,7 +48,7 @@ def is_clip(source: Source, output: str | None) -> bool:
     """
     if source.path is None:
         return False
-    if names_frames(source.path.name) or source.path.suffix.lower() in CLIPS:
+    if leads_to_frames(source.path) or source.path.suffix.lower() in CLIPS:
         return True
     suffix = Path(output or "").suffix.lower()
     animates = suffix in ("", *CONTAINERS, *PICTURES) or names_frames(output or "")

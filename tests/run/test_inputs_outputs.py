@@ -27,6 +27,7 @@ from cnnart.files import (
 from cnnart.image.formats import readable_suffixes
 from cnnart.run.inputs import Source, expand
 from cnnart.run.outputs import plan
+from cnnart.video.formats import leads_to_frames
 
 posix = pytest.mark.skipif(sys.platform == "win32", reason="POSIX")
 
@@ -415,3 +416,12 @@ def test_braces_and_brackets_in_names_are_nothing_special() -> None:
     assert targets(["in"], "out") == ["out/{a}[1]-mosaic.png"]
     assert targets(["in"], "{stem}/new.png") == ["{a}[1]/new.png"]
     assert targets(["in"], "out{x}") == ["out{x}/{a}[1]-mosaic.png"], "a folder that is there"
+
+
+def test_a_photo_with_a_percent_sign_in_its_name_is_a_photo() -> None:
+    touch("100%d.jpg", "0.jpg")
+    (source,) = expand(["100%d.jpg"], clips=True)
+    assert source.stem == "100%d"
+    assert not leads_to_frames(Path("100%d.jpg"))
+    (source,) = expand(["frames/%d.jpg"], clips=True)
+    assert source.stem == "frames"
