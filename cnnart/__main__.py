@@ -54,7 +54,7 @@ def main(argv: list[str] | None = None) -> int:
         return _fail(f"error: {as_flags(str(error))}", error.exit_code, debug)
     except click.ClickException as error:
         return _usage(error)
-    except Exception as error:
+    except BaseException as error:
         if (line := in_words(error)) is not None:  # what the world does is no bug
             return _fail(f"error: {as_flags(line)}", 1, debug)
         return _fail(
@@ -106,7 +106,7 @@ def _fail(message: str, code: int, debug: bool = False) -> int:
     return code
 
 
-def _one_line(error: Exception) -> str:
+def _one_line(error: BaseException) -> str:
     text = " ".join(str(error).split())
     return f"{type(error).__name__}: {text}" if text else type(error).__name__
 
@@ -216,5 +216,15 @@ def _silence_stdout() -> None:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
+def run() -> None:
+    """The program: ``main``, and out, without waiting for threads of a network of the user's."""
+    code = main()
+    guests = getattr(sys.modules.get("cnnart.networks.guest"), "begun", ())
+    if any(thread.is_alive() and not thread.daemon for thread in guests):
+        sys.stderr.flush()
+        os._exit(code)
+    sys.exit(code)
+
+
 if __name__ == "__main__":
-    sys.exit(main())
+    run()

@@ -60,10 +60,9 @@ NO_MEMORY = (
 
 def is_out_of_memory(error: BaseException) -> bool:
     """Whether an error of Python's, torch's or ours means that memory ran out."""
-    text = str(error).lower()
-    return isinstance(error, MemoryError | OutOfMemory) or (
-        isinstance(error, RuntimeError) and any(sign in text for sign in NO_MEMORY)
-    )
+    if isinstance(error, MemoryError | OutOfMemory):
+        return True
+    return isinstance(error, RuntimeError) and any(sign in str(error).lower() for sign in NO_MEMORY)
 
 
 # What the system says of a file or a stream, where a person would not say it like that.
@@ -146,9 +145,14 @@ def as_flags(message: str) -> str:
     return re.sub(r"`([a-z][a-z_]*)`", lambda found: f"--{found[1].replace('_', '-')}", message)
 
 
+# Of ASCII and Latin-1; line and paragraph separators; what overrides the direction of writing.
+CONTROLS = r"[\x00-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069]"
+
+
 def on_one_line(text: str) -> str:
     """Text with ``\\n``, ``\\x1b`` and the like for its control characters.
 
-    A file's name may hold them: they would break the line, or tell the terminal what to do.
+    A file's name may hold them: they would break the line, tell the terminal what to do, or turn
+    the order of what is read.
     """
-    return re.sub(r"[\x00-\x1f\x7f-\x9f]", lambda found: repr(found[0])[1:-1], text)
+    return re.sub(CONTROLS, lambda found: found[0].encode("unicode_escape").decode(), text)

@@ -17,6 +17,7 @@ import stat
 import sys
 import tempfile
 import time
+import unicodedata
 import uuid
 import weakref
 from collections.abc import Iterator
@@ -419,7 +420,33 @@ def identity(path: Path) -> tuple[int, int] | str:
 def key_of(path: Path) -> str:
     """The path itself, equal for two spellings of it; works for files that do not exist."""
     text = str(resolved(path))
-    return text.casefold() if sys.platform in ("win32", "darwin") else text
+    if sys.platform == "darwin":
+        return spelled_alike(text)
+    return text.casefold() if sys.platform == "win32" else text
+
+
+def spelled_alike(text: str) -> str:
+    """Equal for texts that differ in case, or in how they compose their accents, at the most.
+
+    So far some disks do not tell names apart: of macOS, of Windows, of most USB sticks, and shares.
+    """
+    return unicodedata.normalize("NFC", unicodedata.normalize("NFD", text).casefold())
+
+
+def is_one_file(one: Path, other: Path) -> bool:
+    """Whether the disk on which they are to be takes two names for one; tried out there.
+
+    ``one`` and ``other`` differ in their spelling only (``spelled_alike``), and need not exist.
+    """
+    pairs = zip(resolved(one).parts, resolved(other).parts, strict=True)
+    first, second = next(pair for pair in pairs if pair[0] != pair[1])
+    folder = next((each for each in resolved(one).parents if is_folder(each)), Path())
+    try:
+        with tempfile.TemporaryDirectory(prefix=".cnnart-", dir=folder) as room:
+            (Path(room) / first).touch()
+            return (Path(room) / second).exists()
+    except OSError:  # nothing can be written there, which is told elsewhere
+        return sys.platform in ("win32", "darwin")
 
 
 def sha256_of(content: Path | bytes) -> str:

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import sys
 from typing import Any
 
 import click
 
+from cnnart.cli.lines import say
 from cnnart.cli.options import RUNTIME_OPTIONS
 
 METHODS = {"stylize": "stylize", "fast": "fast-stylize", "dream": "dream"}
@@ -31,7 +31,7 @@ def bench(device: str | None, precision: str | None, as_json: bool) -> None:
 
     def tell(phrase: str) -> None:
         if not as_json:
-            print(f"cnnart: measuring {phrase}", file=sys.stderr)
+            say(f"cnnart: measuring {phrase}", err=True)
 
     asked = precision or "auto"
     facts = measured(Runtime(device=device or "auto", precision=asked), asked, tell=tell)
@@ -40,9 +40,9 @@ def bench(device: str | None, precision: str | None, as_json: bool) -> None:
         return
     is_cpu = facts["device"]["name"] == "cpu"
     shown = f"{facts['cpu']}, {facts['device']['is']}" if is_cpu else facts["device"]["is"]
-    click.echo(f"{shown}; torch {facts['torch']}")
-    click.echo(f"precision     {facts['precision']['name']}: {facts['precision']['why']}")
-    click.echo(f"convolutions  {facts['convolutions']['engine']}: {facts['convolutions']['why']}")
+    say(f"{shown}; torch {facts['torch']}")
+    say(f"precision     {facts['precision']['name']}: {facts['precision']['why']}")
+    say(f"convolutions  {facts['convolutions']['engine']}: {facts['convolutions']['why']}")
     _show(facts, published())
 
 

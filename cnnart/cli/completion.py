@@ -8,6 +8,8 @@ from pathlib import Path
 import click
 from click.shell_completion import ShellComplete, get_completion_class
 
+from cnnart.cli.lines import say
+
 SHELLS = ("bash", "zsh", "fish")
 MARK = "cnnart completion"  # a start-up file with this in it has been seen to
 VARIABLE = "_CNNART_COMPLETE"  # what Click looks for, and takes over where it is set
@@ -43,9 +45,9 @@ def completion(ctx: click.Context, shell: str, install: bool) -> None:
         return
     path = startup_file(shell)
     if install_into(path, shell, script):
-        click.echo(f"Added to {path}: it works in every new {shell}.")
+        say(f"Added to {path}: it works in every new {shell}.")
     else:
-        click.echo(f"{path} has it already: nothing was changed.")
+        say(f"{path} has it already: nothing was changed.")
 
 
 def script_of(shell: str, command: click.Command) -> str:

@@ -15,6 +15,7 @@ from cnnart.cli.clips import (
     plan_photos_and_clips,
     take_clip_config,
 )
+from cnnart.cli.lines import say
 from cnnart.cli.options import (
     PresetCommand,
     check_options,
@@ -55,7 +56,7 @@ def _list_presets(ctx: click.Context, param: click.Parameter, value: bool) -> No
         return
     width = max(map(len, DREAMS))
     for name, preset in DREAMS.items():
-        click.echo(f"{name:<{width}}  {preset.description}")
+        say(f"{name:<{width}}  {preset.description}")
     ctx.exit()
 
 

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import click
 import cloup
 
+from cnnart.cli.lines import say, say_path
 from cnnart.cli.types import setting_option
 from cnnart.files import as_path
 from cnnart.methods.fast.config import FastConfig
@@ -35,6 +35,6 @@ def export(styles: tuple[str, ...], output: str, strength: float | None) -> None
     chosen = [parse_trained(text) for text in styles]
     settled = FastConfig() if strength is None else FastConfig(strength=strength)
     worst = export_styles(chosen, output, settled.strength)
-    click.echo(str(as_path(output)))
+    say_path(as_path(output))
     if worst is not None:
-        click.echo(f"cnnart: differs from torch by {worst:.1e} at the most.", err=True)
+        say(f"cnnart: differs from torch by {worst:.1e} at the most.", err=True)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import click
 
+from cnnart.cli.lines import say
+
 
 @click.command("info")
 @click.option("--json", "as_json", is_flag=True, help="As one JSON object.")
@@ -21,9 +23,9 @@ def info(as_json: bool) -> None:
     for name, value in facts.items():
         lines = value if isinstance(value, list) else [value]
         for i, line in enumerate(lines or ["none"]):
-            click.echo(f"{name.replace('_', ' ') if i == 0 else '':<18}{_text(line, name)}")
+            say(f"{name.replace('_', ' ') if i == 0 else '':<18}{_text(line, name)}")
             for word in remedy if name == "unused_cuda" else ():
-                click.echo(f"  {word}")
+                say(f"  {word}")
 
 
 def _text(value: object, name: str = "") -> str:

@@ -21,6 +21,7 @@ import click
 import cloup
 from cloup.constraints import mutually_exclusive
 
+from cnnart.cli.lines import say
 from cnnart.cli.types import DURATION, MEMORY
 from cnnart.errors import UsageError
 from cnnart.files import FORMATS
@@ -152,7 +153,7 @@ def keep_preset(ctx: click.Context, files: FileOptions, talk: TalkOptions) -> No
 
     path = keep(ctx, ctx.meta[ARGUMENTS], files.save_preset)
     if not (talk.quiet or talk.json):
-        click.echo(f"cnnart: the preset {files.save_preset!r} is kept: {path}", err=True)
+        say(f"cnnart: the preset {files.save_preset!r} is kept: {path}", err=True)
 
 
 def style_option(help: str, *, required: bool = True) -> Any:

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import click
 
-from cnnart.cli.table import echo_table
+from cnnart.cli.lines import say, say_path
+from cnnart.cli.table import add_row, echo_table
+from cnnart.errors import on_one_line
 
 
 @click.group()
@@ -35,13 +37,11 @@ def list_(as_json: bool) -> None:
         click.echo("No presets yet: --save-preset NAME keeps the options of a command line.")
         return
     from rich.table import Table
-    from rich.text import Text
 
     table = Table("preset", "command", "options", box=None, pad_edge=False)
     for row in rows:
         said = ", ".join(f"{key} {_shown(value)}" for key, value in row.get("options", {}).items())
-        told = Text(said or row.get("error", ""))  # brackets are no markup
-        table.add_row(row["name"], Text(row.get("command", "")), told)
+        add_row(table, row["name"], row.get("command", ""), said or row.get("error", ""))
     echo_table(table)
 
 
@@ -56,8 +56,9 @@ def show(name: str) -> None:
     from cnnart.commands.own_presets import preset_path, read_preset
 
     read_preset(name)  # says what is wrong with it
-    click.echo(f"# {preset_path(name)}")
-    click.echo(preset_path(name).read_text(encoding="utf-8"), nl=False)
+    say(f"# {preset_path(name)}")
+    for line in preset_path(name).read_text(encoding="utf-8").splitlines():
+        click.echo("\t".join(map(on_one_line, line.split("\t"))))
 
 
 @presets.command()
@@ -67,4 +68,4 @@ def remove(names: tuple[str, ...]) -> None:
     from cnnart.commands.own_presets import remove_preset
 
     for name in names:
-        click.echo(str(remove_preset(name)))
+        say_path(remove_preset(name))

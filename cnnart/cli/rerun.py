@@ -11,6 +11,7 @@ import click
 import cloup
 
 from cnnart.cli.clips import plan_photos_and_clips
+from cnnart.cli.lines import say
 from cnnart.cli.options import (
     FileOptions,
     RunOptions,
@@ -100,7 +101,7 @@ def rerun(
     again = Rerun(record, path, photo=photo, inputs=folders, **anew)
     if not talk.quiet:
         for warning in again.warnings:
-            click.echo(f"cnnart: warning: {warning}", err=True)
+            say(f"cnnart: warning: {warning}", err=True)
     command, output = again.command, output or _literal(path.with_stem(f"{path.stem}-rerun"))
     photos = (again.photo,) if again.photo else ()
     backbone, precision, writing = trusted(record.get("run"), run.backbone)

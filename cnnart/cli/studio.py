@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import click
 import cloup
 
+from cnnart.cli.lines import say
 from cnnart.cli.options import RUNTIME_OPTIONS, Decorator, photos_argument, section
 from cnnart.cli.types import MEMORY
 from cnnart.errors import CnnartError, UsageError
@@ -94,7 +95,7 @@ def studio(photos: tuple[str, ...], no_open: bool, **given: Any) -> None:
 
     def ready(studio: Studio) -> None:
         address = f"{studio.access.address}?token={studio.access.token}"
-        click.echo(address)
+        say(address)
         _say(studio)
         if not no_open:
             import webbrowser
@@ -129,8 +130,8 @@ def serve(openapi: bool, **given: Any) -> None:
         return
 
     def ready(studio: Studio) -> None:
-        click.echo(studio.access.address)
-        click.echo(studio.access.token)
+        say(studio.access.address)
+        say(studio.access.token)
         _say(studio)
 
     token = os.environ.get(TOKEN) or None
@@ -142,16 +143,13 @@ def serve(openapi: bool, **given: Any) -> None:
 def _say(studio: Studio) -> None:
     sys.stdout.flush()
     if studio.access.public:
-        print(
+        say(
             f"cnnart: warning: listening on {studio.access.host}: whoever reaches this machine and "
             "has the token can bring pictures in, see those here and use its processor. The "
             "connection is not encrypted.",
-            file=sys.stderr,
+            err=True,
         )
-    print(
-        f"cnnart: results go to {studio.paintings.folder}; Ctrl-C ends.",
-        file=sys.stderr,
-    )
+    say(f"cnnart: results go to {studio.paintings.folder}; Ctrl-C ends.", err=True)
 
 
 def _serve(ready: Any, **given: Any) -> None:

@@ -6,7 +6,8 @@ from pathlib import Path
 
 import click
 
-from cnnart.cli.table import echo_table
+from cnnart.cli.lines import say, say_path
+from cnnart.cli.table import add_row, echo_table
 from cnnart.files import is_file
 
 
@@ -55,7 +56,7 @@ def list_(as_json: bool) -> None:
     table = Table("style", "what it looks like", "stylize", "fast", box=None, pad_edge=False)
     for name in dict.fromkeys([*found, *trained]):
         said = found[name].description if name in found else trained[name]
-        table.add_row(name, said, "yes" * (name in found), "yes" * (name in trained))
+        add_row(table, name, said, "yes" * (name in found), "yes" * (name in trained))
     echo_table(table)
 
 
@@ -89,7 +90,7 @@ def show(names: tuple[str, ...], output: Path) -> None:
     else:
         chosen = [find_style(name) for name in names] or list(builtin_styles().values())
         write_image(output, to_picture(contact_sheet(chosen)).rgb)
-    click.echo(str(output))
+    say_path(output)
 
 
 @styles.command()
@@ -102,13 +103,13 @@ def check() -> None:
     defects = [text for text in map(defect, found.values()) if text]
     defects += [text for n in networks if (text := network_defect(n.path, n.sha256))]
     for text in defects:
-        click.echo(text, err=True)
+        say(text, err=True)
     if defects:
         raise CnnartError(
             f"{len(defects)} of {len(found) + len(networks)} built-in files are damaged; "
             "install cnnart again."
         )
-    click.echo(
+    say(
         f"All {len(found)} built-in styles and {len(networks)} trained network(s) are present "
         "and unchanged."
     )

@@ -22,6 +22,7 @@ import click
 
 from cnnart.cli.dream import FLIGHT
 from cnnart.cli.group import LazyGroup
+from cnnart.cli.lines import say
 from cnnart.cli.options import (
     USE_VGG19,
     FileOptions,
@@ -542,4 +543,4 @@ class Lines(Plain):
         self._say(f"{name}: failed")  # why stands in the table at the end
 
     def _say(self, line: str) -> None:
-        print(f"cnnart: {line}", file=sys.stderr)
+        say(f"cnnart: {line}", err=True)

@@ -7,10 +7,19 @@ from typing import TYPE_CHECKING
 
 import click
 
+from cnnart.errors import on_one_line
+
 if TYPE_CHECKING:
     from rich.table import Table
 
 UNLIMITED = 1_000_000  # columns
+
+
+def add_row(table: Table, *cells: str) -> None:
+    """A row of plain text: brackets are no markup, and control characters are shown."""
+    from rich.text import Text
+
+    table.add_row(*(Text(on_one_line(cell)) for cell in cells))
 
 
 def echo_table(table: Table) -> None:

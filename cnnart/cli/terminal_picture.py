@@ -14,6 +14,8 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
+from cnnart.cli.lines import say
+
 if TYPE_CHECKING:
     from PIL import Image
 
@@ -57,7 +59,7 @@ class _Showing:
             why = "this terminal shows no pictures: try --open."
             if self._lacks_encoder:
                 why = "this terminal takes sixels: pip install 'cnnart[sixel]', or try --open."
-            print(f"cnnart: {why}", file=sys.stderr)
+            say(f"cnnart: {why}", err=True)
 
     @property
     def _lacks_encoder(self) -> bool:

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any, cast
 
 import click
 
+from cnnart.cli.lines import say
+
 if TYPE_CHECKING:
     from cnnart.run.report import Reporter, Summary
 
@@ -50,7 +52,7 @@ def show(path: Path) -> None:
     """Open a picture or a folder; where there is no desktop, say so."""
     path = path.absolute()
     if not has_desktop() or click.launch(str(path)) != 0:
-        print(f"cnnart: there is no desktop to open {path} on.", file=sys.stderr)
+        say(f"cnnart: there is no desktop to open {path} on.", err=True)
 
 
 def has_desktop() -> bool:

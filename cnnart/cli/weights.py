@@ -6,7 +6,8 @@ from pathlib import Path
 
 import click
 
-from cnnart.cli.table import echo_table
+from cnnart.cli.lines import say, say_path
+from cnnart.cli.table import add_row, echo_table
 from cnnart.errors import CnnartError, WeightsError
 
 
@@ -43,7 +44,7 @@ def list_(as_json: bool) -> None:
     table = Table("network", "comes from", "here", "size", "licence", box=None, pad_edge=False)
     for row in rows:
         size = f"{row.bytes / 2**20:.0f} MiB" if row.bytes else "?"
-        table.add_row(row.name, row.source, row.present, size, row.license)
+        add_row(table, row.name, row.source, row.present, size, row.license)
     echo_table(table)
 
 
@@ -56,12 +57,12 @@ def path(name: str | None) -> None:
     from cnnart.weights.store import missing, status
 
     if name is None:
-        click.echo(str(cached_path(EMBEDDED).parent))
+        say_path(cached_path(EMBEDDED).parent)
         return
     found = status(name)
     if found.present == "missing":
         raise WeightsError(missing(name))
-    click.echo(found.path)
+    say_path(found.path)
 
 
 @weights.command()
@@ -75,9 +76,9 @@ def verify(names: tuple[str, ...]) -> None:
     failed: list[CnnartError] = []
     for name in chosen:
         try:
-            click.echo(f"{name}: ok, {verify_one(name)}")
+            say(f"{name}: ok, {verify_one(name)}")
         except WeightsError as error:
-            click.echo(f"{name}: {error}", err=True)
+            say(f"{name}: {error}", err=True)
             failed.append(error)
     _raise_if_failed(failed, len(chosen), exit_code=1)
 
@@ -99,11 +100,11 @@ def import_(files: tuple[Path, ...], name: str | None) -> None:
             done = import_file(file, name=name)
         except WeightsError as error:
             if len(files) > 1:
-                click.echo(str(error), err=True)
+                say(error, err=True)
             failed.append(error)
             continue
         kind = "published file" if done.verified else "not the published file, but its shapes fit"
-        click.echo(f"{file.name} is {done.name} ({kind}): {done.path}")
+        say(f"{file.name} is {done.name} ({kind}): {done.path}")
     _raise_if_failed(failed, len(files), exit_code=3)
 
 
@@ -119,7 +120,7 @@ def fetch(names: tuple[str, ...], offline: bool) -> None:
     from cnnart.weights.store import fetch as fetch_one
 
     for name in names:
-        click.echo(f"{name}: {fetch_one(name, offline=offline)}")
+        say(f"{name}: {fetch_one(name, offline=offline)}")
 
 
 def _raise_if_failed(failed: list[CnnartError], count: int, *, exit_code: int) -> None:

@@ -21,6 +21,7 @@ from cnnart.video.formats import (
     PICTURES,
     SUFFIX_OF,
     is_animated,
+    leads_to_frames,
     names_frames,
     number_in,
     output_kind,
@@ -48,7 +49,7 @@ def is_clip(source: Source, output: str | None, format: str | None = None) -> bo
     """
     if source.path is None:
         return False
-    if names_frames(source.path.name) or source.path.suffix.lower() in CLIPS:
+    if leads_to_frames(source.path) or source.path.suffix.lower() in CLIPS:
         return True
     if output == "-" or format is not None:
         animates = format in FORMATS

@@ -183,9 +183,9 @@ def frames_of(path: Path) -> list[Path]:
     """The pictures that a folder, or a name such as ``masks/%04d.png``, stands for; else none."""
     if is_file(path) or not ("%" in path.name or is_folder(path)):
         return []
-    from cnnart.video.formats import names_frames, numbered
+    from cnnart.video.formats import leads_to_frames, numbered
 
-    return numbered(path) if names_frames(path.name) or is_folder(path) else []
+    return numbered(path) if leads_to_frames(path) or is_folder(path) else []
 
 
 def files_of(*pictures: Any) -> list[Path]:

@@ -9,9 +9,13 @@ from __future__ import annotations
 
 import io
 import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import BinaryIO, NamedTuple
 
 SIGNATURE = b"\x89PNG\r\n\x1a\n"
+PIXELS = b"IDAT"
+CHANNELS = {0: 1, 2: 3, 3: 1, 4: 2, 6: 4}  # by the header's color type
 TEXTS = (b"tEXt", b"zTXt", b"iTXt")
 LONGEST = 1 << 20  # bytes of one text, unpacked, or of a profile that Pillow takes
 ALL_TEXTS = 1 << 24  # bytes of all texts together
@@ -22,19 +26,16 @@ BLOCK = 1 << 20
 class PngFile(NamedTuple):
     """``stream``: the file, without chunks that are too long. ``profile``: an ICC profile that was
     left out for its length. ``cicp``: the content of a cICP chunk (PNG, 3rd edition, 11.3.2.6).
-    ``is_altered``: a checksum of its pixels does not match, which Pillow does not look at.
     """
 
     stream: BinaryIO
     profile: bytes | None = None
     cicp: bytes | None = None
-    is_altered: bool = False
 
 
 def without_long_chunks(stream: BinaryIO) -> PngFile:
     """The PNG as Pillow opens it; ``stream`` itself where nothing is too long."""
     profile = cicp = None
-    is_altered = False
     left_out: list[tuple[int, int]] = []
     room = ALL_TEXTS
     start = stream.seek(len(SIGNATURE))
@@ -59,13 +60,77 @@ def without_long_chunks(stream: BinaryIO) -> PngFile:
                 profile = unpacked if len(unpacked) < LONGEST_PROFILE else None
         elif kind == b"cICP" and length == 4:
             cicp = stream.read(length)
-        elif kind == b"IDAT" and not is_altered:
-            is_altered = checksum(stream, kind, length) != int.from_bytes(stream.read(4), "big")
         start = stop
     if left_out:
         stream = io.BytesIO(cut_out(stream, left_out))
     stream.seek(0)
-    return PngFile(stream, profile, cicp, is_altered)
+    return PngFile(stream, profile, cicp)
+
+
+def is_altered(stream: BinaryIO) -> bool:
+    """Whether a checksum of the pixels does not match, which Pillow does not look at."""
+    with staying(stream):
+        return any(
+            checksum(stream, PIXELS, length) != int.from_bytes(stream.read(4), "big")
+            for length in pixel_chunks(stream)
+        )
+
+
+def missing_rows(stream: BinaryIO) -> int:
+    """How many rows of pixels are not there, which Pillow leaves black.
+
+    0 for an interlaced picture: of those Pillow tells.
+    """
+    with staying(stream):
+        stream.seek(len(SIGNATURE) + 8)
+        header = stream.read(13)
+        width, height = (int.from_bytes(header[at : at + 4], "big") for at in (0, 4))
+        depth, color, interlaced = header[8], header[9], header[12]
+        row = 1 + (width * CHANNELS.get(color, 1) * depth + 7) // 8
+        if interlaced:
+            return 0
+        return max(0, height - sum(map(len, unpacked_pixels(stream))) // row)
+
+
+def unpacked_pixels(stream: BinaryIO) -> Iterator[bytes]:
+    """The rows of a PNG, each with its filter's byte before it, in pieces; as far as they go."""
+    unpack = zlib.decompressobj()
+    for length in pixel_chunks(stream):
+        left = length
+        while left > 0 and (packed := stream.read(min(left, BLOCK))):
+            left -= len(packed)
+            try:
+                while packed and not unpack.eof:
+                    yield unpack.decompress(packed, BLOCK)
+                    packed = unpack.unconsumed_tail
+            except zlib.error:
+                return
+    yield unpack.flush()
+
+
+def pixel_chunks(stream: BinaryIO) -> Iterator[int]:
+    """The length of each chunk of pixels; the stream is at its content then."""
+    start = len(SIGNATURE)
+    end = stream.seek(0, io.SEEK_END)
+    while start + 12 <= end:
+        stream.seek(start)
+        head = stream.read(8)
+        length = int.from_bytes(head[:4], "big")
+        start += 12 + length
+        if start > end or head[4:] == b"IEND":
+            return
+        if head[4:] == PIXELS:
+            yield length
+
+
+@contextmanager
+def staying(stream: BinaryIO) -> Iterator[None]:
+    """Afterwards the stream is where it was: Pillow goes on from there."""
+    at = stream.tell()
+    try:
+        yield
+    finally:
+        stream.seek(at)
 
 
 def checksum(stream: BinaryIO, kind: bytes, length: int) -> int:

@@ -61,9 +61,10 @@ RARE_COMPRESSIONS = ("webp", "zstd", "lzma", "jpeg2000", "lerc")
 BITS, PHOTOMETRIC, MAX_SAMPLE, SAMPLES, WHITE_IS_ZERO, BLACK_IS_ZERO = 258, 262, 281, 339, 0, 1
 TIFF_STARTS = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
 NEGATIVE = "cnnart_negative"  # in an image's info: see ``as_negative``
-CHECKSUM = "cnnart_checksum"  # in an image's info: a checksum of its pixels does not match
 SENSORS = (32803, 34892)  # photometric interpretations of raw data
 SUBFILE_TYPE, SUB_IFDS, DNG_VERSION, REDUCED = 254, 330, 50706, 1
+STRIPS, ROWS_PER_STRIP, TILE_WIDTH, TILE_LENGTH, TILES = 273, 278, 322, 323, 324
+LENGTH = 257
 WIDTH, PLANES, SEPARATE, SIGNED, MOST_BITS = 256, 284, 2, 2, 128
 JPEG_HEADER = 1 << 20  # bytes in which the header of a JPEG's frame is looked for
 MOST_THUMBNAILS = 16
@@ -100,8 +101,8 @@ def read_image(source: Path | str | BinaryIO, *, max_pixels: int = MAX_PIXELS) -
     """
     with opened(source) as (stream, name), recognized(stream, name, max_pixels) as image:
         with pillow_limit(max_pixels):
-            notes = one_of_many(image) + of_doubt(image)
-            decode(image, name)
+            notes = one_of_many(image) + of_doubt(image, stream)
+            decode(image, name, stream)
         return unpacked(image, name, notes)
 
 
@@ -202,6 +203,7 @@ def recognized(stream: BinaryIO, name: str, max_pixels: int) -> Image.Image:
                 quiet_libtiff()
                 skip_thumbnails(image, head, name)
                 refuse_misread(image, name)
+                refuse_gaps(image, name)
                 check_size(image.width * image.height, name, max_pixels)
     except UnidentifiedImageError:
         raise ImageError(f"{name}: {of_a_kind(stream, head, name)}") from None
@@ -226,7 +228,6 @@ def identified(stream: BinaryIO, head: bytes, name: str, max_pixels: int) -> Ima
         image = Image.open(file.stream, formats=["PNG"])
         image.info |= {"cicp": file.cicp} if file.cicp else {}
         image.info |= {"icc_profile": file.profile} if file.profile else {}
-        image.info |= {CHECKSUM: True} if file.is_altered else {}
         return image
     for load_plugins in (Image.preinit, Image.init):  # the common ones first: the others take long
         load_plugins()
@@ -327,6 +328,26 @@ def refuse_misread(image: TiffImagePlugin.TiffImageFile, name: str) -> None:
         raise ImageError(f"{name}: {_cannot_read(tags)}")
 
 
+def refuse_gaps(image: TiffImagePlugin.TiffImageFile, name: str) -> None:
+    """Raise ImageError for a TIFF that lacks strips or tiles, which Pillow leaves black.
+
+    A place of 0, where the file's header is, means that they were never written.
+    """
+    tags = image.tag_v2
+    width, height = tags[WIDTH], tags[LENGTH]  # the image's are those it has when it is upright
+    for places, sides in (
+        (STRIPS, (width, tags.get(ROWS_PER_STRIP, height))),
+        (TILES, (tags.get(TILE_WIDTH, 0), tags.get(TILE_LENGTH, 0))),
+    ):
+        if (found := tags.get(places)) is None or min(sides) <= 0:
+            continue
+        wide, tall = (-(-n // side) for n, side in zip((width, height), sides, strict=True))
+        planes = len(tags.get(BITS, (1,))) if tags.get(PLANES) == SEPARATE else 1
+        there = sum(bool(place) for place in found)
+        if there < (count := wide * tall * planes):
+            raise damaged(name, OSError(f"{count - there} of its {count} pieces are missing"))
+
+
 @cache
 def quiet_libtiff() -> None:
     """Keep libtiff from writing to standard error; what it says there names no file."""
@@ -390,14 +411,26 @@ def one_of_many(image: Image.Image) -> list[str]:
         return []
 
 
-def of_doubt(image: Image.Image) -> list[str]:
+def of_doubt(image: Image.Image, stream: BinaryIO) -> list[str]:
     """What there is to tell of a file that may be damaged, and decodes all the same."""
-    told = "a checksum in it does not match: it may be damaged; look at the result."
-    return [told] if image.info.get(CHECKSUM) else []
+    if image.format != "PNG" or not png_chunks.is_altered(stream):
+        return []
+    return ["a checksum in it does not match: it may be damaged; look at the result."]
 
 
-def decode(image: Image.Image, name: str) -> None:
-    """Load the pixels and turn them upright, in place."""
+def refuse_short(image: Image.Image, stream: BinaryIO, name: str) -> None:
+    """Raise ImageError for a loaded PNG of which rows are missing.
+
+    Its data can end early and properly; Pillow leaves the rest at 0. Few pictures have a last row
+    of zeros, and only there the data is unpacked again.
+    """
+    last = image.crop((0, image.height - 1, *image.size))
+    if not np.asarray(last).any() and (rows := png_chunks.missing_rows(stream)):
+        raise damaged(name, OSError(f"{rows} of its {image.height} rows of pixels are missing"))
+
+
+def decode(image: Image.Image, name: str, stream: BinaryIO | None = None) -> None:
+    """Load the pixels and turn them upright, in place; ``stream``: what it was opened from."""
     try:
         image.load()
     except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
@@ -414,6 +447,8 @@ def decode(image: Image.Image, name: str) -> None:
                 f" damaged ({reason(error)}); save it without compression, or as PNG."
             ) from error
         raise damaged(name, error) from error
+    if stream and image.format == "PNG":
+        refuse_short(image, stream, name)
     try:
         ImageOps.exif_transpose(image, in_place=True)
     except Exception:  # a broken EXIF block fails in many ways, and none is worth the picture

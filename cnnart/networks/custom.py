@@ -7,6 +7,7 @@ import importlib
 import math
 import sys
 from collections.abc import Iterable, Iterator, Mapping
+from contextlib import AbstractContextManager
 from numbers import Real
 from pathlib import Path
 from typing import Any
@@ -15,7 +16,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn.parameter import is_lazy
 
-from cnnart.errors import CnnartError, UsageError, did_you_mean, is_out_of_memory
+from cnnart.errors import UsageError, did_you_mean
+from cnnart.networks.guest import broken, guest, told, undone
 from cnnart.networks.imagenet import class_name
 from cnnart.networks.module import (
     IMAGENET_MEAN,
@@ -39,14 +41,15 @@ def custom_network(name: str, device: torch.device, dtype: torch.dtype) -> Modul
     ``resize``, ``classes`` (names). What it prints goes to standard error.
     Raises UsageError, in one line, for all that fails.
     """
-    found = _call(name, _find(name))
+    with undone:  # what it sets for itself lasts until it is made
+        found = _call(name, _find(name))
     if not isinstance(found, nn.Module):
         kind = type(found).__name__
         article = "an" if kind[0] in "AEIOU" else "a"
         raise UsageError(f"{name} returned {article} {kind}, not a torch.nn.Module.")
     model = _unwrapped(found)
     _check_kind(name, model)
-    with _told(f"{name} cannot be used"):
+    with guest(f"{name} cannot be used"):
         facts = _Attributes(name, [model, found])
         network = OwnNetwork(
             name, model.float(), facts.preprocessing(_channels(model)), device=device, dtype=dtype
@@ -61,14 +64,66 @@ def custom_network(name: str, device: torch.device, dtype: torch.dtype) -> Modul
 class OwnNetwork(ModuleNetwork):
     """A network whose code is not ours: what goes wrong in it is told as its own failure."""
 
+    is_guest = True
+
     def with_dtype(self, dtype: torch.dtype) -> ModuleNetwork:
         network = super().with_dtype(dtype)
         network.classes = self.classes
         return network
 
+    def __call__(self, image: Tensor, layers: Iterable[str]) -> dict[str, Tensor]:
+        found = super().__call__(image, layers)
+        return {
+            name: out if name == LOGITS else self._sound(out, image, name)
+            for name, out in found.items()
+        }
+
+    def _running(self) -> AbstractContextManager[None]:
+        return undone
+
     def _forward(self, x: Tensor) -> Any:
-        with _told(f"{self.name} failed on a picture of {x.shape[-2]} x {x.shape[-1]}"):
+        with guest(f"{self.name} failed on a picture of {x.shape[-2]} x {x.shape[-1]}"):
             return self.model(x)
+
+    def _sound(self, out: Tensor, image: Tensor, layer: str) -> Tensor:
+        """``out``, fit for what is done with it. UsageError for what nothing can be made of."""
+        if torch.cuda.is_available() and torch.cuda.is_current_stream_capturing():
+            return out  # looked at before
+        where = f"{self.name} returns" if layer == LOGITS else f"{layer} of {self.name} returns"
+        if out.layout != torch.strided:
+            raise UsageError(f"{where} a sparse tensor: make it dense there (to_dense()).")
+        if out.is_complex():
+            raise UsageError(f"{where} complex numbers: take their real part or their size there.")
+        if layer == LOGITS and out.ndim and len(out) != len(image):
+            raise UsageError(
+                f"{where} {len(out)} rows of scores for {len(image)} pictures: return one for each."
+            )
+        if torch.is_grad_enabled() and image.requires_grad and not out.requires_grad:
+            raise UsageError(
+                f"{where} what has no gradient: it {self._without_gradient(out, image)}. Take that"
+                " out of it; `cnnart inspect classify` and `cnnart inspect occlusion` need none."
+            )
+        return out.clone() if out.is_inference() else out  # made under inference_mode()
+
+    def _without_gradient(self, out: Tensor, image: Tensor) -> str:
+        """Why ``out`` does not lead back to ``image``, in a clause."""
+        if out.is_inference():
+            return "computes under torch.inference_mode()"
+        if not out.is_floating_point():
+            return f"rounds to {str(out.dtype).removeprefix('torch.')}"
+        off: list[bool] = []
+        handles = [
+            part.register_forward_pre_hook(lambda *_: off.append(not torch.is_grad_enabled()))
+            for part in self.model.modules()
+        ]
+        try:
+            self._forward(self._normalized(image))
+        finally:
+            for handle in handles:
+                handle.remove()
+        if any(off):
+            return "computes under torch.no_grad()"
+        return "is cut off from the picture (detach(), .data, NumPy, no_grad(), or a constant)"
 
 
 class _Attributes:
@@ -186,7 +241,7 @@ def _find(name: str) -> Any:
         if here not in sys.path:
             sys.path.insert(0, here)
     try:
-        with _told(f"{module_name} could not be imported", but=ModuleNotFoundError):
+        with told(f"{module_name} could not be imported", but=ModuleNotFoundError):
             module = importlib.import_module(module_name)
     except ModuleNotFoundError as error:
         if error.name and (module_name == error.name or module_name.startswith(f"{error.name}.")):
@@ -194,7 +249,7 @@ def _find(name: str) -> Any:
                 f"No Python module {module_name!r}: it must be a file in this folder "
                 f"({module_name}.py) or an installed package."
             ) from error
-        raise _broken(f"{module_name} could not be imported", error) from error
+        raise broken(f"{module_name} could not be imported", error) from error
     if not hasattr(module, attribute):
         hint = did_you_mean(attribute, [n for n in vars(module) if not n.startswith("_")])
         raise UsageError(f"The module {module_name} has no {attribute!r}.{hint}")
@@ -206,43 +261,8 @@ def _call(name: str, found: Any) -> Any:
         return found
     if not callable(found):
         raise UsageError(f"{name} is a {type(found).__name__}, not a function.")
-    with _told(f"{name}() failed"):
+    with told(f"{name}() failed"):
         return found()
-
-
-@contextlib.contextmanager
-def _told(what: str, but: type[Exception] | tuple[()] = ()) -> Iterator[None]:
-    """Run the user's code: what it raises, sys.exit too, is ``what``; what it prints is an aside.
-
-    Standard output belongs to results. ``but``: errors to let through, as well as ours, Ctrl-C, and
-    lack of memory, which has ways out.
-    """
-    try:
-        with contextlib.redirect_stdout(sys.stderr), _eager():
-            yield
-    except (CnnartError, KeyboardInterrupt, GeneratorExit):
-        raise
-    except BaseException as error:
-        # What inspections raise to end a pass, and what tells that a pass cannot be recorded.
-        ours = type(error).__module__.startswith("cnnart.")
-        recording = torch.cuda.is_available() and torch.cuda.is_current_stream_capturing()
-        if ours or recording or is_out_of_memory(error) or isinstance(error, but):
-            raise
-        raise _broken(what, error) from error
-
-
-def _eager() -> contextlib.AbstractContextManager[Any]:
-    """Functions under torch.compile run as they are written: compiled ones pass over hooks."""
-    stance = getattr(torch.compiler, "set_stance", None)  # torch 2.6 and later
-    if stance is None or "torch._dynamo" not in sys.modules:
-        return contextlib.nullcontext()
-    return stance("force_eager")
-
-
-def _broken(what: str, error: BaseException) -> UsageError:
-    reason = " ".join(str(error).split())
-    reason = reason if len(reason) <= 300 else f"{reason[:297]}..."
-    return UsageError(f"{what} ({type(error).__name__}{f': {reason}' if reason else ''}).")
 
 
 def _unwrapped(model: nn.Module) -> nn.Module:

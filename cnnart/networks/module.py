@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 import hashlib
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager, nullcontext, suppress
+from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -80,7 +80,7 @@ class ModuleNetwork:
         model.requires_grad_(False)
         self.model = model
         self._layers = discover_layers(
-            name, self.model, preprocessing.input_size, len(preprocessing.mean)
+            name, self.model, preprocessing.input_size, len(preprocessing.mean), self._running
         )
         self.model.to(self.device, dtype)
         if all(p.ndim in (1, 2, 4) for p in self.model.parameters()):
@@ -123,9 +123,15 @@ class ModuleNetwork:
     def smallest_side(self, layers: Iterable[str]) -> int:
         """The smallest picture side that gives at least one unit at each of these layers.
 
-        Found by trying, without computing anything.
+        Found by trying, without computing anything. Raises UsageError where the network fails on
+        any picture.
         """
         wanted = list(layers)
+        if not self._works(self.input_size, wanted):  # as far as that tells
+            shape = (1, 3, self.input_size, self.input_size)
+            with torch.no_grad():
+                self(torch.zeros(shape, device=self.device), wanted)
+            return self.input_size
         low, high = 0, self.input_size  # low fails, high works
         while high - low > 1:
             middle = (low + high) // 2
@@ -178,10 +184,18 @@ class ModuleNetwork:
                 f"{self.name} returned a {type(output).__name__} without scores: let it return a "
                 "tensor of them, alone, first or named logits."
             )
-        return scores.float()
+        return self._sound(scores, image, LOGITS).float()
 
     def _forward(self, x: Tensor) -> Any:
         return self.model(x)
+
+    def _running(self) -> AbstractContextManager[Any]:
+        """Around a pass through the module that is not ``_forward``'s."""
+        return nullcontext()
+
+    def _sound(self, out: Tensor, image: Tensor, layer: str) -> Tensor:
+        """What a layer gives a picture, looked at."""
+        return out
 
     def _normalized(self, image: Tensor) -> Tensor:
         if len(self.preprocessing.mean) == 1:
@@ -198,7 +212,11 @@ class ModuleNetwork:
         before: dict[int, int] = {}  # how often a tensor had been changed when a module got it
 
         def remember(module: nn.Module, inputs: tuple[object, ...]) -> None:
-            before.update({id(x): x._version for x in inputs if isinstance(x, Tensor)})
+            before.update({id(x): _version(x) for x in inputs if isinstance(x, Tensor)})
+
+        def was_changed(x: Tensor) -> bool:  # since a module got it
+            known = before.pop(id(x), None)
+            return known is not None and (x.is_inference() or _version(x) != known)
 
         def last_call(name: str) -> bool:  # of a module used several times the last output counts
             left[name] -= 1
@@ -215,7 +233,7 @@ class ModuleNetwork:
             def hear(module: nn.Module, inputs: object, out: Tensor) -> Tensor | None:
                 if not last_call(name):
                     return None
-                if out._version != before.pop(id(out), out._version):
+                if was_changed(out):
                     # It worked in place: whoever holds its input goes on with that.
                     return out.copy_(note(name, out.clone()))
                 return note(name, out)
@@ -249,14 +267,21 @@ class ModuleNetwork:
         image = torch.empty(shape, device="meta", dtype=self.dtype)
         with torch.no_grad(), self._listening(self.model, wanted) as found:
             try:
-                with suppress(_Enough):
+                with suppress(_Enough), self._running():
                     output = functional_call(self.model, meta, (image,), tie_weights=False)
                     scores = scores_in(output)
                     if scores is not None:
                         found[LOGITS] = scores
-            except Exception:  # "Kernel size can't be greater than input", in many words
+            except BaseException as error:  # "Kernel size can't be greater than input", mostly
+                if type(error) is KeyboardInterrupt:
+                    raise
                 return False
         return all(name in found and 0 not in found[name].shape for name in wanted)
+
+
+def _version(x: Tensor) -> int:
+    """How often it was changed in place; what inference_mode() made does not know."""
+    return 0 if x.is_inference() else x._version
 
 
 def state_sha256(model: nn.Module) -> str:

@@ -8,6 +8,7 @@ Convolutional Neural Networks", Distill), exact through branches, padding on one
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -52,22 +53,29 @@ class Layer:
         return found.permute(0, 2, 3, 1) if self.channels_last else found
 
 
-def discover_layers(name: str, model: nn.Module, side: int, channels: int = 3) -> dict[str, Layer]:
+def discover_layers(
+    name: str,
+    model: nn.Module,
+    side: int,
+    channels: int = 3,
+    running: Callable[[], AbstractContextManager[Any]] = nullcontext,
+) -> dict[str, Layer]:
     """Every layer of ``model`` whose output is a tensor, in the order in which they finish.
 
-    ``side`` and ``channels``: of the picture it is looked at with. The last is "logits" if the
+    ``side`` and ``channels``: of the picture it is looked at with; ``running`` is entered for each
+    pass. The last is "logits" if the
     model's own output is ``BxK``. Raises UsageError, with torch's first line, if the model cannot
     take a picture.
     """
     shape = (1, channels, side, side)
     try:
         if sum(p.numel() for p in model.parameters()) < SMALL:
-            return _discover(model, shape, "cpu")
-        return _discover(model, shape, "meta")
+            return _discover(model, shape, "cpu", running)
+        return _discover(model, shape, "meta", running)
     except Exception:  # some modules make tensors on the CPU, or look at values: then for real
         device = next(iter(model.parameters()), torch.empty(0)).device
         try:
-            return _discover(model, shape, str(device))
+            return _discover(model, shape, str(device), running)
         except Exception as error:
             reason = (str(error).strip() or type(error).__name__).splitlines()[0]
             raise UsageError(
@@ -76,7 +84,12 @@ def discover_layers(name: str, model: nn.Module, side: int, channels: int = 3) -
             ) from error
 
 
-def _discover(model: nn.Module, shape: tuple[int, int, int, int], device: str) -> dict[str, Layer]:
+def _discover(
+    model: nn.Module,
+    shape: tuple[int, int, int, int],
+    device: str,
+    running: Callable[[], AbstractContextManager[Any]],
+) -> dict[str, Layer]:
     layers: dict[str, Layer] = {}
     image, side = torch.zeros(shape, device=device), shape[-1]
     mode = ReceptiveFieldMode(image)
@@ -110,13 +123,13 @@ def _discover(model: nn.Module, shape: tuple[int, int, int, int], device: str) -
     state = {k: v.to(device) for k, v in tensors_of(model).items()}
     try:
         # Its hooks come first, and leave a module before the module's own layer is noted.
-        with torch.no_grad(), mode, hearing_activations(model, hear):
+        with torch.no_grad(), mode, hearing_activations(model, hear), running():
             output = functional_call(model, state, (image,), tie_weights=False)
     finally:
         for handle in handles:
             handle.remove()
     scores = scores_in(output)
-    if scores is not None and scores.ndim == 2:
+    if scores is not None and scores.ndim == 2 and scores.shape[1]:
         layers[LOGITS] = _layer("output", scores, mode.of(scores) or WHOLE_PICTURE, side)
     return layers
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from tqdm import TqdmWarning
 
+from cnnart.errors import on_one_line
 from cnnart.run.report import Plain, Start
 
 with warnings.catch_warnings():  # a notebook without ipywidgets has a bar of text
@@ -29,7 +30,9 @@ class Bar(Plain):
     def start(self, start: Start) -> None:
         self.stop()
         number = f"[{start.index}/{start.count}] " if start.count > 1 else ""
-        self._bar = tqdm(desc=f"{number}{start.input}", unit=start.unit, **self._options)
+        self._bar = tqdm(
+            desc=on_one_line(f"{number}{start.input}"), unit=start.unit, **self._options
+        )
 
     def step(self, step: Step) -> None:
         if self._bar is None:

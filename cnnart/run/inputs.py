@@ -82,7 +82,7 @@ class Source:
     @property
     def stem(self) -> str:
         """What the file is called without its suffix; numbered pictures, what their folder is."""
-        if "%" in self._called.name and _names_frames(self._called.name):
+        if "%" in self._called.name and _leads_to_frames(self._called):
             return self._called.parent.name or "frames"
         return self._called.stem
 
@@ -157,7 +157,7 @@ def expand(
         if name in beside:
             continue
         try:
-            if clips and "%" in name and _names_frames(name):
+            if clips and "%" in name and _leads_to_frames(as_path(name)):
                 found = [Source(as_path(name), name)]
             else:
                 found = list(_expand_one(name, recursive, len(names) > 1, notes, suffixes, clips))
@@ -181,10 +181,10 @@ def _is_sidecar(name: str) -> bool:
     return name.lower().endswith(SIDECARS) and is_file(as_path(name))
 
 
-def _names_frames(name: str) -> bool:
-    from cnnart.video.formats import names_frames  # which most runs do without
+def _leads_to_frames(path: Path) -> bool:
+    from cnnart.video.formats import leads_to_frames  # which most runs do without
 
-    return names_frames(name)
+    return leads_to_frames(path)
 
 
 class EmptyFolder(UsageError):

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from string import Formatter
-from typing import ClassVar, TypeVar
+from typing import ClassVar, TypeVar, cast
 
 from cnnart.errors import UsageError
 from cnnart.files import (
@@ -19,9 +19,11 @@ from cnnart.files import (
     check_writable,
     identity,
     is_folder,
+    is_one_file,
     is_there,
     key_of,
     resolved,
+    spelled_alike,
 )
 from cnnart.image.formats import check_writable_format
 from cnnart.run.inputs import Source
@@ -239,14 +241,25 @@ def refuse_clashes(
     remedy: str = "add {parent} or {ext} to an output pattern",
     key: Callable[[Path], Path] = lambda target: target,
 ) -> None:
-    """Raise UsageError where two inputs have the same target, or the same ``key`` of it."""
+    """Raise UsageError where two inputs have the same target, or the same ``key`` of it.
+
+    The same to the disk: some do not tell ``A.png`` from ``a.png``.
+    """
     seen: dict[str, Task] = {}
+    alike: dict[str, Task] = {}
     for task in tasks:
         if task.target is None:
             continue
-        other = seen.setdefault(key_of(key(task.target)), task)
+        target = key(task.target)
+        other = seen.setdefault(key_of(target), task)
         if other is task:
-            continue
+            near = alike.setdefault(spelled_alike(key_of(target)), task)
+            if near is task or not is_one_file(key(cast(Path, near.target)), target):
+                continue
+            raise UsageError(
+                f"{near.title!r} and {task.title!r} would both become {str(task.target)!r}, as this"
+                " disk does not tell their names apart: rename one of the two."
+            )
         if other.source is task.source:
             if other.style == task.style:
                 remedy = "rename one of the two styles"

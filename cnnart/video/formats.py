@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from cnnart.errors import UsageError
-from cnnart.files import READABLE, is_folder, natural_key, open_file
+from cnnart.files import READABLE, is_file, is_folder, natural_key, open_file
 from cnnart.image.formats import VIDEO, kind_by_content
 
 # Read as clips, by suffix. A still picture may have one of the second kind.
@@ -44,6 +44,11 @@ SUFFIX_OF = {"prores": ".mov", "vp9": ".webm"}  # of a result without a name; ot
 def names_frames(name: str) -> bool:
     """Whether a name stands for numbered pictures."""
     return bool(FRAMES.search(Path(name).name))
+
+
+def leads_to_frames(path: Path) -> bool:
+    """Whether a name stands for numbered pictures, and is not that of a file itself."""
+    return names_frames(path.name) and not is_file(path)
 
 
 def numbered(path: Path) -> list[Path]:

@@ -21,7 +21,7 @@ from cnnart.image.formats import VIDEO, is_text, kind_by_content
 from cnnart.image.read import MAX_PIXELS, check_size, read_image, recognized
 from cnnart.video.color import ToRgb, bits_of, is_hdr
 from cnnart.video.config import ClipConfig
-from cnnart.video.formats import is_animated, names_frames, numbered
+from cnnart.video.formats import is_animated, leads_to_frames, numbered
 
 USUAL_RATE = 25  # frames a second, of numbered pictures
 SLOW_START = Fraction(1, 1000)  # seconds that a seek may be off
@@ -82,7 +82,7 @@ def open_source(
     Raises ImageError where there is none or its frames have more than ``max_pixels`` pixels, and
     UsageError without PyAV.
     """
-    if names_frames(str(path)) or (is_folder(path) and numbered(path)):
+    if leads_to_frames(path) or (is_folder(path) and numbered(path)):
         return NumberedPictures(path, fps, max_pixels)
     name = name or str(path)
     if why := obstacle(path):

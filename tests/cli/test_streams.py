@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import io
 import json
 import os
@@ -11,15 +12,17 @@ from types import SimpleNamespace
 
 import pytest
 
+import cnnart
 from cnnart import __main__ as program
 from cnnart.__main__ import Unfailing, main, open_streams
 from cnnart.cli.options import FileOptions, TalkOptions, check_options
-from cnnart.errors import SOME_FAILED, UsageError, as_flags, in_words, reason
+from cnnart.errors import SOME_FAILED, UsageError, as_flags, in_words, on_one_line, reason
 from cnnart.run.batch import BatchOptions, Outcomes
 from cnnart.run.inputs import Source
 from cnnart.run.journal import Journal
 from cnnart.run.outputs import Task
 from cnnart.run.report import JsonLines, Plain, Reporter, Summary
+from tests.helpers.files import save_picture
 
 
 class Full(io.StringIO):
@@ -236,3 +239,101 @@ def test_a_number_of_threads_that_is_one(monkeypatch: pytest.MonkeyPatch, value:
 def test_a_package_that_cannot_be_loaded_is_no_bug(error: ImportError, says: str) -> None:
     assert str(in_words(error)).startswith(says)
     assert in_words(ImportError("cannot import name 'x'", name="cnnart.files")) is None
+
+
+# What comes from outside, on a terminal
+
+
+RAW = ("\x1b[31m", "\n", "\r", "\u202e", "\u2066", "\u2028", "\x9b2J")
+# What may be printed as it is: text of ours, JSON, and what is one line already.
+PLAIN = {"json_line", "json.dumps", "on_one_line", "as_flags", "script", "line.rstrip"}
+
+
+def unescaped(tree: ast.AST) -> list[int]:
+    """The lines of calls that print something from outside as it is."""
+    found = []
+    for node in ast.walk(tree):
+        if not isinstance(node, ast.Call) or ast.unparse(node.func) not in ("click.echo", "print"):
+            continue
+        for argument in node.args:
+            maker = argument.func if isinstance(argument, ast.Call) else argument
+            if not isinstance(argument, ast.Constant) and ast.unparse(maker) not in PLAIN:
+                found.append(node.lineno)
+    return found
+
+
+def test_the_command_line_prints_nothing_from_outside_as_it_is() -> None:
+    allowed = {
+        "lines.py": 2,  # what the others use
+        "presets.py": 1,  # a file's lines, their tabs kept
+        "__init__.py": 1,  # help
+    }
+    left = {}
+    for path in (Path(cnnart.__file__).parent / "cli").rglob("*.py"):
+        lines = unescaped(ast.parse(path.read_text(encoding="utf-8")))
+        if len(lines) > allowed.get(path.name, 0):
+            left[path.name] = lines
+    assert left == {}, "use say or say_path of cnnart/cli/lines.py"
+    assert unescaped(ast.parse("click.echo(f'{name}')\nprint(path)\nprint('no')")) == [1, 2]
+
+
+@pytest.mark.parametrize("raw", RAW)
+def test_control_characters_are_shown_and_not_obeyed(raw: str) -> None:
+    shown = on_one_line(f"a{raw}b")
+    assert shown.isprintable()
+    assert not shown.splitlines()[1:]
+    assert shown.startswith("a\\")
+
+
+def test_layers_and_classes_of_a_network_may_have_any_names(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("named_net.py").write_text(
+        "from torch import nn\n"
+        "Odd = type('Odd\\x1b[2J\\u202e', (nn.Conv2d,), {})\n"
+        "def make():\n"
+        "    net = nn.Sequential()\n"
+        "    net.add_module('[/b]\\x1b[31m\\nx', Odd(3, 3, 1))\n"
+        "    net.add_module('flat', nn.Sequential(nn.AdaptiveAvgPool2d(1), nn.Flatten()))\n"
+        "    net.classes = ['a\\x1b[31m', 'b\\r', ':smile: [/i]']\n"
+        "    net.input_size = 16\n"
+        "    return net\n",
+        encoding="utf-8",
+    )
+    save_picture("p\u202e\x1b[1m.png")
+    network = ("--backbone", "named_net:make")
+    assert main(["inspect", "layers", "named_net:make"]) == 0
+    assert r"[/b]\x1b[31m\nx  odd\x1b[2j\u202e" in capsys.readouterr().out
+    for arguments in (
+        ["classify", "p\u202e\x1b[1m.png", *network],
+        ["localize", "p\u202e\x1b[1m.png", *network],
+        ["saliency", "p\u202e\x1b[1m.png", *network, "--layer", "\x1b[2J"],
+        ["neighbors", "p\u202e\x1b[1m.png", "--in", ".", *network],
+    ):
+        main(["inspect", *arguments])
+        said = capsys.readouterr()
+        for line in (said.out + said.err).splitlines():
+            assert line.isprintable()
+
+
+def test_commands_about_weights_and_presets_show_names_as_they_are_written(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    name = "a\x1b[31m\u202e\n.pth"
+    Path(name).write_bytes(b"no weights")
+    Path("b.pth").write_bytes(b"no weights")
+    for arguments in (
+        ["weights", "import", name, "b.pth"],
+        ["weights", "verify", name, "b"],
+        ["weights", "path", name],
+        ["presets", "show", name],
+        ["presets", "remove", name],
+        ["rerun", name],
+        ["export", name, "-o", name],
+        ["styles", "show", name],
+    ):
+        assert main(arguments) != 0
+        said = capsys.readouterr()
+        assert all(line.isprintable() for line in (said.out + said.err).splitlines())

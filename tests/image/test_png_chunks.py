@@ -8,9 +8,10 @@ import numpy as np
 import pytest
 from PIL import Image, ImageCms
 
+from cnnart.errors import ImageError
 from cnnart.image import png_chunks
 from cnnart.image.png_chunks import without_long_chunks
-from cnnart.image.read import read_image, read_record
+from cnnart.image.read import read_image, read_record, recognized
 from cnnart.image.write import write_image
 
 PIXELS = np.random.default_rng(5).integers(0, 256, (6, 9, 3), dtype=np.uint8)
@@ -55,7 +56,7 @@ def test_what_is_short_stays_as_it_is():
         chunk(b"tEXt", b"Title\0short"), after=chunk(b"zTXt", b"k\0\0" + zlib.compress(b"x"))
     )
     stream = io.BytesIO(data)
-    assert without_long_chunks(stream) == (stream, None, None, False)
+    assert without_long_chunks(stream) == (stream, None, None)
     assert stream.tell() == 0
 
 
@@ -113,3 +114,80 @@ def test_pixels_that_do_not_match_their_checksum_are_read_with_a_warning(tmp_pat
     )
     path.write_bytes(png())
     assert read_image(path).warnings == ()
+
+
+# Pixels that are not all there
+
+
+def chunks_of(body: bytes, header: bytes) -> bytes:
+    """A PNG of such a header, its packed pixels in two chunks."""
+    half = len(body) // 2
+    parts = ((b"IHDR", header), (b"IDAT", body[:half]), (b"IDAT", body[half:]), (b"IEND", b""))
+    return png_chunks.SIGNATURE + b"".join(chunk(*part) for part in parts)
+
+
+KINDS = {"L": (8, 0, 1), "RGB": (8, 2, 3), "RGBA": (8, 6, 4), "I": (16, 0, 2)}
+
+
+def cut_png(mode: str, share: float, side: int = 64, interlaced: int = 0) -> bytes:
+    """A whole stream of fewer bytes of pixels than the picture has."""
+    depth, color, per_pixel = KINDS[mode]
+    rng = np.random.default_rng(1)
+    rows = b"".join(
+        b"\0" + rng.integers(1, 256, side * per_pixel, dtype=np.uint8).tobytes()
+        for _ in range(side)
+    )
+    header = struct.pack(">LLBBBBB", side, side, depth, color, 0, 0, interlaced)
+    return chunks_of(zlib.compress(rows[: round(share * len(rows))]), header)
+
+
+@pytest.mark.parametrize("mode", ["L", "RGB", "RGBA", "I"])
+@pytest.mark.parametrize(("share", "missing"), [(0.5, 32), (63 / 64, 1), (0.25, 48)])
+def test_a_png_whose_pixels_end_early_and_properly_is_refused(tmp_path, mode, share, missing):
+    path = tmp_path / "a.png"
+    path.write_bytes(cut_png(mode, share))
+    with pytest.raises(ImageError) as caught:
+        read_image(path)
+    assert str(caught.value) == (
+        f"{path}: the file is truncated or damaged ({missing} of its 64 rows of pixels are "
+        "missing); get it again."
+    )
+    path.write_bytes(cut_png(mode, 1))
+    assert read_image(path).warnings == ()
+
+
+def test_a_short_interlaced_png_and_an_animated_one_are_refused():
+    with pytest.raises(ImageError, match="truncated or damaged"):
+        read_image(io.BytesIO(cut_png("RGB", 0.5, interlaced=1)))
+    buffer = io.BytesIO()
+    frames = [Image.fromarray(PIXELS), Image.fromarray(PIXELS[::-1].copy())]
+    frames[0].save(buffer, "PNG", save_all=True, append_images=frames[1:])
+    data = buffer.getvalue()
+    at = data.index(b"IDAT")
+    (length,) = struct.unpack(">L", data[at - 4 : at])
+    short = zlib.compress(zlib.decompress(data[at + 4 : at + 4 + length])[:60])
+    with pytest.raises(ImageError, match="truncated or damaged"):
+        read_image(io.BytesIO(data[: at - 4] + chunk(b"IDAT", short) + data[at + 8 + length :]))
+
+
+def test_a_black_last_row_is_a_row():
+    pixels = PIXELS.copy()
+    pixels[-2:] = 0
+    buffer = io.BytesIO()
+    Image.fromarray(pixels).save(buffer, "PNG")
+    assert np.array_equal(hwc(read_image(io.BytesIO(buffer.getvalue()))), pixels)
+
+
+def test_a_look_at_the_header_does_not_read_the_pixels():
+    class Counting(io.BytesIO):
+        seen = 0
+
+        def read(self, size=-1):
+            found = super().read(size)
+            self.seen += len(found)
+            return found
+
+    stream = Counting(cut_png("RGB", 1, side=400))
+    with recognized(stream, "a.png", 10**6) as image:
+        assert image.size == (400, 400)
+    assert stream.seen < 2000

@@ -322,3 +322,21 @@ def test_libtiff_writes_nothing_to_standard_error(tmp_path, capfd):
     with pytest.raises(ImageError, match="truncated or damaged"):
         read_image(path)
     assert capfd.readouterr().err == ""
+
+
+@pytest.mark.parametrize(("tag", "more"), [(273, {273: (4, 0)}), (278, {278: (4, 8)})])
+def test_a_tiff_that_lacks_strips_is_refused(tag, more):
+    ramp = (200 * RAMP + 20).astype(np.uint8)
+    pieces = 1 if tag == 273 else 3
+    with pytest.raises(ImageError) as caught:
+        read_image(io.BytesIO(tiff((ramp, 1, 1, more))))
+    missing = 1 if tag == 273 else 2
+    assert f"damaged ({missing} of its {pieces} pieces are missing); get it" in str(caught.value)
+
+
+def test_tiles_and_strips_that_are_all_there_are_read():
+    picture = Image.fromarray((200 * RAMP + 20).astype(np.uint8)).resize((40, 36))
+    for settings in ({278: 7}, {274: 6}):
+        stream = io.BytesIO()
+        picture.save(stream, "TIFF", tiffinfo=settings)
+        assert read_image(io.BytesIO(stream.getvalue())).warnings == ()

@@ -1,7 +1,12 @@
 """Networks of one's own: odd attributes, activations in place, odd kinds of module, odd manners."""
 
+import contextlib
 import dataclasses
+import io
+import json
+import os
 import sys
+import threading
 from collections import OrderedDict, namedtuple
 
 import numpy as np
@@ -9,15 +14,24 @@ import pytest
 import torch
 import torch.nn.functional as F
 from torch import nn
+from torch.utils.checkpoint import checkpoint
 
-from cnnart.errors import UsageError
+from cnnart.errors import CnnartError, UsageError
 from cnnart.methods.inspect.config import SaliencyConfig
+from cnnart.methods.inspect.index import last_layer
+from cnnart.methods.inspect.inversion import default_layers
 from cnnart.methods.inspect.saliency import SaliencyMaps
-from cnnart.methods.inspect.target import class_target, last_map
+from cnnart.methods.inspect.target import class_target, last_map, likeliest, probabilities_of
+from cnnart.networks.guest import KEPT, guest
 from cnnart.networks.zoo import open_network
+from tests.helpers.files import cnnart_process
 
 SIDE = 32
 PICTURE = torch.rand(1, 3, SIDE, SIDE, generator=torch.Generator().manual_seed(3))
+
+
+class MyInterrupt(KeyboardInterrupt):
+    """Not Ctrl-C."""
 
 
 @pytest.fixture
@@ -522,3 +536,245 @@ def test_shared_weights(opened):
     network = opened(shared)
     assert [*network.geometry] == ["0", "1", "2"]
     assert network.smallest_side(["2"]) == 3
+
+
+# What a network does to its outputs, its gradients and the process
+
+
+class Doing(nn.Module):
+    """``plain()``, and what is done with its input and its scores."""
+
+    def __init__(self, before=lambda x: x, after=lambda y: y, within=contextlib.nullcontext):
+        super().__init__()
+        self.net, self.input_size = plain(), SIDE
+        self.before, self.after, self.within = before, after, within
+
+    def forward(self, x):
+        with self.within():
+            return self.after(self.net(self.before(x)))
+
+
+def leading_nowhere(y):
+    torch.set_grad_enabled(False)
+    return y * 1
+
+
+@pytest.mark.parametrize(
+    ("facts", "does"),
+    [
+        ({"within": torch.no_grad}, "it computes under torch.no_grad(). Take that out"),
+        ({"within": torch.inference_mode}, "it computes under torch.inference_mode(). Take that"),
+        ({"after": lambda y: y.detach()}, "it is cut off from the picture (detach(), "),
+        ({"before": lambda x: x.detach()}, "it is cut off from the picture (detach(), "),
+        ({"after": leading_nowhere}, "it is cut off from the picture (detach(), "),
+        ({"after": lambda y: (10 * y).long()}, "it rounds to int64. Take that out"),
+        ({"after": lambda y: y > 0}, "it rounds to bool. Take that out"),
+    ],
+)
+def test_a_network_without_gradients_is_refused_where_they_are_needed(opened, facts, does):
+    network = opened(lambda: Doing(**facts))
+    assert network.logits(PICTURE).isfinite().all()
+    assert list(network(PICTURE, ["net.0"])) == ["net.0"]
+    maps = SaliencyMaps(network, class_target(network, 1), PICTURE, SaliencyConfig())
+    for method in ("gradient", "smoothgrad", "integrated-gradients", "grad-cam"):
+        with pytest.raises(UsageError, match="returns what has no gradient: ") as caught:
+            maps(method)
+        assert does in str(caught.value)
+    assert torch.is_grad_enabled()
+
+
+@pytest.mark.parametrize(
+    ("wrong", "told"),
+    [
+        (lambda y: y * torch.nan, "The scores of NAME are not finite numbers (NaN or infinite): "),
+        (lambda y: y + torch.inf, "The scores of NAME are not finite numbers (NaN or infinite): "),
+        (lambda y: y.to(torch.complex64), "NAME returns complex numbers: take "),
+        (lambda y: y.to_sparse(), "NAME returns a sparse tensor: make it dense "),
+        (lambda y: y[:1], "NAME returns 1 rows of scores for 2 pictures: return one for each."),
+    ],
+)
+def test_scores_that_nothing_can_be_made_of_are_refused(opened, wrong, told):
+    network = opened(lambda: Doing(after=wrong))
+    with pytest.raises(CnnartError) as caught:
+        probabilities_of(network, PICTURE.repeat(2, 1, 1, 1))
+    assert str(caught.value).replace(network.name, "NAME").startswith(told)
+
+
+def test_a_class_ruled_out_by_minus_infinity_and_no_classes_at_all(opened):
+    one = torch.tensor([-torch.inf, 0, 0, 0])
+    assert likeliest(opened(lambda: Doing(after=lambda y: y + one)), PICTURE, 9)[-1] == (0, 0)
+    assert refusal(opened, lambda: Doing(after=lambda y: y[:, :0]), classifier=True).startswith(
+        "NAME has no classes"
+    )
+
+
+def test_scores_from_nowhere_have_no_map(opened):
+    network = opened(lambda: Later(lambda x, net: torch.zeros(len(x), 3)))
+    with pytest.raises(UsageError, match="tells places apart: no layer"):
+        last_map(network)
+    with pytest.raises(UsageError, match="nothing in it computes a map"):
+        last_layer(network)
+    with pytest.raises(UsageError, match="has no layers of maps: name them with"):
+        default_layers(network)
+
+
+class Later(nn.Module):
+    def __init__(self, forward):
+        super().__init__()
+        self.net, self.input_size, self.does = plain(), SIDE, forward
+
+    def forward(self, x):
+        return self.does(x, self.net)
+
+
+def test_gradients_that_are_no_numbers_are_told(opened):
+    def forward(x, net):  # the norm's slope at 0 is 0 / 0
+        return net(x) + (x - x).square().sum((1, 2, 3)).sqrt()[:, None]
+
+    network = opened(lambda: Later(forward))
+    maps = SaliencyMaps(network, class_target(network, 1), PICTURE, SaliencyConfig())
+    for method in ("gradient", "smoothgrad", "integrated-gradients"):
+        with pytest.raises(CnnartError, match=r"^The gradients of .* are not finite numbers"):
+            maps(method)
+
+
+@pytest.mark.parametrize("reentrant", [True, False])
+def test_checkpointed_parts_are_computed_as_they_are_written(opened, reentrant):
+    def forward(x, net):
+        x = checkpoint(net[:3], x, use_reentrant=reentrant)
+        return checkpoint(net[3:], x, use_reentrant=reentrant)
+
+    network, other = opened(lambda: Later(forward)), opened(lambda: Doing())
+    for method in ("gradient", "guided-backprop", "grad-cam"):
+        found, expected = (
+            SaliencyMaps(n, class_target(n, 1), PICTURE, SaliencyConfig())(method)
+            for n in (network, other)
+        )
+        torch.testing.assert_close(found, expected)
+    assert torch.utils.checkpoint.CheckpointFunction.__module__ == "torch.utils.checkpoint"
+
+
+@pytest.mark.parametrize(
+    "error",
+    [ValueError("no way"), SystemExit(4), SystemExit(2**80), GeneratorExit(), MyInterrupt()],
+)
+def test_what_fails_on_the_way_back_is_told_as_the_networks_failure(opened, error):
+    def forward(x, net):
+        scores = net(x)
+        if scores.requires_grad:
+            scores.register_hook(lambda slope: (_ for _ in ()).throw(error))
+        return scores
+
+    network = opened(lambda: Later(forward))
+    maps = SaliencyMaps(network, class_target(network, 1), PICTURE, SaliencyConfig())
+    for method in ("gradient", "grad-cam", "integrated-gradients"):
+        with pytest.raises(UsageError, match="failed on the way back to the picture ") as caught:
+            maps(method)
+        assert type(error).__name__ in str(caught.value)
+
+
+def test_a_message_that_cannot_be_made_or_would_steer_a_terminal(opened):
+    class Nasty(Exception):
+        def __str__(self):
+            raise RuntimeError
+
+    for error, told in ((Nasty(), "(Nasty)."), (ValueError("\x1b[2J`size`"), r"\x1b[2J'size')")):
+        network = opened(plain)
+        network.model.forward = lambda x, error=error: (_ for _ in ()).throw(error)
+        with pytest.raises(UsageError) as caught:
+            network.logits(PICTURE)
+        assert told in str(caught.value)
+
+
+@pytest.mark.parametrize("error", [ValueError("no"), SystemExit(0), GeneratorExit(), MyInterrupt()])
+def test_a_network_that_always_fails_is_not_called_too_small(opened, error):
+    calls = []
+
+    def forward(x, net):
+        calls.append(1)
+        if len(calls) > 1:
+            raise error
+        return net(x)
+
+    network = opened(lambda: Later(forward))
+    with pytest.raises(UsageError, match=f"failed on a picture of {SIDE} x {SIDE} "):
+        network.smallest_side(["net.0"])
+
+
+def mischief(x, net):
+    """All at once, then the scores."""
+    print("looking")
+    sys.stdout.close()
+    sys.stdout = sys.stdin = None
+    sys.stderr = io.TextIOWrapper(sys.stderr.detach())
+    torch.set_default_dtype(torch.float64)
+    torch.set_default_device("meta")
+    torch.set_grad_enabled(False)
+    torch.set_num_threads(3)
+    torch.manual_seed(7)
+    sys.setrecursionlimit(500)
+    os.chdir("/")
+    return net(x)
+
+
+def test_what_a_network_does_to_the_process_is_undone(opened, capsys, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    kept = [read() for read, _ in KEPT]
+    network = opened(lambda: Later(mischief))
+    assert network.smallest_side(["net.0"]) == 1
+    torch.testing.assert_close(network.logits(PICTURE), opened(lambda: Doing()).logits(PICTURE))
+    assert [read() for read, _ in KEPT] == kept
+    said = capsys.readouterr()
+    assert (said.out, set(said.err.split())) == ("", {"looking"})
+
+
+def test_what_a_module_does_to_the_process_is_undone_when_its_network_is_made(
+    tmp_path, monkeypatch
+):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "wide_net.py").write_text(
+        "import os, sys, torch\n"
+        "torch.set_default_dtype(torch.float64)\n"
+        "os.chdir('/')\n"
+        "sys.stdout.close()\n"
+        "sys.stderr = None\n"
+        "def make():\n"
+        "    net = torch.nn.Sequential(torch.nn.Conv2d(3, 3, 1))\n"
+        "    assert net[0].weight.dtype == torch.float64 and os.getcwd() == '/'\n"
+        "    return net\n",
+        encoding="utf-8",
+    )
+    kept = [read() for read, _ in KEPT]
+    assert open_network("wide_net:make").model[0].weight.dtype == torch.float32
+    assert [read() for read, _ in KEPT] == kept
+
+
+def test_threads_of_a_network_are_not_waited_for(tmp_path):
+    (tmp_path / "busy_net.py").write_text(
+        "import threading\n"
+        "from torch import nn\n"
+        "threading.Thread(target=threading.Event().wait).start()\n"
+        "net = nn.Sequential(nn.Conv2d(3, 3, 1))\n",
+        encoding="utf-8",
+    )
+    process = cnnart_process("inspect", "layers", "busy_net:net", "--json", cwd=tmp_path)
+    out, err = process.communicate(timeout=100)
+    assert (process.returncode, err) == (0, b"")
+    assert json.loads(out)["layers"]
+
+
+def test_guests_beside_each_other_leave_the_streams_as_they_were():
+    before, gate = sys.stdout, threading.Barrier(2)
+
+    def visit():
+        for _ in range(50):
+            gate.wait(60)
+            with guest("it"):
+                sys.stdout = None
+
+    threads = [threading.Thread(target=visit) for _ in range(2)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert sys.stdout is before

@@ -15,10 +15,19 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from cnnart.errors import ImageError, UsageError
-from cnnart.files import FORMATS, WRITABLE, identity, natural_key
+from cnnart.files import (
+    FORMATS,
+    WRITABLE,
+    identity,
+    is_one_file,
+    key_of,
+    natural_key,
+    spelled_alike,
+)
 from cnnart.image.formats import readable_suffixes
 from cnnart.run.inputs import Source, expand
 from cnnart.run.outputs import plan
+from cnnart.video.formats import leads_to_frames
 
 posix = pytest.mark.skipif(sys.platform == "win32", reason="POSIX")
 
@@ -203,6 +212,45 @@ def test_two_inputs_never_share_an_output() -> None:
     assert targets(["a.jpg", "a.png"], "{stem}_{ext}.png") == ["a_jpg.png", "a_png.png"]
 
 
+COMPOSED, DECOMPOSED = "caf\u00e9", "cafe\u0301"
+ALIKE = [("A.jpg", "a.jpg"), (f"{COMPOSED}.jpg", f"{DECOMPOSED}.jpg"), ("Trip/x.jpg", "trip/x.jpg")]
+
+
+def forgetful(path: Path) -> bool:
+    """``Path.exists`` on a disk that keeps names as they are given, and finds them in any case."""
+    folder = os.listdir(path.parent) if path.parent.is_dir() else []  # noqa: PTH208
+    return spelled_alike(path.name) in map(spelled_alike, folder)
+
+
+@posix
+@pytest.mark.parametrize("pair", ALIKE)
+def test_names_that_the_disk_takes_for_one_do_not_share_a_result(
+    pair: tuple[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    touch(*(f"in/{name}" for name in pair))
+    if len(os.listdir("in")) == 1:  # noqa: PTH208  # it is such a disk
+        return
+    assert len(set(targets(["in"], "out/new"))) == 2
+    monkeypatch.setattr(Path, "exists", forgetful)
+    with pytest.raises(UsageError, match=r"as this disk does not tell their names apart: rename"):
+        targets(["in"], "out/new")
+    assert sorted(os.listdir()) == ["in"]  # noqa: PTH208
+
+
+@posix
+def test_what_cannot_be_tried_on_the_disk_goes_by_the_system(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def fail(**_: object) -> None:
+        raise PermissionError
+
+    monkeypatch.setattr("tempfile.TemporaryDirectory", fail)
+    assert not is_one_file(Path("A.png"), Path("a.png"))
+    monkeypatch.setattr(sys, "platform", "darwin")
+    assert is_one_file(Path("A.png"), Path("a.png"))
+    assert key_of(Path(COMPOSED)) == key_of(Path(DECOMPOSED.upper()))
+
+
 def test_a_second_run_over_a_folder_leaves_the_first_runs_results_alone() -> None:
     touch("in/a.jpg", "in/b.jpg")
     first = targets(["in"], "in")
@@ -368,3 +416,12 @@ def test_braces_and_brackets_in_names_are_nothing_special() -> None:
     assert targets(["in"], "out") == ["out/{a}[1]-mosaic.png"]
     assert targets(["in"], "{stem}/new.png") == ["{a}[1]/new.png"]
     assert targets(["in"], "out{x}") == ["out{x}/{a}[1]-mosaic.png"], "a folder that is there"
+
+
+def test_a_photo_with_a_percent_sign_in_its_name_is_a_photo() -> None:
+    touch("100%d.jpg", "0.jpg")
+    (source,) = expand(["100%d.jpg"], clips=True)
+    assert source.stem == "100%d"
+    assert not leads_to_frames(Path("100%d.jpg"))
+    (source,) = expand(["frames/%d.jpg"], clips=True)
+    assert source.stem == "frames"

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 import click
 import cloup
 
-from cnnart.cli.table import echo_table
+from cnnart.cli.lines import say
+from cnnart.cli.table import add_row, echo_table
 from cnnart.errors import UsageError
 
 if TYPE_CHECKING:
@@ -60,7 +61,7 @@ def layers(
     rows = describe_layers(network, side)
     report = layers_report(network, side, rows)
     if output is not None:
-        click.echo(deliver(report, output, as_json=as_json))
+        say(deliver(report, output, as_json=as_json))
         return
     if as_json:
         click.echo(json_line(report.numbers))
@@ -78,7 +79,8 @@ def _table(rows: list[LayerFacts], side: int) -> Table:
         table.add_column(head, justify="right", no_wrap=True)
     for row in rows:
         sees = "all" if row.receptive_field is None else f"{row.receptive_field} px"
-        table.add_row(
+        add_row(
+            table,
             row.name,
             row.kind,
             str(row.channels),

@@ -109,6 +109,7 @@ class InspectOptions:
         from rich.console import Console
         from rich.progress import track
 
+        label = on_one_line(label).replace("[", r"\[")  # a layer's name is no markup
         yield from track(items, label, total, console=Console(stderr=True), transient=True)
 
     def work(self, steps: Iterable[Any], total: int, label: str) -> None:

@@ -14,6 +14,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from cnnart.networks.base import Network
+from cnnart.networks.guest import going_back
 from cnnart.optim.capture import sent
 from cnnart.optim.steps import Evaluation
 from cnnart.optim.tiles import Tile, core_of, picture_tiles
@@ -104,7 +105,8 @@ class DreamObjective:
             sums = self._sums(leaf, tile)
             if not sums:
                 continue
-            torch.stack([s * self._scale(k) for k, (s, _) in sums.items()]).sum().backward()
+            with going_back(self.network):
+                torch.stack([s * self._scale(k) for k, (s, _) in sums.items()]).sum().backward()
             assert leaf.grad is not None
             gradient[..., rows, columns] += leaf.grad
             for name, (total, count) in sums.items():

@@ -23,6 +23,7 @@ from cnnart.methods.dream.fourier import FourierBasis
 from cnnart.methods.dream.presets import DreamPreset
 from cnnart.methods.dream.transforms import RandomTransform
 from cnnart.networks.base import Network
+from cnnart.networks.guest import going_back
 from cnnart.optim.capture import replayed, sent
 from cnnart.optim.memory import FIXED, Limits, idle_memory
 from cnnart.optim.optimize import Adam, Reading, read_late
@@ -151,7 +152,7 @@ class Visualization:
         rng = torch.Generator().manual_seed(config.seed)
         canvases = basis.picture(leaf)
         canvas = (canvases.shape[-2], canvases.shape[-1])
-        moved_score = MovedScore(self.score, transform, rng, canvas, config.sides, device)
+        moved_score = MovedScore(self.score, transform, rng, canvas, config.sides, self.features)
         objective = replayed(moved_score, device)
         for _ in range(config.steps):
             evaluation = objective(canvases)
@@ -174,7 +175,7 @@ class MovedScore:
     """The objective to be lowered: less the score of pictures that were moved at random.
 
     Its term is the mean ``activation``, which rises. ``canvas``, ``size``: heights and widths of
-    what is evaluated, and of what is cut from it for the network.
+    what is evaluated, and of what is cut from it for the ``network``, which the score asks.
     """
 
     def __init__(
@@ -184,11 +185,11 @@ class MovedScore:
         generator: torch.Generator,
         canvas: tuple[int, int],
         size: tuple[int, int],
-        device: torch.device,
+        network: Network,
     ) -> None:
         self._score, self._transform, self._generator = score, transform, generator
-        self._canvas, self._size = canvas, size
-        self._map = torch.zeros(2, 3, device=device)
+        self._canvas, self._size, self._network = canvas, size, network
+        self._map = torch.zeros(2, 3, device=network.device)
 
     def __call__(self, canvases: Tensor) -> Evaluation:
         self.draw()
@@ -203,7 +204,8 @@ class MovedScore:
         """The score of the canvases (``Bx3xHxW``) as they are moved now."""
         leaf = canvases.detach().requires_grad_(True)
         values = self._score(self._transform.moved(leaf, self._map, self._size))
-        (gradient,) = torch.autograd.grad(-values.sum(), leaf)
+        with going_back(self._network):
+            (gradient,) = torch.autograd.grad(-values.sum(), leaf)
         return Evaluation({"activation": values.detach().mean()}, gradient)
 
 

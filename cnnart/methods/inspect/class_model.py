@@ -26,8 +26,15 @@ from cnnart.methods.inspect.crop import DISPLAY_SCALE
 from cnnart.methods.inspect.index import Descriptor
 from cnnart.methods.inspect.pictures import Failures, Item, quantized, stream
 from cnnart.methods.inspect.report import Inspection
-from cnnart.methods.inspect.target import last_map, logits_of, percent
+from cnnart.methods.inspect.target import (
+    check_finite,
+    last_map,
+    logits_of,
+    percent,
+    probabilities_of,
+)
 from cnnart.networks.base import Classifier
+from cnnart.networks.guest import going_back
 from cnnart.networks.imagenet import class_name
 from cnnart.optim.capture import replayed
 from cnnart.optim.steps import Evaluation
@@ -161,7 +168,8 @@ class ClassModel:
         seen = pictures.detach().requires_grad_()
         with torch.enable_grad():
             logits = self.objective(seen).sum()
-            (slope,) = torch.autograd.grad(logits, seen)
+            with going_back(self.network):
+                (slope,) = torch.autograd.grad(logits, seen)
         return Evaluation({"logits": logits.detach()}, slope.float())
 
     def _start(self) -> Tensor:
@@ -194,9 +202,8 @@ def tidied(pixels: Tensor, slope: Tensor, ascent: PixelAscent) -> Tensor:
 
 def class_model_report(work: ClassModel, facets: int) -> Inspection:
     """The pictures, a class's facets in a row, with the class's probability for each."""
-    with torch.no_grad():
-        seen = quantized(work.pictures).to(work.network.device)
-        found = logits_of(work.network, seen).softmax(1)[range(len(work.classes)), work.classes]
+    seen = quantized(check_finite(work.network, work.pictures)).to(work.network.device)
+    found = probabilities_of(work.network, seen)[range(len(work.classes)), work.classes]
     names = [class_name(work.network.classes, index) for index in work.classes]
     side = work.pictures.shape[-1] * DISPLAY_SCALE
     rows = zip(names, work.classes, work.seeds, found.tolist(), strict=True)

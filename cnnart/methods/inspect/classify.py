@@ -13,6 +13,7 @@ from torch import Tensor
 from cnnart.errors import UsageError
 from cnnart.methods.inspect.pictures import Item, label_of
 from cnnart.methods.inspect.report import Inspection
+from cnnart.methods.inspect.target import probabilities_of
 from cnnart.networks.base import Classifier
 from cnnart.networks.imagenet import class_index, class_name
 
@@ -127,8 +128,7 @@ def _judged(
     label: Callable[[str], str | None],
 ) -> Iterator[Prediction]:
     batch = torch.cat([picture for _, picture in waiting]).to(network.device)
-    with torch.no_grad():
-        probabilities = network.logits(batch).softmax(1).cpu()
+    probabilities = probabilities_of(network, batch).cpu()
     best = probabilities.topk(min(top, probabilities.shape[1]))
     for (name, picture), values, indices in zip(waiting, best.values, best.indices, strict=True):
         guesses = [

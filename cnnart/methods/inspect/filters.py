@@ -19,6 +19,7 @@ from cnnart.image.picture import resize
 from cnnart.methods.inspect.config import FiltersConfig
 from cnnart.methods.inspect.pictures import shrunk
 from cnnart.methods.inspect.report import Inspection
+from cnnart.methods.inspect.target import check_finite
 from cnnart.networks.base import Network
 from cnnart.networks.vgg import FeatureExtractor
 
@@ -107,7 +108,7 @@ def activations(network: Network, layer: str, photo: Tensor) -> Tensor:
     """The maps of a layer for a photo: ``Cxhxw``, float32 on the CPU."""
     with torch.no_grad():
         found = network(shrunk(photo, PHOTO).to(network.device), [layer])[layer]
-    return found[0].float().cpu()
+    return check_finite(network, found[0].float().cpu(), f"The activations at {layer}")
 
 
 def kernel_picture(kernel: Tensor, slices: int = 64) -> Tensor:

@@ -24,6 +24,7 @@ from cnnart.methods.inspect.pictures import LEVELS, quantized
 from cnnart.methods.inspect.report import Beneath, Inspection
 from cnnart.methods.inspect.target import find_class, likeliest, percent
 from cnnart.networks.base import Classifier
+from cnnart.networks.guest import going_back
 from cnnart.networks.imagenet import class_name
 from cnnart.networks.module import LOGITS
 from cnnart.optim.capture import replayed
@@ -118,7 +119,8 @@ class Fool:
         with torch.enable_grad():
             logits = self.network.logits(self.network.prepare(picture))
             value = logits.log_softmax(1)[0, self.target]
-            (slope,) = torch.autograd.grad(value, picture)
+            with going_back(self.network):
+                (slope,) = torch.autograd.grad(value, picture)
         return Evaluation({"probability": value.detach().exp()}, slope.float())
 
 

@@ -21,6 +21,7 @@ from cnnart.errors import CnnartError, UsageError, reason
 from cnnart.files import open_file, write_atomically
 from cnnart.image.picture import center_crop, resize
 from cnnart.methods.inspect.pictures import Failures, Item, Progress, stream
+from cnnart.methods.inspect.target import check_finite
 from cnnart.networks.base import Network
 
 FORMAT = "cnnart-index-1"
@@ -65,6 +66,7 @@ class Descriptor:
         with torch.no_grad():
             prepared = self._prepared(image.to(self.network.device))
             found = self.network(prepared, [self.layer])[self.layer].float()
+        check_finite(self.network, found, f"The activations at {self.layer}")
         if found.ndim > 2:  # over the places of a map, or over tokens (BxNxC)
             found = found.mean((2, 3) if found.ndim == 4 else 1)
         pixels = (resize(image.cpu(), PIXELS, PIXELS) * 255).round().byte()
@@ -87,6 +89,8 @@ def last_layer(network: Network) -> str:
     the pooled maps in later networks. Without one, the last layer.
     """
     names = [name for name in network.geometry if name != "logits"]
+    if not names:
+        raise UsageError(f"{network.name} has no layers: nothing in it computes a map.")
     linear = [name for name in names if network.kind(name) == "linear"]
     if linear and names[0] != linear[-1]:
         return names[names.index(linear[-1]) - 1]

@@ -18,7 +18,9 @@ from cnnart.image.picture import fit_long_side, resize
 from cnnart.methods.inspect.config import InvertConfig
 from cnnart.methods.inspect.pictures import quantized
 from cnnart.methods.inspect.report import Beneath, Inspection
+from cnnart.methods.inspect.target import check_finite
 from cnnart.networks.base import Network
+from cnnart.networks.guest import going_back
 from cnnart.optim.capture import replayed
 from cnnart.optim.losses import excess_sum, moments, relative_square, tv_loss
 from cnnart.optim.optimize import optimize_image, optimizer_factory
@@ -114,12 +116,15 @@ class Inversion:
         smoothness = config.tv_weight * (GRAM_TV if config.gram else TV)
         with torch.no_grad():
             target = self._known(self.photo, wanted)
+        for layer, known in target.items():
+            check_finite(self.network, known, f"The activations at {layer}")
 
         def objective(image: Tensor) -> Evaluation:
             leaf = image.detach().requires_grad_(True)
             distance = self._distance(self._known(leaf, wanted), target)
             smooth = smoothness * tv_loss(leaf) + excess_sum(leaf) / leaf.numel()
-            (distance + smooth).backward()
+            with going_back(self.network):
+                (distance + smooth).backward()
             assert leaf.grad is not None
             return Evaluation({self.kind: distance.detach(), "tv": smooth.detach()}, leaf.grad)
 

@@ -28,7 +28,7 @@ from cnnart.methods.inspect.occlusion import Occluder
 from cnnart.methods.inspect.report import Beneath
 from cnnart.methods.inspect.saliency import grad_cam
 from cnnart.methods.inspect.series import Finding
-from cnnart.methods.inspect.target import class_target, last_map, logits_of, percent
+from cnnart.methods.inspect.target import class_target, last_map, percent, probabilities_of
 from cnnart.networks.base import Classifier
 from cnnart.networks.imagenet import class_name
 
@@ -115,8 +115,7 @@ def look(network: Classifier, photo: Tensor) -> tuple[list[Tensor], Tensor]:
 
 
 def _probabilities(network: Classifier, view: Tensor) -> Tensor:
-    with torch.no_grad():
-        return logits_of(network, view).softmax(1)[0].cpu()
+    return probabilities_of(network, view)[0].cpu()
 
 
 def class_map(

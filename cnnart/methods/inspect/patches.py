@@ -23,6 +23,7 @@ from cnnart.methods.inspect.config import PatchesConfig
 from cnnart.methods.inspect.filters import enlarged
 from cnnart.methods.inspect.pictures import Failures, Item, Progress, shrunk, stream
 from cnnart.methods.inspect.report import Inspection
+from cnnart.methods.inspect.target import check_finite
 from cnnart.networks.base import Network, ReceptiveField
 
 PAD_VALUE = 0.5  # gray: what lies beyond the picture's border
@@ -82,6 +83,7 @@ class TopPatchSearch:
             return
         with torch.no_grad():
             found = self.network(image, [self.layer])[self.layer][0].float().cpu()
+        check_finite(self.network, found, f"The activations at {self.layer}")
         for index, row, column, value in peaks(found[list(self.channels)], self.config.per_picture):
             self._keep(self.channels[index], Place(value, self.done, row, column))
 

@@ -21,8 +21,9 @@ from cnnart.methods.inspect.crop import Crop
 from cnnart.methods.inspect.grabcut import mask_from_saliency
 from cnnart.methods.inspect.guided_backprop import GuidedReLUs
 from cnnart.methods.inspect.report import Beneath, Inspection
-from cnnart.methods.inspect.target import Target, last_map
+from cnnart.methods.inspect.target import Target, check_finite, last_map
 from cnnart.networks.base import Network
+from cnnart.networks.guest import going_back
 
 Score = Callable[[Tensor], Tensor]
 
@@ -114,11 +115,13 @@ def grad_cam(network: Network, target: Target, image: Tensor, layer: str) -> Ten
         if activations.ndim != 4:
             raise UsageError(f"Grad-CAM needs a map, and {layer} is none: name a convolution.")
         reached = found[target.layer][:, target.channel].float().mean()
-        (slopes,) = torch.autograd.grad(reached, activations, allow_unused=True)
+        with going_back(network):
+            (slopes,) = torch.autograd.grad(reached, activations, allow_unused=True)
     if slopes is None:
         raise UsageError(
             f"{target.name} does not depend on {layer}: name a layer before it with `cam_layer`."
         )
+    check_finite(network, slopes)
     weights = slopes.float().mean((2, 3), keepdim=True)
     heat = F.relu((weights * activations.detach().float()).sum(1, keepdim=True))
     size = (image.shape[-2], image.shape[-1])
@@ -156,7 +159,10 @@ class SaliencyMaps:
     def __call__(self, method: str) -> Tensor:
         if method == "grad-cam":
             return grad_cam(self.network, self.target, self.image, self.cam_layer)
-        return FINE_METHODS[method](self.target.score, self.image, self.config)
+        with going_back(self.network):
+            found = FINE_METHODS[method](self.target.score, self.image, self.config)
+        check_finite(self.network, found)
+        return found
 
 
 @dataclass

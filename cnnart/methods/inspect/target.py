@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from cnnart.errors import UsageError
+from cnnart.errors import CnnartError, UsageError
 from cnnart.methods.inspect.guided_backprop import activations_at
 from cnnart.networks.base import Classifier, Network
 from cnnart.networks.imagenet import class_index, class_name
@@ -74,7 +74,7 @@ def class_target(network: Classifier, index: int) -> Target:
         LOGITS,
         index,
         score=lambda pictures: logits_of(network, pictures)[:, index],
-        value=lambda pictures: logits_of(network, pictures).softmax(1)[:, index],
+        value=lambda pictures: probabilities_of(network, pictures)[:, index],
     )
 
 
@@ -86,7 +86,11 @@ def unit_target(network: Network, layer: str, channel: int) -> Target:
         values = found[..., channel] if found.ndim == 3 else found[:, channel]  # BxNxC: tokens
         return values.reshape(len(pictures), -1).mean(1)
 
-    return Target(f"{layer} channel {channel}", layer, channel, score=score, value=score)
+    def value(pictures: Tensor) -> Tensor:
+        with torch.no_grad():
+            return check_finite(network, score(pictures), f"The activations at {layer}")
+
+    return Target(f"{layer} channel {channel}", layer, channel, score=score, value=value)
 
 
 def choose_target(network: Network, picture: Tensor, query: TargetQuery) -> Target:
@@ -125,15 +129,36 @@ def logits_of(network: Network, pictures: Tensor) -> Tensor:
 
 def likeliest(network: Network, picture: Tensor, count: int = 3) -> list[tuple[int, float]]:
     """The (index, probability) of the likeliest classes of one picture, in order."""
-    with torch.no_grad():
-        found = logits_of(network, picture).softmax(1)[0].topk(count)
+    probabilities = probabilities_of(network, picture)[0]
+    found = probabilities.topk(min(count, len(probabilities)))
     return list(zip(found.indices.tolist(), found.values.tolist(), strict=True))
 
 
 def last_map(network: Network) -> str:
-    """The last layer of a classifier that still tells places apart."""
+    """The last layer of a classifier that still tells places apart. UsageError if none does."""
     whole = network.geometry[LOGITS].stride
-    return [name for name, layer in network.geometry.items() if layer.stride < whole][-1]
+    maps = [name for name, layer in network.geometry.items() if layer.stride < whole]
+    if not maps:
+        raise UsageError(
+            f"Nothing in {network.name} tells places apart: no layer before its classes is a map."
+        )
+    return maps[-1]
+
+
+def check_finite(network: Network, found: Tensor, what: str = "The gradients") -> Tensor:
+    """``found`` again. Raises CnnartError for what are no finite numbers."""
+    if not bool(found.isfinite().all()):
+        raise CnnartError(
+            f"{what} of {network.name} are not finite numbers (NaN or infinite): use `precision`"
+            " fp32, or look in it for a division by 0, or a logarithm or root of 0."
+        )
+    return found
+
+
+def probabilities_of(network: Network, pictures: Tensor) -> Tensor:
+    """BxK, to look at. Raises CnnartError where scores are no numbers."""
+    with torch.no_grad():
+        return check_finite(network, logits_of(network, pictures).softmax(1), "The scores")
 
 
 def percent(probability: float) -> str:

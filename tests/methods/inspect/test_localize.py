@@ -103,7 +103,7 @@ def test_a_lack_of_memory_is_no_matter_of_size(monkeypatch):
     def fail(*_):
         raise RuntimeError("DefaultCPUAllocator: can't allocate memory")
 
-    monkeypatch.setattr("cnnart.methods.inspect.localize.logits_of", fail)
+    monkeypatch.setattr("cnnart.methods.inspect.localize.probabilities_of", fail)
     with pytest.raises(RuntimeError, match="allocate memory"):
         look(color_network(), scene())
 

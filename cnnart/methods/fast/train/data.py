@@ -104,7 +104,7 @@ def examine(path: Path, smallest_side: int) -> tuple[int, int] | str:
             if min(height, width) < smallest_side:
                 return f"too small ({min(height, width)} pixels, {smallest_side} needed)"
             image.draft(image.mode, (1, 1))
-            decode(image, name)
+            decode(image, name, stream)
             unpacked(image, name)
     except CnnartError as error:
         return str(error).removeprefix(f"{path}: ").rstrip(".")
@@ -130,7 +130,7 @@ def read_photo(path: Path, side: int) -> Tensor:
     with opened(path) as (stream, name), recognized(stream, name, MAX_PIXELS) as image:
         height, width = reduced_size(image.height, image.width, side)
         image.draft(image.mode, (DRAFT * width, DRAFT * height))
-        decode(image, name)
+        decode(image, name, stream)
         rgb = unpacked(image, name).rgb
     rgb = resize(rgb, *reduced_size(rgb.shape[-2], rgb.shape[-1], side))
     return (rgb[0] * 255).round().byte()
