@@ -54,7 +54,7 @@ def main(argv: list[str] | None = None) -> int:
         return _fail(f"error: {as_flags(str(error))}", error.exit_code, debug)
     except click.ClickException as error:
         return _usage(error)
-    except BaseException as error:
+    except (Exception, GeneratorExit) as error:
         if (line := in_words(error)) is not None:  # what the world does is no bug
             return _fail(f"error: {as_flags(line)}", 1, debug)
         return _fail(

@@ -614,7 +614,7 @@ def test_differences_are_told_in_words() -> None:
     }
     assert list(differences(then, now)) == [
         "`size` was not given, now 512",
-        "`relu1_1` was 1.0, now 0.5",
+        "relu1_1 was 1.0, now 0.5",
         "`weight` was 1.0, now 2.0",
     ]
     assert list(differences({"styles": [{"name": "x"}]}, {"styles": []})) == [
