@@ -41,7 +41,7 @@ from cnnart.optim.steps import (
 from cnnart.optim.tiles import evaluation_cost, plan_memory, predict_peak
 from cnnart.settings import COARSEST, SMALLEST_SIDE
 
-FEWEST = 12  # evaluations below which a level is not worth its start
+FEWEST = 8  # evaluations below which a level is not worth its start
 MEASURING = 0.04  # of a time budget, what may go into learning what a second size takes
 MOST = 3.0  # times the preset that a generous time budget may buy
 SHALLOW_STRIDE = 4  # up to relu3_4: layers whose units see few pixels
