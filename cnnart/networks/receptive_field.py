@@ -63,9 +63,8 @@ def discover_layers(
     """Every layer of ``model`` whose output is a tensor, in the order in which they finish.
 
     ``side`` and ``channels``: of the picture it is looked at with; ``running`` is entered for each
-    pass. The last is "logits" if the
-    model's own output is ``BxK``. Raises UsageError, with torch's first line, if the model cannot
-    take a picture.
+    pass. The last is "logits" if the model's own output is ``BxK``. Raises UsageError, with torch's
+    first line, if the model cannot take a picture.
     """
     shape = (1, channels, side, side)
     try:
