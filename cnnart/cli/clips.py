@@ -57,7 +57,6 @@ def plan_photos_and_clips(
         format=files.format,
         protected=[*command.inputs(), *protected],
         options=files.writing,
-        fresh=files.fresh,
     )
     if asked and not any(task.is_clip for task in tasks):
         raise UsageError(f"`{asked[0]}` is for clips, and none is among the inputs.")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -15,17 +14,14 @@ from cnnart.cli.options import (
     PresetCommand,
     RunOptions,
     TalkOptions,
-    batch_options,
     caches_for,
     check_options,
     each_style_by_itself,
     each_style_option,
-    journal_of,
     keep_preset,
     make_reporter,
     make_runtime,
     mask_option,
-    opening,
     photo_and_clip_options,
     photos_argument,
     runtime_options,
@@ -35,7 +31,7 @@ from cnnart.cli.options import (
     split,
     style_option,
     talk_options,
-    with_timings,
+    work_through,
 )
 from cnnart.cli.types import DURATION, PresetType, setting_option
 from cnnart.commands.clips import check_clip_masks
@@ -45,7 +41,6 @@ from cnnart.errors import UsageError
 from cnnart.methods.fast.config import FastConfig
 
 if TYPE_CHECKING:
-    from cnnart.commands.each_style import EachStyle
     from cnnart.run.outputs import Task
 
 
@@ -129,7 +124,7 @@ def fast_stylize(
     with caches_for(files):
         if refine is not None:
             command = _refined(command, tasks, refine, save_style, files, run, talk)
-        ctx.exit(_work_through(command, tasks, files, run, talk))
+        ctx.exit(work_through(command, tasks, files, run, talk))
 
 
 def command_of(
@@ -145,12 +140,6 @@ def command_of(
     clip = take_clip_config(given)
     trained = [parse_trained(text) for text in styles]
     return make(trained, parse_masks(masks, show_mask), given, batch, clip)
-
-
-def _one_of(command: Any) -> FastStylize:
-    """The command, or the first where each of several styles has one."""
-    found: FastStylize = getattr(command, "first", command)
-    return found
 
 
 def _refined(
@@ -186,42 +175,3 @@ def _refined(
     finally:
         reporter.stop()
     return work.finished()
-
-
-def _work_through(
-    command: FastStylize | EachStyle[FastStylize],
-    tasks: Sequence[Task],
-    files: FileOptions,
-    run: RunOptions,
-    talk: TalkOptions,
-) -> int:
-    until = {"command line": time.time()}
-    from cnnart.methods.fast.torchrun_env import ignored, shared
-    from cnnart.run.batch import Batch
-    from cnnart.run.prefetch import PrefetchingBatch
-    from cnnart.run.report import Finding, Plain
-
-    runtime = make_runtime(run, max_pixels=files.max_pixels, read_only=files.dry_run)
-    until["imports"] = time.time()
-    runtime.open_ahead()
-    reporter = make_reporter(talk, paths=files.output != "-")
-    clips = any(task.is_clip for task in tasks)
-    if len(tasks) > 1 and not (clips or talk.quiet or talk.json):
-        reporter = Plain()  # a header and a bar for each would be in each other's way
-    runtime.tell = lambda line: reporter.found(Finding(line, {"note": line}))
-    open_one = command.open(runtime)
-    until["styles"] = time.time()
-    for line in (*files.notes, *filter(None, [ignored()])):
-        reporter.warning(line)
-    if talk.debug:
-        reporter = with_timings(reporter, runtime, until)
-    reporter = opening(reporter, talk)
-    options, size = batch_options(files, talk), _one_of(command).batch_size(runtime)
-    with shared(tasks, reporter.warning) as mine, journal_of(command, mine, files, run) as journal:
-        if files.dry_run:
-            from cnnart.run.dry_run import DryRun
-
-            return DryRun(open_one, reporter, options, journal).run(mine)
-        if clips:  # they read ahead themselves
-            return Batch(open_one, reporter, options, journal).run(mine)
-        return PrefetchingBatch(open_one, reporter, options, size, journal).run(mine)

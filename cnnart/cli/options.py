@@ -44,6 +44,7 @@ if TYPE_CHECKING:
 
 ARGUMENTS = "cnnart.arguments"  # the key of a context's meta: what was parsed
 USE_VGG19 = ("stylize", "dream")  # the commands that begin with the embedded network
+IN_BATCHES = ("fast-stylize",)  # those whose photos take so little that reading them would show
 
 T = TypeVar("T")
 Decorator = Callable[[Callable[..., Any]], Callable[..., Any]]
@@ -430,7 +431,8 @@ def work_through(
     left; returns the exit code.
 
     While torch loads, which takes longest, the weights are expanded; then the first photo is read
-    and the device opened while the styles are read.
+    and the device opened while the styles are read. Under torchrun, a command of ``IN_BATCHES`` has
+    this process's share of the tasks.
     """
     import psutil
 
@@ -439,30 +441,51 @@ def work_through(
         from cnnart.weights.embedded import expand_ahead
 
         expand_ahead()
+    from cnnart.methods.fast.torchrun_env import ignored, shared
+
     tasks = [replace(task, fresh=files.fresh) for task in tasks]
-    with journal_of(command, tasks, files, run) as journal, caches_for(files):
+    clips = any(task.is_clip for task in tasks)
+    in_batches = command.name in IN_BATCHES and not clips  # clips read ahead themselves
+    reporter = make_reporter(talk, paths=files.output != "-")
+    if in_batches and len(tasks) > 1 and not (talk.quiet or talk.json):
+        from cnnart.run.report import Plain
+
+        reporter = Plain()  # a header and a bar for each would be in each other's way
+    sharing = command.name in IN_BATCHES
+    with (
+        shared(tasks, reporter.warning) if sharing else nullcontext(tasks) as mine,
+        journal_of(command, mine, files, run) as journal,
+        caches_for(files),
+    ):
         from cnnart.run.batch import Batch
+        from cnnart.run.report import Finding
 
         more = dry_limits(run) if files.dry_run else {"begun": begun}
         runtime = make_runtime(run, max_pixels=files.max_pixels, **more)
         until["imports"] = time.time()
         runtime.open_ahead()
-        alone = tasks[0].is_clip or files.skip_existing or journal.goes_on
-        if tasks[0].source.path and not alone:
-            tasks[0].source.read_ahead(runtime.max_pixels)
+        runtime.tell = lambda line: reporter.found(Finding(line, {"note": line}))
+        skips = files.skip_existing or journal.goes_on
+        if mine and mine[0].source.path and not (in_batches or mine[0].is_clip or skips):
+            mine[0].source.read_ahead(runtime.max_pixels)
         open_one = command.open(runtime)
         until["styles"] = time.time()
-        reporter = make_reporter(talk, paths=files.output != "-")
-        for line in (*files.notes, *runtime.notes):
+        for line in (*files.notes, *runtime.notes, *filter(None, [ignored() if sharing else ""])):
             reporter.warning(line)
         if talk.debug:
             reporter = with_timings(reporter, runtime, until)
+        reporter, options = opening(reporter, talk), batch_options(files, talk)
         if files.dry_run:
             from cnnart.run.dry_run import DryRun
 
-            return DryRun(open_one, reporter, batch_options(files, talk), journal).run(tasks)
-        reporter = opening(reporter, talk)
-        return Batch(open_one, reporter, batch_options(files, talk), journal).run(tasks)
+            return DryRun(open_one, reporter, options, journal).run(mine)
+        if in_batches:
+            from cnnart.run.prefetch import PrefetchingBatch
+
+            one: Any = getattr(command, "first", command)  # where each style is made by itself
+            size = one.batch_size(runtime)
+            return PrefetchingBatch(open_one, reporter, options, size, journal).run(mine)
+        return Batch(open_one, reporter, options, journal).run(mine)
 
 
 def caches_for(files: FileOptions) -> AbstractContextManager[None]:

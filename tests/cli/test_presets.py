@@ -31,9 +31,8 @@ def made(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[dict[str, Any]
 
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("CNNART_CONFIG", str(tmp_path / "config"))
-    for module in (stylize, dream, texture):
+    for module in (stylize, dream, texture, fast_stylize):
         monkeypatch.setattr(module, "work_through", work_through)
-    monkeypatch.setattr(fast_stylize, "_work_through", work_through)
     save_picture("photo.png")
     save_picture("art.png", seed=1)
     return runs

@@ -36,7 +36,7 @@ UP_TO_WORK = {
     "stylize": "cnnart.cli.stylize.work_through",
     "texture": "cnnart.cli.texture.work_through",
     "dream": "cnnart.cli.dream.work_through",
-    "fast-stylize": "cnnart.cli.fast_stylize._work_through",
+    "fast-stylize": "cnnart.cli.fast_stylize.work_through",
     "train-style": "cnnart.cli.train_style._train",
     "sweep": "cnnart.cli.sweep._work_through",
 }
