@@ -441,8 +441,6 @@ def work_through(
         from cnnart.weights.embedded import expand_ahead
 
         expand_ahead()
-    from cnnart.methods.fast.torchrun_env import ignored, shared
-
     tasks = [replace(task, fresh=files.fresh) for task in tasks]
     clips = any(task.is_clip for task in tasks)
     in_batches = command.name in IN_BATCHES and not clips  # clips read ahead themselves
@@ -451,9 +449,15 @@ def work_through(
         from cnnart.run.report import Plain
 
         reporter = Plain()  # a header and a bar for each would be in each other's way
-    sharing = command.name in IN_BATCHES
+    share: AbstractContextManager[Sequence[Task]] = nullcontext(tasks)
+    notes = list(files.notes)
+    if command.name in IN_BATCHES:
+        from cnnart.methods.fast.torchrun_env import ignored, shared
+
+        share = shared(tasks, reporter.warning)
+        notes += filter(None, [ignored()])
     with (
-        shared(tasks, reporter.warning) if sharing else nullcontext(tasks) as mine,
+        share as mine,
         journal_of(command, mine, files, run) as journal,
         caches_for(files),
     ):
@@ -470,7 +474,7 @@ def work_through(
             mine[0].source.read_ahead(runtime.max_pixels)
         open_one = command.open(runtime)
         until["styles"] = time.time()
-        for line in (*files.notes, *runtime.notes, *filter(None, [ignored() if sharing else ""])):
+        for line in (*notes, *runtime.notes):
             reporter.warning(line)
         if talk.debug:
             reporter = with_timings(reporter, runtime, until)

@@ -20,7 +20,7 @@ from cnnart.commands.style_args import (
     recorded_mask,
     with_masks,
 )
-from cnnart.errors import UsageError, did_you_mean
+from cnnart.errors import UsageError, WeightsError, did_you_mean
 from cnnart.files import (
     READABLE,
     as_path,
@@ -46,15 +46,17 @@ if TYPE_CHECKING:
     from cnnart.image.picture import Picture
     from cnnart.methods.fast.checkpoint import Checkpoint
     from cnnart.methods.fast.stylize import FastStyle, FastStylization, NetworkRunner
+    from cnnart.methods.fast.train.trainer import Painting
     from cnnart.run.clip_task import ClipTask
     from cnnart.run.command import Run
     from cnnart.run.outputs import Task
     from cnnart.runtime import Runtime
 
-KEPT = 2  # the way in which styles of pictures are kept; another one needs another number
+KEPT = 3  # the way in which styles of pictures are kept; another one needs another number
 BATCH = 8  # photos of one size at once, where that is faster than one by one
 CELL = 384  # long side of a picture on a sheet
 COLUMNS = 4
+PICTURE_STYLE = "picture"  # what the style of a picture is called in the cache
 
 
 @dataclass(frozen=True)
@@ -380,61 +382,97 @@ def network_runner(device: torch.device, dtype: torch.dtype, compiled: bool) -> 
 
 def open_style(style: TrainedStyle, checkpoint: Checkpoint, runtime: Runtime) -> FastStyle:
     """A style, without its mask. With that of a picture goes what the checkpoint's predictor sees
-    of it, or, without one, what is found between its styles; kept in the cache by its content.
+    of it, or, without one, a network of its own; kept in the cache by the picture's content.
 
     Raises ImageError for a picture that cannot be read, and OutOfMemory.
     """
+    from cnnart.methods.fast.stylize import FastStyle
+
+    one = FastStyle(checkpoint, style.name, style.weight)
+    if style.picture is None:
+        return one
+    if checkpoint.predictor is None:
+        return replace(one, checkpoint=matched_network(style, checkpoint, runtime))
     import torch
     from safetensors import SafetensorError
     from safetensors.torch import load_file, save
 
-    from cnnart.methods.fast.stylize import FastStyle
+    from cnnart.methods.fast.predictor import describe_painting
     from cnnart.optim.memory import memory_errors_named
 
-    one = FastStyle(checkpoint, style.name, style.weight)
-    if (picture := style.picture) is None:
-        return one
-    predictor = checkpoint.predictor
-    shape = predictor.shape if predictor else None
-    rgb = None if isinstance(picture, Path) else read_input(picture, runtime).rgb
-    if rgb is None:
+    shape = checkpoint.predictor.shape
+    kept = _kept_at(style.picture, (shape.layers, shape.style_size), runtime)
+    with contextlib.suppress(OSError, SafetensorError, KeyError):
+        open_file(kept).close()  # safetensors would wait for whoever writes into a pipe
+        found = load_file(kept)["described"]
+        if found.shape == (1, shape.inputs):
+            return replace(one, described=found)
+    rgb = read_input(style.picture, runtime).rgb
+    with memory_errors_named():
+        features = runtime.features().with_dtype(torch.float32)
+        described = describe_painting(features, rgb, shape).cpu()
+    _keep(kept, save({"described": described}), runtime)
+    return replace(one, described=described)
+
+
+def matched_network(style: TrainedStyle, checkpoint: Checkpoint, runtime: Runtime) -> Checkpoint:
+    """The network of a picture's style; see ``match_style``. From the cache, if it is there."""
+    from cnnart.methods.fast.checkpoint import load_checkpoint, pack
+
+    kept = _kept_at(style.picture, checkpoint.sha256, runtime)
+    with contextlib.suppress(WeightsError):
+        found = load_checkpoint(kept)
+        if [each.name for each in found.styles] == [PICTURE_STYLE]:
+            return _renamed(found, style.name, checkpoint)
+    from cnnart.methods.fast.match import match_style
+    from cnnart.optim.memory import memory_errors_named
+
+    painting = as_painting(style, runtime, PICTURE_STYLE)
+    runtime.tell(f"{style.name}: learning this style once, for about a minute.")
+    with memory_errors_named():
+        made = match_style(
+            checkpoint, painting, example_photos(), runtime.features(), runtime.dtype
+        )
+    _keep(kept, pack(made, "fp32"), runtime)
+    return _renamed(made, style.name, checkpoint)
+
+
+def as_painting(style: TrainedStyle, runtime: Runtime, name: str) -> Painting:
+    """The picture of a style, for training. Raises ImageError."""
+    from cnnart.methods.fast.train.trainer import Painting
+
+    sha256 = sha256_of(style.picture) if isinstance(style.picture, Path) else ""
+    return Painting(name, read_input(style.picture, runtime).rgb, sha256=sha256)
+
+
+def example_photos() -> list[Path]:
+    """The photos that cnnart brings, on which the styles of pictures are learnt."""
+    from cnnart.weights.embedded import DATA
+
+    return sorted((DATA / "photos").glob("*.jpg"))
+
+
+def _renamed(found: Checkpoint, name: str, base: Checkpoint) -> Checkpoint:
+    """In the cache, a picture is known by its content: it may be called otherwise each time."""
+    styles = tuple(replace(each, name=name) for each in found.styles)
+    return replace(found, styles=styles, sha256=base.sha256)
+
+
+def _kept_at(picture: Any, seen_by: Any, runtime: Runtime) -> Path:
+    """The file of the cache for what is found of a picture."""
+    if isinstance(picture, Path):
         content = sha256_of(picture)
     else:
-        content = sha256_of(repr(rgb.shape).encode() + rgb.numpy().tobytes())
-    seen_by = (shape.layers, shape.style_size) if shape else checkpoint.sha256
-    key = sha256_of(repr((KEPT, content, seen_by)).encode())
-    kept = cache_folder() / "styles" / f"{key[:32]}.safetensors"
-
-    def made(found: Mapping[str, Tensor]) -> FastStyle:
-        """Raises KeyError and ValueError for what cannot be it."""
-        if shape:
-            if found["described"].shape != (1, shape.inputs):
-                raise ValueError("of another predictor")
-            return replace(one, described=found["described"])
-        from cnnart.methods.fast.match import MatchedStyle
-
-        return replace(one, matched=MatchedStyle.from_tensors(found))
-
-    with contextlib.suppress(OSError, SafetensorError, KeyError, ValueError):
-        open_file(kept).close()  # safetensors would wait for whoever writes into a pipe
-        return made(load_file(kept))
-    if rgb is None:
         rgb = read_input(picture, runtime).rgb
-    with memory_errors_named():
-        if shape:
-            from cnnart.methods.fast.predictor import describe_painting
+        content = sha256_of(repr(rgb.shape).encode() + rgb.numpy().tobytes())
+    key = sha256_of(repr((KEPT, content, seen_by)).encode())
+    return cache_folder() / "styles" / f"{key[:32]}.safetensors"
 
-            features = runtime.features().with_dtype(torch.float32)
-            found = {"described": describe_painting(features, rgb, shape).cpu()}
-        else:
-            from cnnart.methods.fast.match import match_style
 
-            runtime.tell(f"{style.name}: looking for this style once, for some seconds.")
-            found = match_style(checkpoint, rgb, runtime.features(), runtime.dtype).tensors()
+def _keep(path: Path, data: bytes, runtime: Runtime) -> None:
     if not runtime.read_only:
         with contextlib.suppress(OSError):  # a cache: without it, it is only slower
-            write_atomically(kept, save(found))
-    return made(found)
+            write_atomically(path, data)
 
 
 # What else is done with trained styles
@@ -497,4 +535,4 @@ def export_styles(styles: Sequence[TrainedStyle], output: str, strength: float) 
 
     runtime = Runtime(device="cpu")
     chosen = [open_style(style, checkpoint, runtime) for style in styles]
-    return export_onnx(checkpoint, chosen, path, strength)
+    return export_onnx(chosen, path, strength)

@@ -1,7 +1,6 @@
 """``fast-stylize --refine``: a network of its own for a picture, trained on the photos it is for.
 
-It begins as the network that the picture's style was found in, in that style, and all of it learns:
-with the affine pairs alone, there is next to nothing to be gained on those that were found.
+It goes on from the network that the picture's style has anyhow, which a few other photos made.
 """
 
 from __future__ import annotations
@@ -13,29 +12,26 @@ from pathlib import Path
 from cnnart.commands.fast_stylize import (
     FastStylize,
     TrainedStyle,
+    as_painting,
+    matched_network,
     open_checkpoint,
     open_style,
 )
-from cnnart.commands.style_args import read_input
 from cnnart.errors import UsageError
 from cnnart.files import as_path, cache_folder, check_writable, sha256_of
-from cnnart.methods.fast.checkpoint import Checkpoint, save_checkpoint
-from cnnart.methods.fast.match import STYLE_SIZE
-from cnnart.methods.fast.train.config import CROP_MULTIPLE, TrainConfig
+from cnnart.methods.fast.checkpoint import save_checkpoint
+from cnnart.methods.fast.match import SMALLEST_CROP, STRENGTH, own_trainer, single_style
+from cnnart.methods.fast.train.config import TrainConfig
 from cnnart.methods.fast.train.data import find_photos
 from cnnart.methods.fast.train.losses import make_losses
 from cnnart.methods.fast.train.step import ComputeOptions
-from cnnart.methods.fast.train.trainer import Painting, Trainer
+from cnnart.methods.fast.train.trainer import Trainer
 from cnnart.optim.memory import memory_errors_named
 from cnnart.optim.steps import Step
 from cnnart.run.report import Start
 from cnnart.runtime import Runtime, device_reason, precision_name
 
 SUFFIX = ".safetensors"
-
-# Crops as large as the photos allow, within these bounds in pixels.
-SMALLEST_CROP, LARGEST_CROP = 64, 192
-LEARNING_RATE = 5e-3
 
 
 class Refinement:
@@ -89,8 +85,7 @@ class Refinement:
     def _trainer(self, photos: Sequence[Path], seconds: float, runtime: Runtime) -> Trainer:
         style = self._style
         base = open_checkpoint(style.path)
-        one = open_style(style, base, runtime)
-        ends = base.strength_range or (0.5,)
+        painting = as_painting(style, runtime, style.name)
         try:
             found = find_photos(photos, SMALLEST_CROP, hold_out=False)
         except UsageError:
@@ -98,30 +93,16 @@ class Refinement:
                 f"`refine` learns from the photos, and none of the {len(photos)} has as much as "
                 f"{SMALLEST_CROP} x {SMALLEST_CROP} pixels: leave it out."
             ) from None
-        shortest = min(min(size) for size in found.sizes)
-        side = min(LARGEST_CROP, shortest // CROP_MULTIPLE * CROP_MULTIPLE)
-        config = TrainConfig(
-            size=side,
-            style_size=base.predictor.shape.style_size if base.predictor else STYLE_SIZE,
-            steps=10**6,
-            learning_rate=LEARNING_RATE,
-            warmup_steps=10,
-            ema_decay=0.98,
-            validate_every=10**6,
-        )
-        painting = Painting(
-            style.name,
-            read_input(style.picture, runtime).rgb,
-            sha256=sha256_of(style.picture) if isinstance(style.picture, Path) else "",
-        )
-        network = base.network.with_pairs([one.pair(strength) for strength in ends])
-        start = Checkpoint(network, (painting.info(),), base.strength_range)
-        losses = make_losses(runtime.features(), config)
+        if base.predictor is None:
+            start = matched_network(style, base, runtime)
+        else:
+            one = open_style(style, base, runtime)
+            ends = [one.pair(strength) for strength in base.strength_range or (STRENGTH,)]
+            start = single_style(base, ends, painting)
+        losses = make_losses(runtime.features(), TrainConfig())
         compute = ComputeOptions(runtime.dtype, 0, seconds)
         with memory_errors_named():
-            trainer = Trainer(config, [painting], found, losses, compute, start=start)
-        trainer.validator.stops = False
-        return trainer
+            return own_trainer(start, painting, found, losses, compute)
 
     def start(self, runtime: Runtime) -> Start:
         """The facts of the header."""

@@ -377,7 +377,7 @@ def quick_match(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("CNNART_CACHE", "cache")
     monkeypatch.setattr(runtime, "load_vgg", lambda *_, **__: tiny_weights())
     monkeypatch.setattr(command, "arbitrary_network", lambda: Path("builtin/all.safetensors"))
-    sizes = {"PROBE_SIDE": 64, "LEAVES": 100, "PROBES": 1, "BLEND_STEPS": 2, "FREE_STEPS": 2}
+    sizes = {"LARGEST_CROP": 64, "PROBES": 1, "BLEND_STEPS": 2, "STEPS": 2}
     for name, value in sizes.items():
         monkeypatch.setattr(match, name, value)
 
@@ -388,11 +388,11 @@ def test_trained_networks_without_a_predictor_paint_in_any_style(
 ) -> None:
     _odd_styles()[name].save(f"{name}.png")
     assert run("photo.png", "-s", f"{name}.png") == 0
-    assert f"{name}: looking for this style once" in capsys.readouterr().err
+    assert f"{name}: learning this style once" in capsys.readouterr().err
     found = pixels(f"photo-{name}.png")
     assert found.shape == (48, 64, 3)
     assert run("photo.png", "-s", f"{name}.png", "-o", "again.png") == 0
-    assert "looking for" not in capsys.readouterr().err  # from the cache
+    assert "learning" not in capsys.readouterr().err  # from the cache
     assert (pixels("again.png") == found).all()
     assert main(["rerun", "again.png", *QUICK]) == 0
     assert (pixels("again-rerun.png") == found).all()

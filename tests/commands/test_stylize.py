@@ -191,7 +191,7 @@ def quick_match(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("CNNART_CACHE", "cache")
     save_picture("photo.png")
     save_picture("art.png", seed=3)
-    sizes = {"PROBE_SIDE": 64, "LEAVES": 100, "PROBES": 1, "BLEND_STEPS": 2, "FREE_STEPS": 2}
+    sizes = {"LARGEST_CROP": 64, "PROBES": 1, "BLEND_STEPS": 2, "STEPS": 2}
     for name, value in sizes.items():
         monkeypatch.setattr(match, name, value)
 
@@ -205,11 +205,11 @@ def test_any_picture_is_a_fast_start(
     """It is looked for once, and the same picture is made again from its record."""
     paint = ("stylize", "photo.png", "-s", "art.png", *QUICK)
     assert main([*paint, "-o", "a.png"]) == 0
-    assert "art: looking for this style once" in capsys.readouterr().err
+    assert "art: learning this style once" in capsys.readouterr().err
     assert main(["rerun", "a.png", "-o", "b.png"]) == 0
     assert main(["stylize", "photo.png", "-s", "art.png", *QUICK[2:], "-o", "photo-start.png"]) == 0
     told = capsys.readouterr().err
-    assert "looking for" not in told
+    assert "learning" not in told
     assert "SHA-256" not in told
     assert Path("a.png").read_bytes() == Path("b.png").read_bytes()
     assert pixels("photo-start.png").tolist() != pixels("a.png").tolist()

@@ -1,17 +1,16 @@
-"""Any picture as a style, of a network that was trained for others: its affine pairs, found from
-theirs in seconds, and its colors.
+"""Any picture as a style, of a network that was trained for others: a network of its own.
 
-Colors are a linear map, and a trained network's styles are ways to lay strokes: what is looked for
-is the blend of them, in each layer another, that comes nearest by the style loss, and from there
-the nearest pairs that are no blend, by style and content loss. Both on pictures without a subject,
-so that a style is found once for all photos.
+It begins as a blend of the trained styles, in each layer another, the one that comes nearest by the
+style loss; from there all of it is trained for a minute, on a few photos that stand for all: a
+style is found once. Colors are not learnt in so short a time; they are a linear map.
 """
 
 from __future__ import annotations
 
 import copy
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
 
 import torch
 from torch import Tensor
@@ -20,8 +19,11 @@ from cnnart.methods.fast.checkpoint import Checkpoint
 from cnnart.methods.fast.layers import AffinePair
 from cnnart.methods.fast.network import StyleNetwork, make_noise
 from cnnart.methods.fast.predictor import at_style_size
-from cnnart.methods.fast.train.config import TrainConfig
+from cnnart.methods.fast.train.config import CROP_MULTIPLE, TrainConfig
+from cnnart.methods.fast.train.data import Photos, center_crop, find_photos, read_photo
 from cnnart.methods.fast.train.losses import PerceptualLosses, StyleTargets, make_losses
+from cnnart.methods.fast.train.step import ComputeOptions
+from cnnart.methods.fast.train.trainer import Painting, Trainer
 from cnnart.networks.vgg import FeatureExtractor
 from cnnart.optim.color import color_gaussians, recolor_batch
 from cnnart.optim.optimize import Adam
@@ -29,105 +31,116 @@ from cnnart.optim.optimize import Adam
 STYLE_SIZE = 448  # long side at which a picture's strokes are seen, as in training
 STRENGTH = 0.5  # at which blends are compared
 
-# The pictures that blends are compared on.
-PROBES, PROBE_SIDE = 2, 192
-LEAVES = 900
-SMALLEST_LEAF, LARGEST_LEAF = 4.0, 96.0  # radius in pixels
-TINT = 0.25  # deviation of a leaf's colors from a gray
+# Crops as large as the photos allow, within these bounds in pixels.
+SMALLEST_CROP, LARGEST_CROP = 64, 192
 
-# Adam's steps and learning rate, for the blend and from it.
+# The blend: on so many of the photos, by Adam's steps and learning rate.
+PROBES = 2
 BLEND_STEPS, BLEND_RATE = 25, 0.4
-FREE_STEPS, FREE_RATE = 40, 0.03
-CONTENT = 0.3  # weight of the content loss beside the style loss, from the blend on
 SHARP = 4.0  # how much more the nearest style has of the blend at first
 
-
-@dataclass(frozen=True)
-class MatchedStyle:
-    """What ``match_style`` found: the affine pairs of all layers (``1xC``, on the CPU) at the
-    weakest strength and at the strongest, and ``colors``, ``1x12``: see ``predictor.colors_of``.
-
-    ``shares``: of each trained style, in the mean of the layers.
-    """
-
-    weak: AffinePair
-    strong: AffinePair
-    colors: Tensor
-    shares: Tensor
-
-    def pair(self, position: float) -> AffinePair:
-        """0 is the weak pair, 1 the strong one; see ``StyleBank.position``."""
-        weak, strong = self.weak, self.strong
-        return AffinePair(
-            weak.gamma.lerp(strong.gamma, position), weak.beta.lerp(strong.beta, position)
-        )
-
-    def tensors(self) -> dict[str, Tensor]:
-        """For a file."""
-        pairs = {"weak": self.weak, "strong": self.strong}
-        parts = {
-            f"{k}.{part}": v for k, pair in pairs.items() for part, v in pair._asdict().items()
-        }
-        return {**parts, "colors": self.colors, "shares": self.shares}
-
-    @staticmethod
-    def from_tensors(found: Mapping[str, Tensor]) -> MatchedStyle:
-        """Raises KeyError for what ``tensors`` has not made."""
-        weak, strong = (
-            AffinePair(found[f"{name}.gamma"], found[f"{name}.beta"]) for name in ("weak", "strong")
-        )
-        return MatchedStyle(weak, strong, found["colors"], found["shares"])
+# The network of its own.
+STEPS = 60  # of four crops
+LEARNING_RATE, WARM_UP, EMA_DECAY = 5e-3, 10, 0.98
+NEVER = 10**6  # steps between validations: there are no photos to spare
 
 
 def match_style(
-    checkpoint: Checkpoint, picture: Tensor, features: FeatureExtractor, dtype: torch.dtype
-) -> MatchedStyle:
-    """The style of a picture (``1x3xHxW`` in [0, 1], any size), within a checkpoint's.
+    checkpoint: Checkpoint,
+    painting: Painting,
+    photos: Sequence[Path],
+    features: FeatureExtractor,
+    dtype: torch.dtype,
+) -> Checkpoint:
+    """The style of a picture, as a network like a checkpoint's that knows it alone.
 
     Args:
+        photos: to learn on.
         features: a VGG, on the device to work on.
         dtype: of the network's activations.
     """
-    blends = _Blends(checkpoint, features.device)
-    search = _Search(blends.network, picture.to(features.device), features, dtype)
+    found = find_photos(photos, SMALLEST_CROP, hold_out=False)
+    ends = nearest_blend(checkpoint, painting.image, found, features, dtype)
+    start = single_style(checkpoint, ends, painting)
+    losses = make_losses(features, TrainConfig())
+    compute = ComputeOptions(dtype)
+    trainer = own_trainer(start, painting, found, losses, compute, steps=STEPS)
     with torch.enable_grad():
-        shares = _nearest_blend(blends, search)
-        weak, strong = (blends.mixed(shares, blends.pairs(each)) for each in blends.strengths)
-        beyond = _beyond(blends.mixed(shares, blends.pairs(STRENGTH)), search)
-    colors = torch.cat((search.mean[:1], search.covariance[:1].flatten(1)), 1)
-    weak, strong = (AffinePair(*(v.cpu() for v in _sum(pair, beyond))) for pair in (weak, strong))
-    return MatchedStyle(weak, strong, colors.cpu(), shares.mean(0).cpu())
+        for _ in trainer.steps():
+            pass
+    return replace(trainer.checkpoint(), sha256=checkpoint.sha256)
 
 
-def _nearest_blend(blends: _Blends, search: _Search) -> Tensor:
-    """Shares of the styles in each layer, ``LxS``, by the style loss alone."""
+def single_style(
+    checkpoint: Checkpoint, ends: Sequence[AffinePair], painting: Painting
+) -> Checkpoint:
+    """A checkpoint's network with a single style, in the painting's colors, of these affine pairs
+    of all layers (``1xC``): at the weakest strength and at the strongest.
+    """
+    mean, covariance = color_gaussians(at_style_size(painting.image, STYLE_SIZE))
+    colors = torch.cat((mean[0], covariance[0].flatten())).tolist()
+    style = replace(painting.info(), colors=tuple(colors))
+    return Checkpoint(checkpoint.network.with_pairs(ends), (style,), checkpoint.strength_range)
+
+
+def own_trainer(
+    start: Checkpoint,
+    painting: Painting,
+    photos: Photos,
+    losses: PerceptualLosses,
+    compute: ComputeOptions,
+    *,
+    steps: int = NEVER,
+) -> Trainer:
+    """What trains a network that knows one style, ``start``'s, further.
+
+    ``photos``: of ``SMALLEST_CROP`` at least. ``steps``: at the most; ``compute`` may have less
+    time.
+    """
+    shortest = min(min(size) for size in photos.sizes)
+    config = TrainConfig(
+        size=min(LARGEST_CROP, shortest // CROP_MULTIPLE * CROP_MULTIPLE),
+        style_size=STYLE_SIZE,
+        steps=steps,
+        learning_rate=LEARNING_RATE,
+        warmup_steps=WARM_UP,
+        ema_decay=EMA_DECAY,
+        small_crop_fraction=0.0,
+        validate_every=NEVER,
+    )
+    trainer = Trainer(config, [painting], photos, losses, compute, start=start)
+    trainer.validator.stops = False
+    return trainer
+
+
+def nearest_blend(
+    checkpoint: Checkpoint,
+    picture: Tensor,
+    photos: Photos,
+    features: FeatureExtractor,
+    dtype: torch.dtype,
+) -> list[AffinePair]:
+    """The blend of the styles, in each layer another, that comes nearest to a picture (``1x3xHxW``
+    in [0, 1], any size) by the style loss alone: its affine pairs of all layers (``1xC``, on the
+    CPU) at the weakest strength and at the strongest.
+    """
+    blends = _Blends(checkpoint, features.device)
+    search = _Search(blends.network, picture.to(features.device), photos, features, dtype)
     pairs = blends.pairs(STRENGTH)
     each = (AffinePair(*(row[None] for row in pair)) for pair in zip(*pairs, strict=True))
     with torch.no_grad():
-        alone = torch.stack([search.losses(pair)[0] for pair in each])
+        alone = torch.stack([search.loss(pair) for pair in each])
     nearest = -SHARP * alone / alone.min().clamp_min(1e-12)
     logits = (nearest - nearest.max()).repeat(len(blends.channels), 1)
     adam = Adam(logits, BLEND_RATE)
-    for _ in range(BLEND_STEPS if len(alone) > 1 else 0):
-        at = logits.clone().requires_grad_()
-        style, _ = search.losses(blends.mixed(at.softmax(1), pairs))
-        adam.step(*torch.autograd.grad(style, at))
-    return logits.softmax(1)
-
-
-def _beyond(blend: AffinePair, search: _Search) -> AffinePair:
-    """What brings a blend's pair nearer, ``1xC`` each, to be added."""
-    added = torch.zeros(2, *blend.gamma.shape, device=blend.gamma.device)
-    adam = Adam(added, FREE_RATE)
-    for _ in range(FREE_STEPS):
-        at = added.clone().requires_grad_()
-        style, content = search.losses(_sum(blend, AffinePair(*at)))
-        adam.step(*torch.autograd.grad(style + CONTENT * content, at))
-    return AffinePair(*added)
-
-
-def _sum(pair: AffinePair, added: AffinePair) -> AffinePair:
-    return AffinePair(pair.gamma + added.gamma, pair.beta + added.beta)
+    with torch.enable_grad():
+        for _ in range(BLEND_STEPS if len(alone) > 1 else 0):
+            at = logits.clone().requires_grad_()
+            loss = search.loss(blends.mixed(at.softmax(1), pairs))
+            adam.step(*torch.autograd.grad(loss, at))
+    shares = logits.softmax(1)
+    ends = [blends.mixed(shares, blends.pairs(strength)) for strength in blends.strengths]
+    return [AffinePair(*(value.cpu() for value in pair)) for pair in ends]
 
 
 class _Blends:
@@ -137,7 +150,7 @@ class _Blends:
         self.network: StyleNetwork = copy.deepcopy(checkpoint.network).to(device)
         self.network.eval().requires_grad_(False)
         self.channels, self._bank, self._device = self.network.channels, checkpoint.bank, device
-        self.strengths = checkpoint.strength_range or (STRENGTH, STRENGTH)
+        self.strengths = checkpoint.strength_range or (STRENGTH,)
 
     def mixed(self, shares: Tensor, pairs: AffinePair) -> AffinePair:
         """Of all styles' pairs, for shares of these in each layer (``LxS``, rows that sum to 1)."""
@@ -155,12 +168,13 @@ class _Blends:
 
 
 class _Search:
-    """How far the network paints from a picture's style and from what it is given, with a pair."""
+    """How far from a picture's style the network paints photos with a pair."""
 
     def __init__(
         self,
         network: StyleNetwork,
         picture: Tensor,
+        photos: Photos,
         features: FeatureExtractor,
         dtype: torch.dtype,
     ) -> None:
@@ -168,39 +182,19 @@ class _Search:
         self._losses: PerceptualLosses = make_losses(features, TrainConfig())
         seen = at_style_size(picture, STYLE_SIZE)
         self._targets: StyleTargets = self._losses.targets([seen])
-        self._numbers = torch.zeros(PROBES, dtype=torch.long, device=features.device)
-        mean, covariance = color_gaussians(seen)
-        self.mean, self.covariance = mean.expand(PROBES, -1), covariance.expand(PROBES, -1, -1)
-        probes = torch.cat([dead_leaves(seed) for seed in range(PROBES)]).to(features.device)
-        self._probes = recolor_batch(probes, self.mean, self.covariance).clamp(0, 1)
-        noise = make_noise(network.arch, PROBE_SIDE, PROBE_SIDE, range(PROBES))
+        chosen = photos.train[:PROBES]
+        count = len(chosen)
+        self._numbers = torch.zeros(count, dtype=torch.long, device=features.device)
+        self._colors = [v.expand(count, *v.shape[1:]) for v in color_gaussians(seen)]
+        side = min(LARGEST_CROP, min(min(size) for size in photos.sizes))
+        probes = torch.cat([center_crop(read_photo(path, side), side) for path in chosen])
+        self._probes = recolor_batch(probes.to(features.device), *self._colors).clamp(0, 1)
+        noise = make_noise(network.arch, side, side, range(count))
         self._noise = None if noise is None else noise.to(features.device)
 
-    def losses(self, pair: AffinePair) -> tuple[Tensor, Tensor]:
-        """Style and content loss of what is painted with a pair (``1xC`` each), in the picture's
-        colors.
-        """
-        pair = AffinePair(*(value.expand(PROBES, -1) for value in pair))
+    def loss(self, pair: AffinePair) -> Tensor:
+        """The style loss of what is painted with a pair (``1xC`` each), in the picture's colors."""
+        pair = AffinePair(*(value.expand(len(self._probes), -1) for value in pair))
         painted = self._network(self._probes, pair, self._dtype, self._noise)
-        painted = recolor_batch(painted, self.mean, self.covariance)
-        terms = self._losses(painted, self._probes, self._targets, self._numbers)
-        return terms.style.mean(), terms.content.mean()
-
-
-def dead_leaves(seed: int) -> Tensor:
-    """A picture that has a photo's statistics and no subject: discs that hide one another, as many
-    of each size as make it look alike at all scales (Lee, Mumford and Huang 2001): ``1x3xSxS``.
-    """
-    rng = torch.Generator().manual_seed(seed)
-    small, large = 1 / SMALLEST_LEAF, 1 / LARGEST_LEAF
-    # As many discs of a radius as its third power is small.
-    radii = (torch.rand(LEAVES, generator=rng) * (small**2 - large**2) + large**2).rsqrt()
-    places = torch.rand(LEAVES, 2, generator=rng) * PROBE_SIDE
-    tints = TINT * torch.randn(LEAVES, 3, generator=rng)
-    colors = (torch.rand(LEAVES, 1, generator=rng) + tints).clamp_(0, 1)
-    side = torch.arange(PROBE_SIDE)
-    picture = torch.full((3, PROBE_SIDE, PROBE_SIDE), 0.5)
-    for radius, (top, left), color in zip(radii, places, colors, strict=True):
-        disc = (side[:, None] - top).square() + (side - left).square() < radius.square()
-        picture = torch.where(disc, color[:, None, None], picture)
-    return picture[None]
+        found = self._losses.activations(recolor_batch(painted, *self._colors))
+        return self._losses.style(found, self._targets, self._numbers).mean()

@@ -4,6 +4,7 @@ bank of styles that its affine pairs hold (Dumoulin et al. 2017).
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
@@ -156,6 +157,24 @@ class StyleNetwork(nn.Module):
                 block.norm.gamma[index] = part.gamma[0]
                 block.norm.beta[index] = part.beta[0]
         return network
+
+
+@torch.no_grad()
+def mean_network(networks: Sequence[StyleNetwork], shares: Sequence[float]) -> StyleNetwork:
+    """A network whose convolutions are the mean of several's, by shares that sum to 1; its affine
+    pairs are the first one's.
+
+    It paints a blend of their styles if they all began as one network, and are not far from it
+    (Wortsman et al. 2022).
+    """
+    mean = copy.deepcopy(networks[0])
+    each = zip(*(network.conv_blocks() for network in (mean, *networks)), strict=True)
+    for block, *blocks in each:
+        for name in ("weight", "bias", "depthwise"):
+            if (value := getattr(block, name)) is not None:
+                values = zip(shares, (getattr(b, name) for b in blocks), strict=True)
+                value.copy_(sum(share * other for share, other in values))
+    return mean
 
 
 def make_noise(arch: Architecture, height: int, width: int, seeds: Sequence[int]) -> Tensor | None:

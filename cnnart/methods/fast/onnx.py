@@ -13,11 +13,11 @@ from torch import Tensor, nn
 from cnnart.errors import CnnartError, UsageError, reason
 from cnnart.files import write_atomically
 from cnnart.methods.fast.architecture import Architecture
-from cnnart.methods.fast.checkpoint import Checkpoint
 from cnnart.methods.fast.layers import AffinePair
 from cnnart.methods.fast.network import (
     StyleNetwork,
     make_noise,
+    mean_network,
     reflect_pad_to_stride,
     smallest_side,
 )
@@ -93,11 +93,9 @@ def traced_reflect_pad(x: Tensor, arch: Architecture) -> Tensor:
     return x
 
 
-def export_onnx(
-    checkpoint: Checkpoint, styles: Sequence[FastStyle], path: Path, strength: float
-) -> float:
+def export_onnx(styles: Sequence[FastStyle], path: Path, strength: float) -> float:
     """Write ``photo`` (``1x3xHxW`` float32 in [0, 1]) -> ``picture`` (the same), H and W dynamic,
-    in a blend of styles of one checkpoint.
+    in a blend of styles of one checkpoint, or of networks that were made of one.
 
     Returns the largest difference between torch and onnxruntime, which is checked at two sizes.
     Raises UsageError without the libraries, CnnartError if the two differ.
@@ -106,9 +104,9 @@ def export_onnx(
     total = sum(style.weight for style in styles)
     weights = [style.weight / total for style in styles]
     model = FixedStyle(
-        checkpoint.network.eval().float(),
+        mean_network([style.checkpoint.network for style in styles], weights).eval().float(),
         blended([style.pair(strength) for style in styles], weights),
-        checkpoint.bank.opacity(strength),
+        styles[0].checkpoint.bank.opacity(strength),
         Colors.of([(s.colors(), w) for s, w in zip(styles, weights, strict=True)]),
     )
     buffer = io.BytesIO()

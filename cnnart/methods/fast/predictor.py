@@ -136,9 +136,9 @@ def describe_painting(
 
 
 def at_style_size(painting: Tensor, style_size: int) -> Tensor:
-    """A painting (``1x3xHxW``) at the size that its strokes are seen at: no longer than that, and
-    large enough for deep layers to see anything.
+    """A painting (``1x3xHxW``) at the size that its strokes are seen at, and large enough for deep
+    layers to see anything. A small one is enlarged, as by ``stylize``: its strokes are relative to
+    it.
     """
-    long_side = min(style_size, max(painting.shape[-2:]))
-    size = fit_long_side(painting.shape[-2], painting.shape[-1], long_side)
+    size = fit_long_side(painting.shape[-2], painting.shape[-1], style_size)
     return resize(painting, *(max(side, SMALLEST_SIDE) for side in size))

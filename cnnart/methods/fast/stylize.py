@@ -12,7 +12,7 @@ import zlib
 from collections import OrderedDict
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, Any, cast
 from weakref import WeakKeyDictionary
 
 import torch
@@ -26,7 +26,7 @@ from cnnart.methods.fast.carried import CarriedPass, CarriedStatistics
 from cnnart.methods.fast.checkpoint import Checkpoint
 from cnnart.methods.fast.config import FastConfig
 from cnnart.methods.fast.layers import AffinePair
-from cnnart.methods.fast.network import StyleNetwork, make_noise
+from cnnart.methods.fast.network import StyleNetwork, make_noise, mean_network
 from cnnart.methods.fast.styled import RepeatedPasses, StyledNetwork
 from cnnart.optim.capture import sent
 from cnnart.optim.memory import (
@@ -42,7 +42,6 @@ from cnnart.optim.regions import StyledRegion, StyleImage, coverage, style_regio
 from cnnart.optim.steps import MemoryPlan, Step
 
 if TYPE_CHECKING:
-    from cnnart.methods.fast.match import MatchedStyle
     from cnnart.optim.steps import PyramidLevel
 
 STRIPS = (1024, 512, 256, 128, 64)  # rows
@@ -68,6 +67,7 @@ STROKE_SIDE = 512  # long side of a picture whose strokes are those of training
 NEARLY = 1.4  # times as large as the picture: no need to paint it larger
 LARGEST_FACTOR = 4.0  # by which a small photo is enlarged to be painted
 COARSER = 2.0  # than a level: what the next one takes from it
+FIRST_PASSES = 2  # at the smallest level, the second over what the first has painted
 
 SEEDED_BY = 8  # levels of a color, that a photo's noise is seeded by
 
@@ -77,8 +77,8 @@ class FastStyle:
     """A style of a checkpoint and its part in the blend; ``mask``: see ``StyleImage``.
 
     ``described``: of a style that the network was not trained for, the description of its picture
-    (``describe_painting``); ``matched``: what was found for it (``match_style``) where there is no
-    predictor. ``name`` is only what it is called, then.
+    (``describe_painting``), for the checkpoint's predictor. ``name`` is only what it is called,
+    then.
     """
 
     checkpoint: Checkpoint
@@ -86,13 +86,15 @@ class FastStyle:
     weight: float = 1.0
     mask: Tensor | None = None
     described: Tensor | None = None
-    matched: MatchedStyle | None = None
+
+    @property
+    def family(self) -> str | int:
+        """The same for networks that were made of one: the hash of its file."""
+        return self.checkpoint.sha256 or id(self.checkpoint)
 
     def pair(self, strength: float) -> AffinePair:
         """Its affine pair of all layers, ``1xC`` each, on the CPU."""
         bank, network = self.checkpoint.bank, self.checkpoint.network
-        if self.matched is not None:
-            return self.matched.pair(bank.position(strength) if bank.strength_range else 0.0)
         with torch.no_grad():
             if self.described is None:
                 return network.mixed_pair(bank.style_vector({self.name: 1.0}, strength))
@@ -106,7 +108,7 @@ class FastStyle:
         """Mean (``1x3``) and covariance (``1x3x3``) that its pictures' colors are brought to, on
         the CPU; None: the network paints in its colors.
         """
-        numbers = self.described if self.matched is None else self.matched.colors
+        numbers = self.described
         if numbers is None:
             bank, styles = self.checkpoint.bank, self.checkpoint.styles
             found = styles[bank.index(self.name)].colors
@@ -130,7 +132,8 @@ class NetworkFacts:
 class FastStylization:
     """Photos of one size (``Bx3xHxW`` in [0, 1]) in one style or a blend of several.
 
-    Styles of one network are blended within it; of several networks, the pictures are averaged.
+    Styles of one network, and of networks that were made of one, are blended within it; of others
+    the pictures are averaged.
 
     Args:
         runner: runs networks on a device.
@@ -140,6 +143,7 @@ class FastStylization:
         carried: of a clip: the statistics of the frames before, which this one goes on with; None:
             each photo has its own.
         memory: as it was planned for photos of this size; None: by what is free now.
+        first_passes: at the smallest level; strokes in pixels are always one pass.
 
     Raises UsageError for settings that make no sense, OutOfMemory for what cannot fit.
     """
@@ -154,6 +158,7 @@ class FastStylization:
         seeds: Sequence[int] | None = None,
         carried: CarriedStatistics | None = None,
         memory: MemoryPlan | None = None,
+        first_passes: int = FIRST_PASSES,
     ) -> None:
         if not styles:
             raise UsageError("No style given: name at least one.")
@@ -165,6 +170,8 @@ class FastStylization:
         size = output_size(photos.shape[-2], photos.shape[-1], config.size)
         self.photo = resize(sent(photos, runner.device), *size)
         self.levels = stroke_levels(size, config.stroke_scale, in_pixels=config.in_pixels)
+        if not config.in_pixels:
+            self.levels[:0] = self.levels[:1] * (first_passes - 1)
         masks = [None if s.mask is None else s.mask.to(runner.device) for s in styles]
         # Regions know styles by their pictures; here a style is where it stands in the list.
         self.regions = style_regions(
@@ -207,10 +214,7 @@ class FastStylization:
     def can_join(self, other: FastStylization) -> bool:
         """Whether the photos of the two can be computed as one batch: the same but for pixels."""
         own, theirs = (
-            [
-                (id(s.checkpoint), s.name, s.weight, id(s.described), id(s.matched))
-                for s in work.styles
-            ]
+            [(id(s.checkpoint), s.name, s.weight, id(s.described)) for s in work.styles]
             for work in (self, other)
         )
         return (
@@ -254,7 +258,7 @@ class FastStylization:
     def _coarse_to_fine(self, photos: Sequence[Tensor], region: StyledRegion) -> Tensor:
         """The photos, given at each level, in a region's blend, at the last one's size.
 
-        Strokes grow with the picture: what is coarse comes from the level below, colors and large
+        Strokes grow with the picture: what is coarse comes from the pass before, colors and large
         forms; on it, a pass paints the photo's details and finer strokes, sharp at this size.
         """
         result = self._painted(photos[0], region)
@@ -291,9 +295,10 @@ class FastStylization:
         chosen = [(self.styles[int(s.image)], s.weight) for s in region.styles]
         total = sum(weight for _, weight in chosen)
         result: Tensor | None = None
-        for checkpoint in {id(s.checkpoint): s.checkpoint for s, _ in chosen}.values():
-            blend = [(style, w) for style, w in chosen if style.checkpoint is checkpoint]
+        for relatives in {s.family: None for s, _ in chosen}:
+            blend = [(style, w) for style, w in chosen if style.family == relatives]
             strength, own = self.config.strength, sum(weight for _, weight in blend)
+            checkpoint = self._runner.mean([(style.checkpoint, w / own) for style, w in blend])
             share, opacity = own / total, checkpoint.bank.opacity(strength)
             picture = photo
             if opacity > 0:
@@ -545,6 +550,9 @@ class NetworkRunner:
     def __init__(self, device: torch.device, dtype: torch.dtype, *, compiled: bool = False) -> None:
         self.device, self.dtype, self.compiled = device, dtype, compiled
         self._prepared: WeakKeyDictionary[StyleNetwork, PreparedNetwork] = WeakKeyDictionary()
+        # Of the blends last used, by checkpoints and shares, with what they are the mean of.
+        self._means: OrderedDict[tuple[Any, ...], tuple[list[Checkpoint], Checkpoint]]
+        self._means = OrderedDict()
         self._lock = threading.Lock()  # photos are read, and works begun, by several threads
 
     @property
@@ -603,6 +611,23 @@ class NetworkRunner:
                 return self.run(checkpoint, photos, pair, noise, rows, warnings)
         result: Tensor = own.network(photos, here, own.dtype, noise)
         return result
+
+    def mean(self, parts: Sequence[tuple[Checkpoint, float]]) -> Checkpoint:
+        """The network that paints a blend of relatives, for shares that sum to 1."""
+        shares: dict[int, float] = {}
+        for checkpoint, share in parts:
+            shares[id(checkpoint)] = shares.get(id(checkpoint), 0.0) + share
+        checkpoints = list({id(checkpoint): checkpoint for checkpoint, _ in parts}.values())
+        if len(checkpoints) == 1:
+            return checkpoints[0]
+        with self._lock:
+            if (key := tuple(shares.items())) not in self._means:
+                while len(self._means) >= STYLES:
+                    self._means.popitem(last=False)
+                network = mean_network([c.network for c in checkpoints], list(shares.values()))
+                self._means[key] = checkpoints, replace(checkpoints[0], network=network)
+            self._means.move_to_end(key)
+            return self._means[key][1]
 
     def forget_passes(self) -> bool:
         """Give the memory of recorded passes back; returns whether there were any."""

@@ -267,7 +267,7 @@ async function setPhoto(known) {
   document.documentElement.dataset.thumbnailsMs = String(Math.round(performance.now() - began));
 }
 
-const LOOKING = "Looking for this style between the trained ones, once: half a minute or so.";
+const LOOKING = "Learning this style, once: a minute or so.";
 
 function useAsStyle(known) {
   addPicture(known, facts.any_style);

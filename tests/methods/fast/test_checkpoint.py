@@ -192,7 +192,7 @@ def test_an_exported_network_takes_any_size(tmp_path: Path) -> None:
     pytest.importorskip("onnx")
     made, path = checkpoint("candy", "waves"), tmp_path / "candy.onnx"
     waves = FastStyle(made, "waves")
-    assert export_onnx(made, [waves], path, 0.15) <= 2e-3  # 0.75 of the weakest strength
+    assert export_onnx([waves], path, 0.15) <= 2e-3  # 0.75 of the weakest strength
     exported = exporting.FixedStyle(made.network, waves.pair(0.15))
     session = runtime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
     for size in ((3, 50), (41, 23)):
@@ -209,7 +209,7 @@ def test_an_exported_style_has_its_paintings_colors(tmp_path: Path) -> None:
     colors = (0.2, 0.3, 0.7, *(0.01, 0, 0, 0, 0.01, 0, 0, 0, 0.02))
     made = replace(checkpoint("candy"), styles=(StyleInfo("candy", colors=colors),))
     path = tmp_path / "candy.onnx"
-    assert export_onnx(made, [FastStyle(made, "candy")], path, 0.5) <= 2e-3
+    assert export_onnx([FastStyle(made, "candy")], path, 0.5) <= 2e-3
     session = runtime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
     photo = make_photo(61, 90)
     found = torch.from_numpy(session.run(None, {"photo": photo.numpy()})[0])
@@ -222,7 +222,7 @@ def test_a_wrong_export_is_not_written(tmp_path: Path, monkeypatch: pytest.Monke
     monkeypatch.setattr(exporting, "difference", lambda *_: float("nan"))
     made = checkpoint("candy")
     with pytest.raises(CnnartError, match="nothing was written"):
-        export_onnx(made, [FastStyle(made, "candy")], tmp_path / "x.onnx", 0.5)
+        export_onnx([FastStyle(made, "candy")], tmp_path / "x.onnx", 0.5)
     assert not (tmp_path / "x.onnx").exists()
 
 
@@ -233,11 +233,11 @@ def test_an_export_that_cannot_be_written(monkeypatch: pytest.MonkeyPatch) -> No
     monkeypatch.setattr(exporting, "difference", lambda *_: 0.0)
     made = checkpoint("candy")
     with pytest.raises(CnnartError, match=r"x\.onnx: the export cannot be written \(No space"):
-        export_onnx(made, [FastStyle(made, "candy")], Path("x.onnx"), 0.5)
+        export_onnx([FastStyle(made, "candy")], Path("x.onnx"), 0.5)
 
 
 def test_without_its_libraries_export_says_which(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(__import__("sys").modules, "onnxruntime", None)
     made = checkpoint("candy")
     with pytest.raises(UsageError, match=r"Export to ONNX needs .*: pip install 'cnnart\[onnx\]'"):
-        export_onnx(made, [FastStyle(made, "candy")], Path("x.onnx"), 0.5)
+        export_onnx([FastStyle(made, "candy")], Path("x.onnx"), 0.5)

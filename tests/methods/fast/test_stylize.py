@@ -14,6 +14,7 @@ from cnnart.image.picture import luma, resize
 from cnnart.methods.fast import stylize as stylize
 from cnnart.methods.fast.architecture import make_architecture
 from cnnart.methods.fast.config import FastConfig
+from cnnart.methods.fast.frames import FramePainter
 from cnnart.methods.fast.network import make_noise
 from cnnart.methods.fast.stylize import FastStyle, FastStylization, NetworkRunner, seed_of
 from cnnart.optim.color import color_gaussian
@@ -87,6 +88,17 @@ def test_levels_lead_from_the_strokes_to_the_pictures_size(
     size: tuple[int, int], scale: float, expected: list[tuple[int, int]]
 ) -> None:
     assert stylize.stroke_levels(size, scale) == expected
+
+
+def test_the_smallest_level_is_painted_twice_but_in_clips() -> None:
+    style, large = FastStyle(MADE, "candy"), make_photo(600, 1000)
+    work = FastStylization(large, [style], FastConfig(), runner())
+    assert work.levels == [(307, 512)] * 2 + [(600, 1000)]
+    frame = FramePainter([style], FastConfig(), runner()).planned(large)
+    assert frame.levels == [(307, 512), (600, 1000)]
+    once = FastStylization(PHOTO, [style], FastConfig(), runner(), first_passes=1)
+    twice = paint(style)
+    assert not torch.equal(once.pictures(), twice)
 
 
 def test_a_large_picture_looks_like_the_small_one_and_is_sharp(

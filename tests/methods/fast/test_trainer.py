@@ -15,7 +15,9 @@ from torch.utils._pytree import tree_leaves, tree_map
 
 from cnnart.errors import CnnartError, OutOfMemory, UsageError, WeightsError
 from cnnart.methods.fast.train import step as step_module
+from cnnart.methods.fast.train import trainer as trainer_module
 from cnnart.methods.fast.train.config import TrainConfig
+from cnnart.methods.fast.train.data import center_crop, read_photo
 from cnnart.methods.fast.train.state import restore_state, save_state
 from cnnart.methods.fast.train.step import ComputeOptions, TrainBatch, TrainStep
 from cnnart.methods.fast.train.trainer import Trainer
@@ -100,7 +102,7 @@ def test_threads_and_accumulation_change_no_result(photos: Path) -> None:
         plain.train_step.model.network.head.weight,
         accumulated.train_step.model.network.head.weight,
     )
-    assert torch.allclose(a, b, atol=1e-4)
+    assert torch.allclose(a, b, atol=5e-4)  # Adam's steps are 5e-3: next to nothing is a step, too
 
 
 @pytest.mark.parametrize(
@@ -190,6 +192,45 @@ def test_a_run_that_starts_from_a_network_trains_all_of_it(photos: Path) -> None
     assert not torch.equal(
         made.network.state_dict()["encoder.0.weight"], base.network.state_dict()["encoder.0.weight"]
     )
+
+
+def test_what_has_colors_goes_on_in_them(photos: Path) -> None:
+    colors = (0.2, 0.4, 0.6, *(0.01 * torch.eye(3)).flatten().tolist())
+    base = checkpoint("amber", "blue")
+    base.styles = tuple(replace(style, colors=colors) for style in base.styles)
+    run = trainer(photos, start=base, steps=2)
+    assert [style.colors for style in train(run).checkpoint().styles] == [colors] * 2
+    numbers = torch.tensor([0, 1])
+    photo = torch.rand(2, 3, 64, 64)
+    vectors = run._style_vectors(numbers, torch.tensor([0.5, 0.5]))
+    painted = run.train_step.model(photo, numbers, vectors, None, None, torch.float32)
+    wanted, _ = run.targets.colors
+    assert torch.allclose(painted.mean((2, 3)), wanted, atol=1e-3)
+    base.styles = (base.styles[0], replace(base.styles[1], colors=()))
+    plain = trainer(photos, start=base, steps=2)
+    assert not any(style.colors for style in plain.styles)
+    assert plain.train_step.model.predictor is None
+    assert not len(plain.train_step.model.mean)
+
+
+def test_a_soft_painting_counts_no_less_than_others(photos: Path) -> None:
+    """Photos have many times its contrast: undivided by that, the style is not found near."""
+    soft = trainer(photos)
+    soft.paintings[0] = replace(soft.paintings[0], image=0.5 + 0.02 * soft.paintings[0].image)
+    soft.targets = soft.losses.targets(soft._painting(p.image) for p in soft.paintings)
+    scales = soft._loss_scales().style
+    whole = torch.zeros_like(scales)
+    paths = soft.photos.train[: trainer_module.CALIBRATION_PHOTOS]
+    for path in paths:
+        found = soft.losses.activations(center_crop(read_photo(path, 64), 64))
+        for number in range(2):
+            target = torch.tensor([number])
+            whole[number] += soft.losses.style(found, soft.targets, target)[0] / len(paths)
+    assert whole[0].min() > 2
+    assert torch.allclose(scales[0], whole[0].sqrt())
+    near = whole[1] < 1
+    assert near.any()
+    assert torch.allclose(scales[1][near], whole[1][near])
 
 
 def test_a_predictor_starts_from_the_pairs_or_the_predictor_that_are_known(photos: Path) -> None:

@@ -15,13 +15,14 @@ class StyleModel(nn.Module):
     """Paints in styles that have affine pairs of their own, and in those that are predicted.
 
     Colors need no network, and what is seldom seen is learnt badly: photos go into the network, and
-    come out of it, in the colors of a predicted style's painting.
+    come out of it, in the colors of a predicted style's painting, and of any where ``colors`` are
+    given and no predictor is.
 
     Args:
         network: holds the pairs of its own.
         predictor: of the others'; None: there are none.
         described: ``SxD``, what the predictor sees of each style by its number.
-        own: how many styles, the first, have pairs of their own.
+        own: how many styles, the first, have pairs of their own and paint in colors of their own.
         colors: ``Sx3`` and ``Sx3x3``, of the paintings, for the others; see ``recolor_batch``.
     """
 
@@ -65,15 +66,16 @@ class StyleModel(nn.Module):
             noise, dtype: see ``StyleNetwork``.
         """
         pair = self.network.mixed_pair(style_vectors)
-        if self.predictor is None:
+        if not len(self.mean):
             painted: Tensor = self.network(photos, pair, dtype, noise)
             return painted
-        predicted = self.predictor(self.described[styles], positions)
         has_own = (styles < self.own)[:, None]
-        pair = AffinePair(
-            torch.where(has_own, pair.gamma, predicted.gamma),
-            torch.where(has_own, pair.beta, predicted.beta),
-        )
+        if self.predictor is not None:
+            predicted = self.predictor(self.described[styles], positions)
+            pair = AffinePair(
+                torch.where(has_own, pair.gamma, predicted.gamma),
+                torch.where(has_own, pair.beta, predicted.beta),
+            )
         colors, own_colors = (self.mean[styles], self.covariance[styles]), has_own[..., None, None]
         photos = torch.where(own_colors, photos, recolor_batch(photos, *colors).clamp(0, 1))
         painted = self.network(photos, pair, dtype, noise)

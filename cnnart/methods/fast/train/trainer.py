@@ -12,7 +12,7 @@ import random
 import time
 import zlib
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import chain
 from typing import Any
 
@@ -83,7 +83,8 @@ class Trainer:
         compute: precision, threads, time, processes.
         into: a trained checkpoint to which the styles are added; all else in it stays as it is.
         start: a trained checkpoint whose weights are the first ones: the network's, the pairs of
-            styles that have the same names, the predictor's. All of them go on learning.
+            styles that have the same names, the predictor's. All of them go on learning. Where it
+            has all the styles' colors, these are not learnt.
         arbitrary: paintings (``1x3xHxW`` in [0, 1]) from which a predictor learns what the affine
             pairs of any painting are.
 
@@ -198,6 +199,10 @@ class Trainer:
             raise UsageError(f"The network knows a style {taken[0]!r} already: use NAME=FILE.")
         self.bank = StyleBank((*(s.name for s in kept), *names), strength_range)
         self.styles = (*kept, *(p.info() for p in self.paintings))
+        known = {s.name: s.colors for s in start.styles} if start else {}
+        self._recolored = all(known.get(name) for name in names)
+        if self._recolored:
+            self.styles = tuple(replace(s, colors=known[s.name]) for s in self.styles)
         if into:
             network = copy.deepcopy(into.network)
             network.add_pairs(self.bank.pairs - network.pairs)
@@ -224,7 +229,7 @@ class Trainer:
     ) -> StyleModel:
         """The network, with a predictor of the pairs of all styles but the first ``own``."""
         if not predicts:
-            return StyleModel(network)
+            return StyleModel(network, colors=self.targets.colors if self._recolored else None)
         described = self.targets.described()
         shape = PredictorShape(
             tuple(self.losses.style_layers),
@@ -287,6 +292,9 @@ class Trainer:
                 style[some] += self.losses.style(found, self.targets, some) / count
                 batch = photo.expand(len(some), -1, -1, -1)
                 palette[some] += self.losses.palette(batch, self.targets, some) / count
+        # Photos have several times a soft painting's contrast: divided by all of that, what is left
+        # of the style would seem next to nothing long before it is.
+        style = style.minimum(style.sqrt())
         return LossScales(style.clamp_min(MIN_SCALE), palette.clamp_min(MIN_SCALE))
 
     def steps(self) -> Iterator[Step]:
