@@ -196,12 +196,12 @@ PICTURES: dict[str, Picture] = {
         )
     },
     "fast-any": Picture(
-        "Two pictures that no network was trained for, and a cup of coffee in the style of each",
+        "Two pictures that no network was trained for, and a pagoda in the style of each",
         (
             "examples/tesserae.jpg",
-            Command("fast-stylize examples/coffee.jpg --style examples/tesserae.jpg --size 640"),
+            Command("fast-stylize examples/pagoda.jpg --style examples/tesserae.jpg --size 640"),
             "examples/meadow.jpg",
-            Command("fast-stylize examples/coffee.jpg --style examples/meadow.jpg --size 640"),
+            Command("fast-stylize examples/pagoda.jpg --style examples/meadow.jpg --size 640"),
         ),
         columns=2,
     ),

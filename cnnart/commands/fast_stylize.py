@@ -416,7 +416,9 @@ def open_style(style: TrainedStyle, checkpoint: Checkpoint, runtime: Runtime) ->
 
 
 def matched_network(style: TrainedStyle, checkpoint: Checkpoint, runtime: Runtime) -> Checkpoint:
-    """The network of a picture's style; see ``match_style``. From the cache, if it is there."""
+    """The network of a picture's style; see ``match_style``. From the cache, if it is there; in a
+    dry run that of another style, if it is not.
+    """
     from cnnart.methods.fast.checkpoint import load_checkpoint, pack
 
     kept = _kept_at(style.picture, checkpoint.sha256, runtime)
@@ -428,6 +430,8 @@ def matched_network(style: TrainedStyle, checkpoint: Checkpoint, runtime: Runtim
     from cnnart.optim.memory import memory_errors_named
 
     painting = as_painting(style, runtime, PICTURE_STYLE)
+    if runtime.read_only:  # nothing will be painted: another style takes as long
+        return _renamed(checkpoint, style.name, checkpoint)
     runtime.tell(f"{style.name}: learning this style once, for about a minute.")
     with memory_errors_named():
         made = match_style(
@@ -454,7 +458,7 @@ def example_photos() -> list[Path]:
 
 def _renamed(found: Checkpoint, name: str, base: Checkpoint) -> Checkpoint:
     """In the cache, a picture is known by its content: it may be called otherwise each time."""
-    styles = tuple(replace(each, name=name) for each in found.styles)
+    styles = (replace(found.styles[0], name=name), *found.styles[1:])
     return replace(found, styles=styles, sha256=base.sha256)
 
 

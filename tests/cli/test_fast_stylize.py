@@ -427,6 +427,18 @@ def test_a_picture_in_memory_is_looked_for_once(
         fast_stylize("photo.png", _odd_styles()["flat"], **settings)
 
 
+def test_a_dry_run_learns_no_style(
+    quick_match: None, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    _odd_styles()["glass"].save("glass.png")
+    monkeypatch.setattr(match, "match_style", None)
+    assert run("photo.png", "-s", "glass.png", "--dry-run") == 0
+    assert "learning" not in capsys.readouterr().err
+    assert not Path("cache").exists()
+    Path("broken.png").write_text("no picture")
+    assert run("photo.png", "-s", "broken.png", "--dry-run") == 1
+
+
 def test_a_damaged_file_in_the_cache_is_made_anew(quick_match: None) -> None:
     _odd_styles()["glass"].save("glass.png")
     assert run("photo.png", "-s", "glass.png", "-o", "first.png") == 0
