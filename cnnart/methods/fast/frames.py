@@ -56,7 +56,7 @@ class FramePainter:
         work = FastStylization(
             *(frame, self._masked(), self._config, self._runner, self._limits),
             *([seed], carried, self._memory),
-            first_passes=1,  # a clip has no time for more
+            fewest_passes=1,  # a clip has no time for more
         )
         self._memory = self._memory or work.memory
         return work

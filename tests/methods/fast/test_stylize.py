@@ -90,13 +90,18 @@ def test_levels_lead_from_the_strokes_to_the_pictures_size(
     assert stylize.stroke_levels(size, scale) == expected
 
 
-def test_the_smallest_level_is_painted_twice_but_in_clips() -> None:
-    style, large = FastStyle(MADE, "candy"), make_photo(600, 1000)
-    work = FastStylization(large, [style], FastConfig(), runner())
-    assert work.levels == [(307, 512)] * 2 + [(600, 1000)]
-    frame = FramePainter([style], FastConfig(), runner()).planned(large)
-    assert frame.levels == [(307, 512), (600, 1000)]
-    once = FastStylization(PHOTO, [style], FastConfig(), runner(), first_passes=1)
+def test_every_picture_has_two_passes_but_a_clips_frames() -> None:
+    style = FastStyle(MADE, "candy")
+    for size, levels in (
+        ((300, 500), [(300, 500)] * 2),
+        ((600, 1000), [(307, 512), (600, 1000)]),
+        ((1200, 2000), [(307, 512), (607, 1012), (1200, 2000)]),
+    ):
+        work = FastStylization(make_photo(*size), [style], FastConfig(), runner())
+        assert work.levels == levels
+    frame = FramePainter([style], FastConfig(), runner()).planned(make_photo(300, 500))
+    assert frame.levels == [(300, 500)]
+    once = FastStylization(PHOTO, [style], FastConfig(), runner(), fewest_passes=1)
     twice = paint(style)
     assert not torch.equal(once.pictures(), twice)
 
