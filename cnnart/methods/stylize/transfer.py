@@ -53,6 +53,8 @@ from cnnart.settings import SMALLEST_SIDE
 
 # The terms' weights at strength 0.5, all losses being relative (about 1 for unrelated pictures).
 STYLE_TO_CONTENT = 3.6
+# Where more evaluations of all layers give more of the content back: so much more.
+MORE_STYLE = {"fine": 1.15}
 PALETTE_TO_CONTENT = 7.0
 TV_TO_CONTENT = 0.02
 DETAIL = 1.0  # how much of what a pyramid level adds to the photo the picture starts with
@@ -326,7 +328,7 @@ def term_weights(config: StylizeConfig) -> Weights:
     ratio = s / max(1 - s, 1e-3)
     return Weights(
         content=config.content_weight if s < 1 else 0.0,
-        style=STYLE_TO_CONTENT * ratio * config.style_weight,
+        style=STYLE_TO_CONTENT * MORE_STYLE.get(config.preset, 1.0) * ratio * config.style_weight,
         palette=PALETTE_TO_CONTENT * ratio * config.palette_weight,
         tv=TV_TO_CONTENT * config.tv_weight,
         pixel=PIXEL_TO_CONTENT * max(0.0, 0.5 - s) / max(s, 1e-3),
