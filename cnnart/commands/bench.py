@@ -62,7 +62,7 @@ def bench(
         "dream": (Dream.make({"size": max(what.dream)}), what.dream, "steps"),
     }
     if trained := list(trained_styles())[:1]:
-        fast = FastStylize.make([parse_trained(trained[0])], [], {})
+        fast = FastStylize.make([parse_trained(trained[0])], [], {"stroke": "pixels=1"})  # a pass
         methods["fast"] = fast, what.fast, "pictures"
     rates: dict[str, Any] = {}
     for name, (command, size, unit) in methods.items():
