@@ -419,11 +419,11 @@ def matched_network(style: TrainedStyle, checkpoint: Checkpoint, runtime: Runtim
     """The network of a picture's style; see ``match_style``. From the cache, if it is there; in a
     dry run that of another style, if it is not.
     """
-    from cnnart.methods.fast.checkpoint import load_checkpoint, pack
+    from cnnart.methods.fast.checkpoint import pack
 
     kept = _kept_at(style.picture, checkpoint.sha256, runtime)
     with contextlib.suppress(WeightsError):
-        found = load_checkpoint(kept)
+        found = open_checkpoint(kept)
         if [each.name for each in found.styles] == [PICTURE_STYLE]:
             return _renamed(found, style.name, checkpoint)
     from cnnart.methods.fast.match import match_style
