@@ -121,10 +121,10 @@ def fast_stylize(
     if save_style and refine is None:
         raise UsageError("`save_style` keeps what `refine` makes: give both.")
     keep_preset(ctx, files, talk)
-    with caches_for(files):
-        if refine is not None:
+    if refine is not None:
+        with caches_for(files):
             command = _refined(command, tasks, refine, save_style, files, run, talk)
-        ctx.exit(work_through(command, tasks, files, run, talk))
+    ctx.exit(work_through(command, tasks, files, run, talk))
 
 
 def command_of(

@@ -20,7 +20,13 @@ from cnnart.commands.fast_stylize import (
 from cnnart.errors import UsageError
 from cnnart.files import as_path, cache_folder, check_writable, sha256_of
 from cnnart.methods.fast.checkpoint import save_checkpoint
-from cnnart.methods.fast.match import SMALLEST_CROP, STRENGTH, own_trainer, single_style
+from cnnart.methods.fast.match import (
+    SMALLEST_CROP,
+    STRENGTH,
+    STYLE_SIZE,
+    own_trainer,
+    single_style,
+)
 from cnnart.methods.fast.train.config import TrainConfig
 from cnnart.methods.fast.train.data import find_photos
 from cnnart.methods.fast.train.losses import make_losses
@@ -93,16 +99,18 @@ class Refinement:
                 f"`refine` learns from the photos, and none of the {len(photos)} has as much as "
                 f"{SMALLEST_CROP} x {SMALLEST_CROP} pixels: leave it out."
             ) from None
+        style_size = STYLE_SIZE
         if base.predictor is None:
             start = matched_network(style, base, runtime)
         else:
+            style_size = base.predictor.shape.style_size
             one = open_style(style, base, runtime)
             ends = [one.pair(strength) for strength in base.strength_range or (STRENGTH,)]
             start = single_style(base, ends, painting)
         losses = make_losses(runtime.features(), TrainConfig())
         compute = ComputeOptions(runtime.dtype, 0, seconds)
         with memory_errors_named():
-            return own_trainer(start, painting, found, losses, compute)
+            return own_trainer(start, painting, found, losses, compute, style_size=style_size)
 
     def start(self, runtime: Runtime) -> Start:
         """The facts of the header."""

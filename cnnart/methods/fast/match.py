@@ -91,16 +91,17 @@ def own_trainer(
     compute: ComputeOptions,
     *,
     steps: int = NEVER,
+    style_size: int = STYLE_SIZE,
 ) -> Trainer:
     """What trains a network that knows one style, ``start``'s, further.
 
     ``photos``: of ``SMALLEST_CROP`` at least. ``steps``: at the most; ``compute`` may have less
-    time.
+    time. ``style_size``: at which the painting's strokes are seen.
     """
     shortest = min(min(size) for size in photos.sizes)
     config = TrainConfig(
         size=min(LARGEST_CROP, shortest // CROP_MULTIPLE * CROP_MULTIPLE),
-        style_size=STYLE_SIZE,
+        style_size=style_size,
         steps=steps,
         learning_rate=LEARNING_RATE,
         warmup_steps=WARM_UP,
