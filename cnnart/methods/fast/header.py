@@ -20,6 +20,7 @@ from cnnart.errors import WeightsError, reason
 from cnnart.files import open_file
 
 COLORS = 3 + 9  # numbers: a mean and a covariance
+DETAIL = 4  # numbers: of gray and of color, in two octaves
 KIND = "cnnart-style"  # the metadata's key
 VERSION = 1
 UNSTATED = "not stated"
@@ -38,7 +39,8 @@ class StyleInfo:
     """One style of a checkpoint. ``thumbnail``: a small JPEG of its painting, or empty.
 
     ``colors``: mean and covariance (row by row) of the RGB that its pictures are brought to, 12
-    numbers; none: the network paints in the style's colors itself.
+    numbers; none: the network paints in the style's colors itself. ``detail``: how much fine detail
+    they are brought to (see ``optim.detail``), 4 numbers; none: as the network paints it.
     """
 
     name: str
@@ -46,6 +48,7 @@ class StyleInfo:
     sha256: str = ""
     thumbnail: bytes = b""
     colors: tuple[float, ...] = ()
+    detail: tuple[float, ...] = ()
 
     def as_json(self) -> dict[str, Any]:
         facts: dict[str, Any] = {
@@ -54,7 +57,8 @@ class StyleInfo:
             "sha256": self.sha256,
             "thumbnail": base64.b64encode(self.thumbnail).decode(),
         }
-        return facts | ({"colors": list(self.colors)} if self.colors else {})
+        facts |= {"colors": list(self.colors)} if self.colors else {}
+        return facts | ({"detail": list(self.detail)} if self.detail else {})
 
     @staticmethod
     def from_json(facts: Mapping[str, Any]) -> StyleInfo:
@@ -65,6 +69,7 @@ class StyleInfo:
             str(facts.get("sha256", "")),
             base64.b64decode(facts.get("thumbnail", "")),
             _colors(facts.get("colors", ())),
+            _detail(facts.get("detail", ())),
         )
 
 
@@ -76,6 +81,13 @@ def _colors(numbers: Sequence[Any]) -> tuple[float, ...]:
         raise ValueError(f"a style's colors are {COLORS} numbers")
     if np.linalg.eigvalsh(np.reshape(found[3:], (3, 3))).min() < -1e-4:
         raise ValueError("a covariance has no negative variances")
+    return found
+
+
+def _detail(numbers: Sequence[Any]) -> tuple[float, ...]:
+    found = tuple(map(float, numbers))
+    if found and not (len(found) == DETAIL and all(0 <= n < math.inf for n in found)):
+        raise ValueError(f"a style's detail is {DETAIL} numbers, none below 0")
     return found
 
 

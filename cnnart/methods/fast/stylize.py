@@ -29,6 +29,7 @@ from cnnart.methods.fast.layers import AffinePair
 from cnnart.methods.fast.network import StyleNetwork, make_noise, mean_network
 from cnnart.methods.fast.styled import RepeatedPasses, StyledNetwork
 from cnnart.optim.capture import sent
+from cnnart.optim.detail import MOST_GAIN, OCTAVES, doubled, halved, match_detail
 from cnnart.optim.memory import (
     FREE_SHARE,
     Limits,
@@ -64,10 +65,9 @@ TRIAL = 64  # side of the picture
 
 # Strokes.
 STROKE_SIDE = 512  # long side of a picture whose strokes are those of training
-NEARLY = 1.4  # times as large as the picture: no need to paint it larger
+NEARLY = 1.1  # times as large, or as small: painted at its own size
 LARGEST_FACTOR = 4.0  # by which a small photo is enlarged to be painted
 COARSER = 2.0  # than a level: what the next one takes from it
-FEWEST_PASSES = 2  # that make a picture, the second over what the first has painted
 
 SEEDED_BY = 8  # levels of a color, that a photo's noise is seeded by
 
@@ -119,6 +119,16 @@ class FastStyle:
 
         return colors_of(numbers.cpu())
 
+    def detail(self) -> Tensor | None:
+        """How much fine detail its pictures are brought to (``1x4``, on the CPU; see
+        ``match_detail``); None: as much as the network paints.
+        """
+        if self.described is not None:
+            return None
+        bank, styles = self.checkpoint.bank, self.checkpoint.styles
+        found = styles[bank.index(self.name)].detail
+        return torch.tensor([found]) if found else None
+
 
 @dataclass(frozen=True)
 class NetworkFacts:
@@ -143,7 +153,8 @@ class FastStylization:
         carried: of a clip: the statistics of the frames before, which this one goes on with; None:
             each photo has its own.
         memory: as it was planned for photos of this size; None: by what is free now.
-        fewest_passes: a single level is painted as often; strokes in pixels are always one pass.
+        nearly: by what factor a size may be off the one at which strokes are right, and still be
+            painted at once.
 
     Raises UsageError for settings that make no sense, OutOfMemory for what cannot fit.
     """
@@ -158,7 +169,7 @@ class FastStylization:
         seeds: Sequence[int] | None = None,
         carried: CarriedStatistics | None = None,
         memory: MemoryPlan | None = None,
-        fewest_passes: int = FEWEST_PASSES,
+        nearly: float = NEARLY,
     ) -> None:
         if not styles:
             raise UsageError("No style given: name at least one.")
@@ -169,9 +180,7 @@ class FastStylization:
         self.seeds = list(seeds) if seeds else [seed_of(photo) for photo in photos]
         size = output_size(photos.shape[-2], photos.shape[-1], config.size)
         self.photo = resize(sent(photos, runner.device), *size)
-        self.levels = stroke_levels(size, config.stroke_scale, in_pixels=config.in_pixels)
-        if not config.in_pixels:
-            self.levels[:0] = self.levels[:1] * (fewest_passes - len(self.levels))
+        self.levels = stroke_levels(size, config.stroke_scale, nearly, in_pixels=config.in_pixels)
         masks = [None if s.mask is None else s.mask.to(runner.device) for s in styles]
         # Regions know styles by their pictures; here a style is where it stands in the list.
         self.regions = style_regions(
@@ -267,7 +276,7 @@ class FastStylization:
             coarse = [max(1, round(side / COARSER)) for side in result.shape[-2:]]
             below = _smaller(result, coarse)
             seen = photo + _larger(below - _smaller(photo, coarse), size)
-            result = self._painted(seen.clamp_(0, 1), region)
+            result = self._painted(seen.clamp_(0, 1), region, finer=True)
             result = result + _larger(below - _smaller(result, coarse), size)
             result.clamp_(0, 1)
         return result
@@ -290,8 +299,12 @@ class FastStylization:
             image = step.image
         return self.finish(image).cpu()
 
-    def _painted(self, photo: Tensor, region: StyledRegion) -> Tensor:
-        """The photos in a region's blend, at the size the network works at."""
+    def _painted(self, photo: Tensor, region: StyledRegion, *, finer: bool = False) -> Tensor:
+        """The photos in a region's blend, at the size the network works at.
+
+        ``finer``: it is larger than the one at which strokes are right, and what it adds is finer
+        than the style has anything. That may be too much, and it is never too little.
+        """
         chosen = [(self.styles[int(s.image)], s.weight) for s in region.styles]
         total = sum(weight for _, weight in chosen)
         result: Tensor | None = None
@@ -305,9 +318,16 @@ class FastStylization:
                 pairs = [style.pair(strength) for style, _ in blend]
                 weights = [weight / own for _, weight in blend]
                 colors = Colors.of([(style.colors(), w / own) for style, w in blend])
+                wanted = blended_detail([(style.detail(), w / own) for style, w in blend])
+                most_gain = MOST_GAIN
+                if finer and wanted is not None:
+                    wanted, most_gain = wanted[:, :2].repeat(1, OCTAVES), 1.0
                 picture = colors(photo)
                 picture = self._through(checkpoint, picture, blended(pairs, weights))
                 picture = colors(picture).clamp_(0, 1)
+                if wanted is not None:
+                    picture = match_detail(picture, sent(wanted, picture.device), most_gain)
+                    picture.clamp_(0, 1)
             # Only what has to be mixed: each pass over a picture costs a part of the network's.
             if 0 < opacity < 1:
                 picture = photo.lerp(picture, opacity)
@@ -403,7 +423,7 @@ class Colors:
 
 
 def stroke_levels(
-    size: tuple[int, int], scale: float, *, in_pixels: bool = False
+    size: tuple[int, int], scale: float, nearly: float = NEARLY, *, in_pixels: bool = False
 ) -> list[tuple[int, int]]:
     """Heights and widths that the network paints at, from the one at which its strokes are right
     to the picture's own, each about twice the one before.
@@ -411,15 +431,15 @@ def stroke_levels(
     Args:
         size: height and width of the picture.
         scale: of the strokes.
+        nearly: by what factor a size may be off, and be the only level.
         in_pixels: strokes are as large as in training: a single level.
     """
     if in_pixels:
         factors = [1 / scale]
     else:
         first = min(STROKE_SIDE / scale / max(size), LARGEST_FACTOR)
-        doublings = max(0, round(-math.log2(first)))
-        # One that is a little larger than right, or smaller, is painted at its own size.
-        own = first if first > NEARLY else 1.0
+        doublings = max(int(first < 1 / nearly), round(-math.log2(first)))
+        own = first if first > nearly else 1.0
         factors = [first ** (i / doublings) for i in range(doublings, 0, -1)] + [own]
     return [(max(1, round(size[0] * f)), max(1, round(size[1] * f))) for f in factors]
 
@@ -427,11 +447,13 @@ def stroke_levels(
 def _smaller(pictures: Tensor, size: Sequence[int]) -> Tensor:
     """Means of areas: quick, and all that is needed of what is coarse."""
     if list(pictures.shape[-2:]) == [2 * side for side in size]:
-        return F.avg_pool2d(pictures, 2)  # the same in half the time
+        return halved(pictures)  # the same in less time
     return F.interpolate(pictures, size=tuple(size), mode="area")
 
 
 def _larger(pictures: Tensor, size: Sequence[int]) -> Tensor:
+    if [2 * side for side in pictures.shape[-2:]] == list(size):
+        return doubled(pictures, size)
     return F.interpolate(pictures, size=tuple(size), mode="bilinear", align_corners=False)
 
 
@@ -450,6 +472,17 @@ def blended(pairs: Sequence[AffinePair], weights: Sequence[float]) -> AffinePair
     for weight, pair in zip(weights, pairs, strict=True):
         gamma, beta = gamma + weight * pair.gamma, beta + weight * pair.beta
     return AffinePair(gamma, beta)
+
+
+def blended_detail(blend: Sequence[tuple[Tensor | None, float]]) -> Tensor | None:
+    """The mean of the details that styles' pictures are brought to, by weights; None: there are
+    none.
+    """
+    known = [(detail, weight) for detail, weight in blend if detail is not None]
+    if not known:
+        return None
+    total = sum(weight for _, weight in known)
+    return torch.cat([weight / total * detail for detail, weight in known]).sum(0, keepdim=True)
 
 
 def plan_strips(

@@ -26,13 +26,16 @@ from cnnart.methods.fast.checkpoint import (
 from cnnart.methods.fast.header import KIND, StyleInfo, style_names
 from cnnart.methods.fast.onnx import export_onnx
 from cnnart.methods.fast.stylize import FastStyle
+from cnnart.optim.detail import detail_of
 from tests.helpers.fast import checkpoint, saved
 from tests.helpers.pictures import make_painting, make_photo
 
 
 def test_a_checkpoint_says_everything_about_itself(tmp_path: Path) -> None:
     made = checkpoint("candy", "waves")
-    styles = (StyleInfo("candy", "CC0", "1f", thumbnail(make_painting())), made.styles[1])
+    small = thumbnail(make_painting())
+    candy = StyleInfo("candy", "CC0", "1f", small, detail=(0.04, 0.01, 0.05, 0.02))
+    styles = (candy, made.styles[1])
     training = {"steps": 5, "losses": {"style": 0.25}}
     path = tmp_path / "two.safetensors"
     save_checkpoint(path, Checkpoint(made.network, styles, made.strength_range, training), "fp32")
@@ -214,6 +217,31 @@ def test_an_exported_style_has_its_paintings_colors(tmp_path: Path) -> None:
     photo = make_photo(61, 90)
     found = torch.from_numpy(session.run(None, {"photo": photo.numpy()})[0])
     assert torch.allclose(found.mean((0, 2, 3)), torch.tensor(colors[:3]), atol=0.02)
+
+
+def test_an_exported_style_has_its_paintings_detail(tmp_path: Path) -> None:
+    runtime = pytest.importorskip("onnxruntime")
+    pytest.importorskip("onnx")
+    made = checkpoint("candy")
+    photos = [make_photo(61, 90), make_photo(64, 50)]
+    found = []
+    for detail in ((), (0.01,) * 4):
+        made = replace(made, styles=(StyleInfo("candy", detail=detail),))
+        path = tmp_path / f"{len(detail)}.onnx"
+        assert export_onnx([FastStyle(made, "candy")], path, 0.5) <= 2e-3
+        session = runtime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
+        pictures = [session.run(None, {"photo": photo.numpy()})[0] for photo in photos]
+        found.append([detail_of(torch.from_numpy(picture)) for picture in pictures])
+    for plain, matched in zip(*found, strict=True):
+        assert (matched < 0.8 * plain).all()
+
+
+@pytest.mark.parametrize("numbers", [(0.1,) * 3, (0.1, 0.1, 0.1, -0.1), (float("nan"),) * 4])
+def test_detail_that_cannot_be_is_damage(numbers: tuple[float, ...], tmp_path: Path) -> None:
+    made = replace(checkpoint("candy"), styles=(StyleInfo("candy", detail=numbers),))
+    save_checkpoint(tmp_path / "x.safetensors", made)
+    with pytest.raises(WeightsError, match="damaged"):
+        load_checkpoint(tmp_path / "x.safetensors")
 
 
 def test_a_wrong_export_is_not_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

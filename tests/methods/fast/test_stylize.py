@@ -5,6 +5,7 @@ from __future__ import annotations
 import gc
 import logging
 import weakref
+from dataclasses import replace
 
 import pytest
 import torch
@@ -16,8 +17,15 @@ from cnnart.methods.fast.architecture import make_architecture
 from cnnart.methods.fast.config import FastConfig
 from cnnart.methods.fast.frames import FramePainter
 from cnnart.methods.fast.network import make_noise
-from cnnart.methods.fast.stylize import FastStyle, FastStylization, NetworkRunner, seed_of
+from cnnart.methods.fast.stylize import (
+    FastStyle,
+    FastStylization,
+    NetworkRunner,
+    blended_detail,
+    seed_of,
+)
 from cnnart.optim.color import color_gaussian
+from cnnart.optim.detail import detail_of, match_detail
 from cnnart.optim.memory import Limits
 from tests.helpers.fast import checkpoint
 from tests.helpers.pictures import make_photo
@@ -72,7 +80,10 @@ def test_strokes_in_pixels_run_the_network_at_another_size_and_keep_the_pictures
     ("size", "scale", "expected"),
     [
         ((512, 384), 1.0, [(512, 384)]),
-        ((600, 450), 1.0, [(600, 450)]),  # nearly right as it is
+        ((540, 405), 1.0, [(540, 405)]),  # nearly right as it is
+        ((480, 360), 1.0, [(480, 360)]),
+        ((400, 300), 1.0, [(512, 384)]),
+        ((600, 450), 1.0, [(512, 384), (600, 450)]),
         ((1024, 768), 1.0, [(512, 384), (1024, 768)]),
         ((2048, 1024), 1.0, [(512, 256), (1024, 512), (2048, 1024)]),
         ((1024, 1024), 2.0, [(256, 256), (512, 512), (1024, 1024)]),
@@ -90,20 +101,23 @@ def test_levels_lead_from_the_strokes_to_the_pictures_size(
     assert stylize.stroke_levels(size, scale) == expected
 
 
-def test_every_picture_has_two_passes_but_a_clips_frames() -> None:
+def test_a_clips_frames_are_painted_at_once_where_a_picture_is_not() -> None:
     style = FastStyle(MADE, "candy")
     for size, levels in (
-        ((300, 500), [(300, 500)] * 2),
+        ((300, 500), [(300, 500)]),
+        ((480, 640), [(384, 512), (480, 640)]),
         ((600, 1000), [(307, 512), (600, 1000)]),
         ((1200, 2000), [(307, 512), (607, 1012), (1200, 2000)]),
     ):
         work = FastStylization(make_photo(*size), [style], FastConfig(), runner())
         assert work.levels == levels
-    frame = FramePainter([style], FastConfig(), runner()).planned(make_photo(300, 500))
-    assert frame.levels == [(300, 500)]
-    once = FastStylization(PHOTO, [style], FastConfig(), runner(), fewest_passes=1)
-    twice = paint(style)
-    assert not torch.equal(once.pictures(), twice)
+    for size, levels in (
+        ((480, 640), [(480, 640)]),
+        ((480, 720), [(480, 720)]),
+        ((600, 1000), [(307, 512), (600, 1000)]),
+    ):
+        frame = FramePainter([style], FastConfig(), runner()).planned(make_photo(*size))
+        assert frame.levels == levels
 
 
 def test_a_large_picture_looks_like_the_small_one_and_is_sharp(
@@ -127,6 +141,38 @@ def test_a_large_picture_looks_like_the_small_one_and_is_sharp(
     fine = found - resize(resize(found, 48, 36), 192, 144)
     enlarged = resize(wanted, 192, 144)
     assert fine.std() > 2 * (enlarged - resize(resize(enlarged, 48, 36), 192, 144)).std()
+
+
+def test_pictures_have_their_paintings_fine_detail(monkeypatch: pytest.MonkeyPatch) -> None:
+    plain = paint(stroke="pixels=1")
+    calm, rough = tuple((0.6 * detail_of(plain)[0]).tolist()), (0.2, 0.2, 0.2, 0.2)
+
+    def style(name: str, detail: tuple[float, ...], weight: float = 1.0) -> FastStyle:
+        infos = tuple(replace(info, detail=detail) for info in MADE.styles)
+        return FastStyle(replace(MADE, styles=infos), name, weight)
+
+    quiet = paint(style("candy", calm), stroke="pixels=1")
+    assert (detail_of(quiet) < 0.85 * detail_of(plain)).all()
+    expected = match_detail(plain, torch.tensor([calm])).clamp(0, 1)
+    assert torch.allclose(quiet, expected, atol=1e-5)
+    # A blend of styles has the mean.
+    both = blended_detail(
+        [(style("candy", calm).detail(), 0.75), (style("waves", rough).detail(), 0.25)]
+    )
+    assert both is not None
+    mean = 0.75 * torch.tensor([calm]) + 0.25 * torch.tensor([rough])
+    assert torch.allclose(both, mean)
+    assert blended_detail([(FastStyle(MADE, "candy").detail(), 1.0)]) is None
+    # What a large picture adds at its own size is never raised.
+    monkeypatch.setattr(stylize, "STROKE_SIDE", 35)
+    large = make_photo(100, 140)
+    added = [
+        detail_of(paint(s, photo=large))[0, :2]
+        for s in (FastStyle(MADE, "candy"), style("candy", rough))
+    ]
+    assert (added[1] < 1.02 * added[0]).all()
+    raised = detail_of(paint(style("candy", rough), photo=large, stroke="pixels=1"))
+    assert (raised[0, :2] > 1.2 * added[0]).all()
 
 
 def test_size_is_the_outputs() -> None:

@@ -14,6 +14,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves, tree_map
 
 from cnnart.errors import CnnartError, OutOfMemory, UsageError, WeightsError
+from cnnart.methods.fast.predictor import at_style_size
 from cnnart.methods.fast.train import step as step_module
 from cnnart.methods.fast.train import trainer as trainer_module
 from cnnart.methods.fast.train.config import TrainConfig
@@ -22,6 +23,7 @@ from cnnart.methods.fast.train.state import restore_state, save_state
 from cnnart.methods.fast.train.step import ComputeOptions, TrainBatch, TrainStep
 from cnnart.methods.fast.train.trainer import Trainer
 from cnnart.optim.capture import Replay
+from cnnart.optim.detail import detail_of
 from tests.helpers.fast import arbitrary_checkpoint, checkpoint, photo_folder, trainer
 from tests.helpers.pictures import make_painting
 
@@ -192,6 +194,14 @@ def test_a_run_that_starts_from_a_network_trains_all_of_it(photos: Path) -> None
     assert not torch.equal(
         made.network.state_dict()["encoder.0.weight"], base.network.state_dict()["encoder.0.weight"]
     )
+
+
+def test_a_style_says_how_much_detail_its_painting_has(photos: Path) -> None:
+    run = trainer(photos, steps=1, style_size=64)
+    wanted = [detail_of(at_style_size(p.image, 64))[0] for p in run.paintings]
+    found = [style.detail for style in train(run).checkpoint().styles]
+    assert torch.allclose(torch.tensor(found), torch.stack(wanted))
+    assert len(set(found)) == 2
 
 
 def test_what_has_colors_goes_on_in_them(photos: Path) -> None:

@@ -22,7 +22,7 @@ MAX_CHECKERBOARD, MAX_DOTS = 0.2, 0.01  # beyond the photo's and the painting's 
 BLANK, NOT_FINITE = "a picture of almost nothing", "values that are no numbers"
 
 
-def detail_of(pictures: Tensor) -> dict[str, float]:
+def artifacts_of(pictures: Tensor) -> dict[str, float]:
     """The largest checkerboard and dot measures among pictures, ``Bx3xHxW`` in [0, 1]."""
     pictures = pictures.float()
     y = torch.cat([luma(p[None]) for p in pictures])
@@ -117,7 +117,7 @@ def measure(outputs: Tensor, photos: Tensor, painting: Mapping[str, float]) -> d
     if not bool(torch.isfinite(outputs).all()):
         return {"checkerboard": 0.0, "dots": 0.0, "contrast": math.nan}
     shown = outputs.clamp(0, 1)
-    own, photo = detail_of(shown), detail_of(photos)
+    own, photo = artifacts_of(shown), artifacts_of(photos)
     found = {k: max(0.0, own[k] - max(photo[k], painting.get(k, 0.0))) for k in own}
     contrast = shown.std((1, 2, 3)) / photos.std((1, 2, 3)).clamp_min(1e-3)
     found["contrast"] = float(contrast.min())

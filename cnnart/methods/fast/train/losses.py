@@ -11,7 +11,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from cnnart.methods.fast.predictor import HALVED, describe
-from cnnart.methods.fast.train.artifacts import detail_of, grid_loss
+from cnnart.methods.fast.train.artifacts import artifacts_of, grid_loss
 from cnnart.methods.fast.train.config import TrainConfig
 from cnnart.networks.vgg import FeatureExtractor
 from cnnart.optim.color import color_directions, color_gaussians
@@ -28,18 +28,18 @@ class StyleTargets:
 
     ``means`` (``SxC``) and ``covariances`` (``SxCxC``) of the paintings' layers, by layer.
     ``colors``: means (``Sx3``) and covariances (``Sx3x3``) of their colors. ``quantiles``:
-    ``S x directions x 1024``, of their colors projected on directions. ``details``: each painting's
-    own, see ``cnnart.methods.fast.train.artifacts``.
+    ``S x directions x 1024``, of their colors projected on directions. ``artifacts``: each
+    painting's own, see ``cnnart.methods.fast.train.artifacts``.
     """
 
     means: dict[str, Tensor]
     covariances: dict[str, Tensor]
     quantiles: Tensor
     colors: tuple[Tensor, Tensor]
-    details: tuple[dict[str, float], ...]
+    artifacts: tuple[dict[str, float], ...]
 
     def __len__(self) -> int:
-        return len(self.details)
+        return len(self.artifacts)
 
     def described(self) -> Tensor:
         """What a ``StylePredictor`` sees of each style: ``SxD``."""
@@ -95,7 +95,7 @@ class PerceptualLosses:
 
     def targets(self, paintings: Iterable[Tensor]) -> StyleTargets:
         """Paintings (``1x3xHxW``, each of its own size) as targets, numbered in their order."""
-        details = []
+        artifacts = []
         means: dict[str, list[Tensor]] = {name: [] for name in self.style_layers}
         covariances: dict[str, list[Tensor]] = {name: [] for name in self.style_layers}
         quantiles, colors = [], []
@@ -108,13 +108,13 @@ class PerceptualLosses:
                     covariances[name].append(covariance)
                 quantiles.append(spread(self._projected(painting), QUANTILES))
                 colors.append(color_gaussians(painting))
-                details.append(detail_of(painting))
+                artifacts.append(artifacts_of(painting))
         return StyleTargets(
             {name: torch.cat(values) for name, values in means.items()},
             {name: torch.cat(values) for name, values in covariances.items()},
             torch.cat(quantiles),
             (torch.cat([mean for mean, _ in colors]), torch.cat([cov for _, cov in colors])),
-            tuple(details),
+            tuple(artifacts),
         )
 
     def __call__(

@@ -44,6 +44,7 @@ from cnnart.methods.fast.train.schedule import Schedule
 from cnnart.methods.fast.train.step import ComputeOptions, TrainBatch, TrainStep
 from cnnart.methods.fast.train.validation import JudgedStyle, Validator
 from cnnart.optim.capture import sent
+from cnnart.optim.detail import detail_of
 from cnnart.optim.memory import free_memory
 from cnnart.optim.steps import Step
 
@@ -198,7 +199,7 @@ class Trainer:
         if taken := [name for name in names if name in [s.name for s in kept]]:
             raise UsageError(f"The network knows a style {taken[0]!r} already: use NAME=FILE.")
         self.bank = StyleBank((*(s.name for s in kept), *names), strength_range)
-        self.styles = (*kept, *(p.info() for p in self.paintings))
+        self.styles = (*kept, *(self._info(p) for p in self.paintings))
         known = {s.name: s.colors for s in start.styles} if start else {}
         self._recolored = all(known.get(name) for name in names)
         if self._recolored:
@@ -271,6 +272,15 @@ class Trainer:
             capacity=capacity,
             workers=self.compute.workers,
         )
+
+    def _info(self, painting: Painting) -> StyleInfo:
+        """What the checkpoint is to say of a style.
+
+        Pictures are brought to its detail where they are painted, not in training: a network that
+        learnt so left its details to that, and its pictures were further from the painting.
+        """
+        detail = detail_of(self._painting(painting.image))[0]
+        return replace(painting.info(), detail=tuple(detail.tolist()))
 
     def _painting(self, painting: Tensor) -> Tensor:
         """A painting at the size that its strokes are learnt at."""
