@@ -19,28 +19,32 @@ LEAST = 1e-5  # deviation of what has none
 MOST_GAIN = 1.5  # what a clear sky has is noise
 
 
+@torch.no_grad()
 def detail_of(pictures: Tensor) -> Tensor:
     """How much fine detail pictures (``Bx3xHxW`` in [0, 1]) have: ``Bx4``, the deviations of gray
     and of color (what a pixel differs by from its gray) in each octave, the finest first.
     """
-    return _deviations(_pyramid(pictures.float()))
+    return _deviations(_pyramid(pictures))
 
 
+@torch.no_grad()
 def match_detail(pictures: Tensor, wanted: Tensor, most_gain: float = MOST_GAIN) -> Tensor:
     """``Bx3xHxW`` with as much fine detail as wanted (``Bx4`` or ``1x4``, see ``detail_of``), none
-    raised by more than ``most_gain``. Float32, not clamped; what is coarser stays.
-
-    Gradients go through the gains, too. Nothing waits for the device, so it can be captured.
+    raised by more than ``most_gain``. Float32, not clamped; what is coarser stays. Without
+    gradients; nothing waits for the device.
     """
-    pyramid = _pyramid(pictures.float())
+    pyramid = _pyramid(pictures)
     gains = (wanted / _deviations(pyramid)).clamp(max=most_gain)
     each = [*gains.split(2, 1), torch.ones_like(gains[:, :2])]
+    steps = [each[0], *(coarse - fine for fine, coarse in pairwise(each))]
     # An octave is what a level has beyond the next one, enlarged. Enlarging and scaling colors can
     # change places, so each level is scaled once, by what its gains differ from the finer one's.
-    result = _scaled(pyramid[-1], each[-1] - each[-2])
-    for index in reversed(range(OCTAVES)):
-        level, gain = pyramid[index], each[index] - each[index - 1] if index else each[0]
-        result = doubled(result, level.shape[-2:]) + _scaled(level, gain)
+    result: Tensor | None = None
+    for level, gain in zip(reversed(pyramid), reversed(steps), strict=True):
+        result = torch.zeros_like(level) if result is None else doubled(result, level.shape[-2:])
+        gray, color = (value[:, None, None, None] for value in gain.unbind(1))
+        result = result.addcmul_(level, color).addcmul_(_gray(level), gray - color)
+    assert result is not None
     return result
 
 
@@ -81,7 +85,7 @@ def doubled(pictures: Tensor, size: Sequence[int]) -> Tensor:
 
 def _pyramid(pictures: Tensor) -> list[Tensor]:
     """Pictures, and these at half of their size again and again."""
-    levels = [pictures]
+    levels = [pictures.float().contiguous()]  # networks' are not, and twice as slow here
     for _ in range(OCTAVES):
         levels.append(halved(levels[-1]))
     return levels
@@ -104,9 +108,3 @@ def _variance(level: Tensor) -> Tensor:
 
 def _gray(level: Tensor) -> Tensor:
     return (level[:, :1] + level[:, 1:2] + level[:, 2:]) / 3  # torch's mean takes twice as long
-
-
-def _scaled(level: Tensor, gain: Tensor) -> Tensor:
-    """A level with its gray and its color scaled by gains, ``Bx2``."""
-    gray, color = (value[:, None, None, None] for value in gain.unbind(1))
-    return color * level + (gray - color) * _gray(level)
