@@ -16,10 +16,6 @@ from cnnart.optim.memory import Limits
 from cnnart.optim.regions import applies, covered
 from cnnart.optim.steps import MemoryPlan
 
-# By what factor a frame may be larger than strokes are right at, and still be painted at once: a
-# clip of 640 x 480 has no time for more.
-NEARLY = 2**0.5
-
 
 class FramePainter:
     """Paints frames of one size (``1x3xHxW`` in [0, 1], on the runner's device).
@@ -60,7 +56,7 @@ class FramePainter:
         work = FastStylization(
             *(frame, self._masked(), self._config, self._runner, self._limits),
             *([seed], carried, self._memory),
-            nearly=NEARLY,
+            frame=True,
         )
         self._memory = self._memory or work.memory
         return work

@@ -66,6 +66,7 @@ TRIAL = 64  # side of the picture
 # Strokes.
 STROKE_SIDE = 512  # long side of a picture whose strokes are those of training
 NEARLY = 1.1  # times as large, or as small: painted at its own size
+NEARLY_A_FRAME = 2**0.5  # the same of a clip, which has no time for more
 LARGEST_FACTOR = 4.0  # by which a small photo is enlarged to be painted
 COARSER = 2.0  # than a level: what the next one takes from it
 
@@ -153,8 +154,8 @@ class FastStylization:
         carried: of a clip: the statistics of the frames before, which this one goes on with; None:
             each photo has its own.
         memory: as it was planned for photos of this size; None: by what is free now.
-        nearly: by what factor a size may be off the one at which strokes are right, and still be
-            painted at once.
+        frame: of a clip: painted at once where a picture would not be, and its fine detail is not
+            raised, which would flicker.
 
     Raises UsageError for settings that make no sense, OutOfMemory for what cannot fit.
     """
@@ -169,7 +170,7 @@ class FastStylization:
         seeds: Sequence[int] | None = None,
         carried: CarriedStatistics | None = None,
         memory: MemoryPlan | None = None,
-        nearly: float = NEARLY,
+        frame: bool = False,
     ) -> None:
         if not styles:
             raise UsageError("No style given: name at least one.")
@@ -180,7 +181,9 @@ class FastStylization:
         self.seeds = list(seeds) if seeds else [seed_of(photo) for photo in photos]
         size = output_size(photos.shape[-2], photos.shape[-1], config.size)
         self.photo = resize(sent(photos, runner.device), *size)
+        nearly = NEARLY_A_FRAME if frame else NEARLY
         self.levels = stroke_levels(size, config.stroke_scale, nearly, in_pixels=config.in_pixels)
+        self._most_gain = 1.0 if frame else MOST_GAIN
         masks = [None if s.mask is None else s.mask.to(runner.device) for s in styles]
         # Regions know styles by their pictures; here a style is where it stands in the list.
         self.regions = style_regions(
@@ -319,7 +322,7 @@ class FastStylization:
                 weights = [weight / own for _, weight in blend]
                 colors = Colors.of([(style.colors(), w / own) for style, w in blend])
                 wanted = blended_detail([(style.detail(), w / own) for style, w in blend])
-                most_gain = MOST_GAIN
+                most_gain = self._most_gain
                 if finer and wanted is not None:
                     wanted, most_gain = wanted[:, :2].repeat(1, OCTAVES), 1.0
                 picture = colors(photo)

@@ -163,7 +163,14 @@ def test_pictures_have_their_paintings_fine_detail(monkeypatch: pytest.MonkeyPat
     mean = 0.75 * torch.tensor([calm]) + 0.25 * torch.tensor([rough])
     assert torch.allclose(both, mean)
     assert blended_detail([(FastStyle(MADE, "candy").detail(), 1.0)]) is None
-    # What a large picture adds at its own size is never raised.
+    # Neither a clip's frames have it raised,
+    frames = [
+        FramePainter([s], FastConfig(stroke="pixels=1"), runner())(PHOTO)
+        for s in (FastStyle(MADE, "candy"), style("candy", rough), style("candy", calm))
+    ]
+    assert torch.allclose(frames[1], frames[0], atol=1e-5)
+    assert (detail_of(frames[2]) < 0.85 * detail_of(frames[0])).all()
+    # nor what a large picture adds at its own size.
     monkeypatch.setattr(stylize, "STROKE_SIDE", 35)
     large = make_photo(100, 140)
     added = [
