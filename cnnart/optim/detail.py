@@ -14,7 +14,6 @@ import torch.nn.functional as F
 from torch import Tensor
 
 OCTAVES = 2  # the finest ones
-DETAIL = 2 * OCTAVES  # numbers that say how much there is
 LEAST = 1e-5  # deviation of what has none
 MOST_GAIN = 1.5  # what a clear sky has is noise
 
