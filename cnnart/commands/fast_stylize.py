@@ -382,7 +382,8 @@ def network_runner(device: torch.device, dtype: torch.dtype, compiled: bool) -> 
 
 def open_style(style: TrainedStyle, checkpoint: Checkpoint, runtime: Runtime) -> FastStyle:
     """A style, without its mask. With that of a picture goes what the checkpoint's predictor sees
-    of it, or, without one, a network of its own; kept in the cache by the picture's content.
+    of it, and its fine detail, or, without a predictor, a network of its own; kept in the cache by
+    the picture's content.
 
     Raises ImageError for a picture that cannot be read, and OutOfMemory.
     """
@@ -397,22 +398,26 @@ def open_style(style: TrainedStyle, checkpoint: Checkpoint, runtime: Runtime) ->
     from safetensors import SafetensorError
     from safetensors.torch import load_file, save
 
-    from cnnart.methods.fast.predictor import describe_painting
+    from cnnart.methods.fast.header import DETAIL
+    from cnnart.methods.fast.predictor import at_style_size, describe_painting
+    from cnnart.optim.detail import detail_of
     from cnnart.optim.memory import memory_errors_named
 
     shape = checkpoint.predictor.shape
     kept = _kept_at(style.picture, (shape.layers, shape.style_size), runtime)
     with contextlib.suppress(OSError, SafetensorError, KeyError):
         open_file(kept).close()  # safetensors would wait for whoever writes into a pipe
-        found = load_file(kept)["described"]
-        if found.shape == (1, shape.inputs):
-            return replace(one, described=found)
+        found = load_file(kept)
+        described, detail = found["described"], found["detail"]
+        if described.shape == (1, shape.inputs) and detail.shape == (1, DETAIL):
+            return replace(one, described=described, painting_detail=detail)
     rgb = read_input(style.picture, runtime).rgb
     with memory_errors_named():
         features = runtime.features().with_dtype(torch.float32)
         described = describe_painting(features, rgb, shape).cpu()
-    _keep(kept, save({"described": described}), runtime)
-    return replace(one, described=described)
+        detail = detail_of(at_style_size(rgb, shape.style_size))
+    _keep(kept, save({"described": described, "detail": detail}), runtime)
+    return replace(one, described=described, painting_detail=detail)
 
 
 def matched_network(style: TrainedStyle, checkpoint: Checkpoint, runtime: Runtime) -> Checkpoint:

@@ -27,13 +27,16 @@ def detail_of(pictures: Tensor) -> Tensor:
 
 
 @torch.no_grad()
-def match_detail(pictures: Tensor, wanted: Tensor, most_gain: float = MOST_GAIN) -> Tensor:
+def match_detail(
+    pictures: Tensor, wanted: Tensor, most_gain: float = MOST_GAIN, share: float = 1.0
+) -> Tensor:
     """``Bx3xHxW`` with as much fine detail as wanted (``Bx4`` or ``1x4``, see ``detail_of``), none
     raised by more than ``most_gain``. Float32, not clamped; what is coarser stays. Without
-    gradients; nothing waits for the device.
+    gradients; nothing waits for the device. ``share``: how much of the way they go.
     """
     pyramid = _pyramid(pictures)
     gains = (wanted / _deviations(pyramid)).clamp(max=most_gain)
+    gains = 1 + share * (gains - 1)
     each = [*gains.split(2, 1), torch.ones_like(gains[:, :2])]
     steps = [each[0], *(coarse - fine for fine, coarse in pairwise(each))]
     # An octave is what a level has beyond the next one, enlarged. Enlarging and scaling colors can

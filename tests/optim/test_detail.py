@@ -73,6 +73,13 @@ def test_nothing_is_raised_by_more_than_a_limit() -> None:
     assert torch.allclose(match_detail(sky, much), sky, atol=1e-5)
 
 
+def test_a_share_goes_as_far() -> None:
+    photo, wanted = make_photo(32, 48), 0.4 * detail_of(make_photo(32, 48))
+    half = match_detail(photo, wanted, share=0.5)
+    assert torch.allclose(half, 0.5 * (photo + match_detail(photo, wanted)), atol=1e-5)
+    assert torch.allclose(match_detail(photo, wanted, share=0.0), photo, atol=1e-5)
+
+
 @pytest.mark.parametrize("size", [(1, 1), (1, 7), (2, 3), (31, 5), (33, 64)])
 def test_any_size_will_do(size: tuple[int, int]) -> None:
     picture = torch.rand(2, 3, *size, generator=torch.Generator().manual_seed(1))

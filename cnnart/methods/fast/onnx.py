@@ -21,7 +21,13 @@ from cnnart.methods.fast.network import (
     reflect_pad_to_stride,
     smallest_side,
 )
-from cnnart.methods.fast.stylize import Colors, FastStyle, blended, blended_detail
+from cnnart.methods.fast.stylize import (
+    Colors,
+    FastStyle,
+    blended,
+    blended_detail,
+    detail_share,
+)
 from cnnart.optim.detail import match_detail
 
 EXTRA = "pip install 'cnnart[onnx]'"
@@ -43,6 +49,7 @@ class FixedStyle(nn.Module):
         opacity: how much of the network's picture is laid over the photo.
         colors: which colors its pictures are brought to; None: those that it paints in.
         detail: how much fine detail they are brought to (``1x4``); None: as much as it paints.
+        share: how much of the way.
     """
 
     def __init__(
@@ -52,10 +59,11 @@ class FixedStyle(nn.Module):
         opacity: float = 1.0,
         colors: Colors | None = None,
         detail: Tensor | None = None,
+        share: float = 1.0,
     ) -> None:
         super().__init__()
         self.network = network
-        self.opacity = opacity
+        self.opacity, self.share = opacity, share
         self.colors = colors or Colors(None, 0.0)
         self.register_buffer("gamma", pair.gamma.detach())
         self.register_buffer("beta", pair.beta.detach())
@@ -73,7 +81,8 @@ class FixedStyle(nn.Module):
         picture: Tensor = self.network(x, pair, torch.float32, self._noise(x))
         picture = self.colors(picture[..., : photo.shape[-2], : photo.shape[-1]]).clamp(0, 1)
         if (wanted := self.detail) is not None:
-            picture = match_detail(picture, wanted).clamp(0, 1)  # type: ignore[arg-type]
+            picture = match_detail(picture, wanted, share=self.share)  # type: ignore[arg-type]
+            picture = picture.clamp(0, 1)
         return picture if self.opacity == 1 else photo + self.opacity * (picture - photo)
 
     def _noise(self, photo: Tensor) -> Tensor | None:
@@ -115,6 +124,7 @@ def export_onnx(styles: Sequence[FastStyle], path: Path, strength: float) -> flo
         styles[0].checkpoint.bank.opacity(strength),
         Colors.of([(s.colors(), w) for s, w in zip(styles, weights, strict=True)]),
         blended_detail([(s.detail(), w) for s, w in zip(styles, weights, strict=True)]),
+        detail_share(strength),
     )
     buffer = io.BytesIO()
     axes = {2: "height", 3: "width"}

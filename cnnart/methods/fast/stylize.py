@@ -79,7 +79,7 @@ class FastStyle:
 
     ``described``: of a style that the network was not trained for, the description of its picture
     (``describe_painting``), for the checkpoint's predictor. ``name`` is only what it is called,
-    then.
+    then. ``painting_detail``: how much fine detail that picture has, ``1x4``; None: not known.
     """
 
     checkpoint: Checkpoint
@@ -87,6 +87,7 @@ class FastStyle:
     weight: float = 1.0
     mask: Tensor | None = None
     described: Tensor | None = None
+    painting_detail: Tensor | None = None
 
     @property
     def family(self) -> str | int:
@@ -125,7 +126,7 @@ class FastStyle:
         ``match_detail``); None: as much as the network paints.
         """
         if self.described is not None:
-            return None
+            return self.painting_detail
         bank, styles = self.checkpoint.bank, self.checkpoint.styles
         found = styles[bank.index(self.name)].detail
         return torch.tensor([found]) if found else None
@@ -329,8 +330,8 @@ class FastStylization:
                 picture = self._through(checkpoint, picture, blended(pairs, weights))
                 picture = colors(picture).clamp_(0, 1)
                 if wanted is not None:
-                    picture = match_detail(picture, sent(wanted, picture.device), most_gain)
-                    picture.clamp_(0, 1)
+                    wanted, detailed = sent(wanted, picture.device), detail_share(strength)
+                    picture = match_detail(picture, wanted, most_gain, detailed).clamp_(0, 1)
             # Only what has to be mixed: each pass over a picture costs a part of the network's.
             if 0 < opacity < 1:
                 picture = photo.lerp(picture, opacity)
@@ -475,6 +476,13 @@ def blended(pairs: Sequence[AffinePair], weights: Sequence[float]) -> AffinePair
     for weight, pair in zip(weights, pairs, strict=True):
         gamma, beta = gamma + weight * pair.gamma, beta + weight * pair.beta
     return AffinePair(gamma, beta)
+
+
+def detail_share(strength: float) -> float:
+    """How much of the way pictures go to their painting's fine detail: a weak style leaves the
+    photo's own.
+    """
+    return min(1.0, 2 * strength)
 
 
 def blended_detail(blend: Sequence[tuple[Tensor | None, float]]) -> Tensor | None:

@@ -32,6 +32,7 @@ from cnnart.methods.fast.train.losses import PerceptualLosses
 from cnnart.methods.fast.train.trainer import VARIANTS, split_paintings, variants
 from cnnart.networks.vgg import FeatureExtractor
 from cnnart.optim.color import color_gaussian
+from cnnart.optim.detail import detail_of
 from cnnart.optim.steps import MemoryPlan
 from tests.helpers.fast import arbitrary_checkpoint, checkpoint, photo_folder, trainer
 from tests.helpers.pictures import make_painting, make_photo
@@ -130,6 +131,9 @@ def test_a_predicted_style_is_painted_blended_and_in_strips() -> None:
     assert torch.equal(a, paint(first))
     assert not torch.allclose(a, b, atol=0.01)
     assert not torch.allclose(a, both, atol=0.01)
+    # With its picture's fine detail, where that is known.
+    known = replace(first, painting_detail=0.5 * detail_of(a))
+    assert (detail_of(paint(known)) < 0.9 * detail_of(a)).all()
     strips = FastStylization(photo, [first], FastConfig(), runner)
     strips.memory = MemoryPlan(tile=16)
     assert torch.allclose(strips.pictures(), a, atol=1e-4)

@@ -155,6 +155,9 @@ def test_pictures_have_their_paintings_fine_detail(monkeypatch: pytest.MonkeyPat
     assert (detail_of(quiet) < 0.85 * detail_of(plain)).all()
     expected = match_detail(plain, torch.tensor([calm])).clamp(0, 1)
     assert torch.allclose(quiet, expected, atol=1e-5)
+    weak = paint(style("candy", calm), stroke="pixels=1", strength=0.25)
+    halfway = match_detail(paint(stroke="pixels=1", strength=0.25), torch.tensor([calm]), share=0.5)
+    assert torch.allclose(weak, halfway.clamp(0, 1), atol=1e-5)
     # A blend of styles has the mean.
     both = blended_detail(
         [(style("candy", calm).detail(), 0.75), (style("waves", rough).detail(), 0.25)]
