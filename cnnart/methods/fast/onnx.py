@@ -21,14 +21,7 @@ from cnnart.methods.fast.network import (
     reflect_pad_to_stride,
     smallest_side,
 )
-from cnnart.methods.fast.stylize import (
-    Colors,
-    FastStyle,
-    blended,
-    blended_detail,
-    detail_share,
-)
-from cnnart.optim.detail import match_detail
+from cnnart.methods.fast.stylize import Colors, Detail, FastStyle, blended
 
 EXTRA = "pip install 'cnnart[onnx]'"
 INPUT, OUTPUT = "photo", "picture"
@@ -48,8 +41,7 @@ class FixedStyle(nn.Module):
         pair: the style's affine pair of all layers.
         opacity: how much of the network's picture is laid over the photo.
         colors: which colors its pictures are brought to; None: those that it paints in.
-        detail: how much fine detail they are brought to (``1x4``); None: as much as it paints.
-        share: how much of the way.
+        detail: how much fine detail they are brought to; None: as much as it paints.
     """
 
     def __init__(
@@ -58,16 +50,15 @@ class FixedStyle(nn.Module):
         pair: AffinePair,
         opacity: float = 1.0,
         colors: Colors | None = None,
-        detail: Tensor | None = None,
-        share: float = 1.0,
+        detail: Detail | None = None,
     ) -> None:
         super().__init__()
         self.network = network
-        self.opacity, self.share = opacity, share
+        self.opacity = opacity
         self.colors = colors or Colors(None, 0.0)
+        self.detail = detail or Detail(None, 0.0)
         self.register_buffer("gamma", pair.gamma.detach())
         self.register_buffer("beta", pair.beta.detach())
-        self.register_buffer("detail", detail)
         side = NOISE_SIDE * network.arch.cell
         self.register_buffer("noise", make_noise(network.arch, side, side, [0]))
 
@@ -80,9 +71,7 @@ class FixedStyle(nn.Module):
         pair = AffinePair(self.gamma, self.beta)  # type: ignore[arg-type]
         picture: Tensor = self.network(x, pair, torch.float32, self._noise(x))
         picture = self.colors(picture[..., : photo.shape[-2], : photo.shape[-1]]).clamp(0, 1)
-        if (wanted := self.detail) is not None:
-            picture = match_detail(picture, wanted, share=self.share)  # type: ignore[arg-type]
-            picture = picture.clamp(0, 1)
+        picture = self.detail(picture)
         return picture if self.opacity == 1 else photo + self.opacity * (picture - photo)
 
     def _noise(self, photo: Tensor) -> Tensor | None:
@@ -123,8 +112,7 @@ def export_onnx(styles: Sequence[FastStyle], path: Path, strength: float) -> flo
         blended([style.pair(strength) for style in styles], weights),
         styles[0].checkpoint.bank.opacity(strength),
         Colors.of([(s.colors(), w) for s, w in zip(styles, weights, strict=True)]),
-        blended_detail([(s.detail(), w) for s, w in zip(styles, weights, strict=True)]),
-        detail_share(strength),
+        Detail.of([(s.detail(), w) for s, w in zip(styles, weights, strict=True)], strength),
     )
     buffer = io.BytesIO()
     axes = {2: "height", 3: "width"}

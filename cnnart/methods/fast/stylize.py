@@ -306,8 +306,7 @@ class FastStylization:
     def _painted(self, photo: Tensor, region: StyledRegion, *, finer: bool = False) -> Tensor:
         """The photos in a region's blend, at the size the network works at.
 
-        ``finer``: it is larger than the one at which strokes are right, and what it adds is finer
-        than the style has anything. That may be too much, and it is never too little.
+        ``finer``: it is larger than the one at which strokes are right.
         """
         chosen = [(self.styles[int(s.image)], s.weight) for s in region.styles]
         total = sum(weight for _, weight in chosen)
@@ -322,16 +321,11 @@ class FastStylization:
                 pairs = [style.pair(strength) for style, _ in blend]
                 weights = [weight / own for _, weight in blend]
                 colors = Colors.of([(style.colors(), w / own) for style, w in blend])
-                wanted = blended_detail([(style.detail(), w / own) for style, w in blend])
-                most_gain = self._most_gain
-                if finer and wanted is not None:
-                    wanted, most_gain = wanted[:, :2].repeat(1, OCTAVES), 1.0
+                detail = Detail.of([(style.detail(), w / own) for style, w in blend], strength)
                 picture = colors(photo)
                 picture = self._through(checkpoint, picture, blended(pairs, weights))
                 picture = colors(picture).clamp_(0, 1)
-                if wanted is not None:
-                    wanted, detailed = sent(wanted, picture.device), detail_share(strength)
-                    picture = match_detail(picture, wanted, most_gain, detailed).clamp_(0, 1)
+                picture = detail(picture, self._most_gain, finer=finer)
             # Only what has to be mixed: each pass over a picture costs a part of the network's.
             if 0 < opacity < 1:
                 picture = photo.lerp(picture, opacity)
@@ -426,6 +420,44 @@ class Colors:
         return pictures.lerp(moved.clamp_(0, 1), self.share)
 
 
+@dataclass(frozen=True)
+class Detail:
+    """Brings pictures to the fine detail of the styles' paintings.
+
+    ``wanted``: how much that is (``1x4``, see ``match_detail``); None: it is not known of any.
+    ``share``: how much of the way; a weak style leaves the photo's own.
+    """
+
+    wanted: Tensor | None
+    share: float
+
+    @staticmethod
+    def of(blend: Sequence[tuple[Tensor | None, float]], strength: float) -> Detail:
+        """For a blend of styles: how much each one's painting has, if that is known, and its
+        weight.
+        """
+        known = [(detail, weight) for detail, weight in blend if detail is not None]
+        total = sum(weight for _, weight in known)
+        parts = [weight / total * detail for detail, weight in known]
+        wanted = torch.cat(parts).sum(0, keepdim=True) if parts else None
+        return Detail(wanted, min(1.0, 2 * strength))
+
+    def __call__(
+        self, pictures: Tensor, most_gain: float = MOST_GAIN, *, finer: bool = False
+    ) -> Tensor:
+        """``Bx3xHxW`` in [0, 1] -> the same.
+
+        ``finer``: what they have is finer than anything the style has. That may be too much, and it
+        is never too little.
+        """
+        if self.wanted is None:
+            return pictures
+        wanted = sent(self.wanted, pictures.device)
+        if finer:
+            wanted, most_gain = wanted[:, :2].repeat(1, OCTAVES), 1.0
+        return match_detail(pictures, wanted, most_gain, self.share).clamp_(0, 1)
+
+
 def stroke_levels(
     size: tuple[int, int], scale: float, nearly: float = NEARLY, *, in_pixels: bool = False
 ) -> list[tuple[int, int]]:
@@ -476,24 +508,6 @@ def blended(pairs: Sequence[AffinePair], weights: Sequence[float]) -> AffinePair
     for weight, pair in zip(weights, pairs, strict=True):
         gamma, beta = gamma + weight * pair.gamma, beta + weight * pair.beta
     return AffinePair(gamma, beta)
-
-
-def detail_share(strength: float) -> float:
-    """How much of the way pictures go to their painting's fine detail: a weak style leaves the
-    photo's own.
-    """
-    return min(1.0, 2 * strength)
-
-
-def blended_detail(blend: Sequence[tuple[Tensor | None, float]]) -> Tensor | None:
-    """The mean of the details that styles' pictures are brought to, by weights; None: there are
-    none.
-    """
-    known = [(detail, weight) for detail, weight in blend if detail is not None]
-    if not known:
-        return None
-    total = sum(weight for _, weight in known)
-    return torch.cat([weight / total * detail for detail, weight in known]).sum(0, keepdim=True)
 
 
 def plan_strips(

@@ -18,10 +18,10 @@ from cnnart.methods.fast.config import FastConfig
 from cnnart.methods.fast.frames import FramePainter
 from cnnart.methods.fast.network import make_noise
 from cnnart.methods.fast.stylize import (
+    Detail,
     FastStyle,
     FastStylization,
     NetworkRunner,
-    blended_detail,
     seed_of,
 )
 from cnnart.optim.color import color_gaussian
@@ -147,9 +147,9 @@ def test_pictures_have_their_paintings_fine_detail(monkeypatch: pytest.MonkeyPat
     plain = paint(stroke="pixels=1")
     calm, rough = tuple((0.6 * detail_of(plain)[0]).tolist()), (0.2, 0.2, 0.2, 0.2)
 
-    def style(name: str, detail: tuple[float, ...], weight: float = 1.0) -> FastStyle:
+    def style(name: str, detail: tuple[float, ...]) -> FastStyle:
         infos = tuple(replace(info, detail=detail) for info in MADE.styles)
-        return FastStyle(replace(MADE, styles=infos), name, weight)
+        return FastStyle(replace(MADE, styles=infos), name)
 
     quiet = paint(style("candy", calm), stroke="pixels=1")
     assert (detail_of(quiet) < 0.85 * detail_of(plain)).all()
@@ -159,13 +159,12 @@ def test_pictures_have_their_paintings_fine_detail(monkeypatch: pytest.MonkeyPat
     halfway = match_detail(paint(stroke="pixels=1", strength=0.25), torch.tensor([calm]), share=0.5)
     assert torch.allclose(weak, halfway.clamp(0, 1), atol=1e-5)
     # A blend of styles has the mean.
-    both = blended_detail(
-        [(style("candy", calm).detail(), 0.75), (style("waves", rough).detail(), 0.25)]
-    )
+    blend = [(style("candy", calm).detail(), 0.75), (style("waves", rough).detail(), 0.25)]
+    both = Detail.of(blend, 0.5).wanted
     assert both is not None
     mean = 0.75 * torch.tensor([calm]) + 0.25 * torch.tensor([rough])
     assert torch.allclose(both, mean)
-    assert blended_detail([(FastStyle(MADE, "candy").detail(), 1.0)]) is None
+    assert Detail.of([(FastStyle(MADE, "candy").detail(), 1.0)], 0.5).wanted is None
     # Neither a clip's frames have it raised,
     frames = [
         FramePainter([s], FastConfig(stroke="pixels=1"), runner())(PHOTO)

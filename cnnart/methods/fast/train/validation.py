@@ -110,8 +110,8 @@ class Validator:
             output = self.painted(photo, style)
             terms = self._losses(output, photo, self._targets, style.number)
             losses.append(float(self._balancer.score(terms, style.number)[0]))
-            detail = self._targets.artifacts[int(style.number)]
-            found.setdefault(style.name, []).append(measure(output, photo, detail))
+            artifacts = self._targets.artifacts[int(style.number)]
+            found.setdefault(style.name, []).append(measure(output, photo, artifacts))
         means = {
             name: {key: round(sum(o[key] for o in ones) / len(ones), 4) for key in ones[0]}
             for name, ones in found.items()
